@@ -1,0 +1,66 @@
+/* Fills error objects. */
+#include "err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int set_va(jm_err *err, int code, const char *fmt, va_list ap)
+{
+    if (!err)
+        return code;
+    memset(err, 0, offsetof(jm_err, msg));
+    err->code = code;
+    err->retriable = code == JM_ERR_DB_DOWN || code == JM_ERR_TIMEOUT;
+    vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    return code;
+}
+
+int jm_err_set(jm_err *err, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    set_va(err, code, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+int jm_err_field(jm_err *err, const char *field, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    set_va(err, JM_ERR_INVALID, fmt, ap);
+    va_end(ap);
+    if (err)
+        snprintf(err->field, sizeof err->field, "%s", field);
+    return JM_ERR_INVALID;
+}
+
+int jm_err_errno(jm_err *err, int code, const char *fmt, ...)
+{
+    int saved = errno;
+    va_list ap;
+    va_start(ap, fmt);
+    set_va(err, code, fmt, ap);
+    va_end(ap);
+    if (err) {
+        size_t n = strlen(err->msg);
+        snprintf(err->msg + n, sizeof err->msg - n, ": %s", strerror(saved));
+    }
+    return code;
+}
+
+int jm_err_prefix(jm_err *err, const char *fmt, ...)
+{
+    char old[sizeof err->msg];
+    char head[160];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(head, sizeof head, fmt, ap);
+    va_end(ap);
+    memcpy(old, err->msg, sizeof old);
+    int n = snprintf(err->msg, sizeof err->msg, "%s: ", head);
+    snprintf(err->msg + n, sizeof err->msg - (size_t)n, "%s", old);
+    return err->code;
+}

@@ -1,0 +1,38 @@
+/* The thread that runs jobs: an epoll loop, timers, and a table of step states. It knows neither
+ * PostgreSQL nor Kafka. */
+#ifndef JM_RUNNER_H
+#define JM_RUNNER_H
+
+#include "common/queue.h"
+#include "worker/job_type.h"
+#include "worker/outcome.h"
+
+typedef struct jm_runner jm_runner;
+
+typedef struct jm_runner_options {
+    jm_queue *reports; /* where jm_report go, in chains, one push a turn of the loop */
+    /* Called from the runner's thread once a turn: n jobs of that type and slot class have ended. */
+    void (*slots_free)(void *ctx, jm_job_type *type, int n);
+    void *ctx;
+    const char *work_dir; /* for output directories; NULL: $TMPDIR or /tmp */
+    int kill_grace_ms;    /* between SIGTERM and SIGKILL */
+} jm_runner_options;
+
+/* Forks the spawner helper: call before the process has threads. */
+int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err);
+int jm_runner_start(jm_runner *runner, jm_err *err); /* starts the thread */
+
+/* Hands jobs over (any thread). Each has id, attempt, job_type (counted; the record
+ * thread gives the reference back with the job) and effective max_attempts and timeout_s set.
+ * For each job exactly one report with end != JM_END_NONE follows. */
+int jm_runner_push(jm_runner *runner, jm_chain *jobs);
+/* Stops one job (any thread): SIGTERM to its group, SIGKILL after the grace; it ends as end says
+ * (JM_END_CANCELLED or JM_END_RETURNED) with error as the reason, unless it ends by itself first. */
+void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_end end, const char *error);
+/* The same for every job that is running or waiting in the runner. */
+void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error);
+int jm_runner_running(const jm_runner *runner); /* jobs in flight; any thread */
+/* All jobs have ended: ends the thread and the helper. */
+void jm_runner_free(jm_runner *runner);
+
+#endif
