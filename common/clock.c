@@ -86,8 +86,8 @@ void jm_rfc3339_format(int64_t us, char text[JM_RFC3339_TEXT])
     int month, day;
     jm_civil_from_days(days, &year, &month, &day);
     int s = (int)(rest / 1000000), frac = (int)(rest % 1000000);
-    int n = snprintf(text, JM_RFC3339_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year % 10000, month,
-                     day, s / 3600, s / 60 % 60, s % 60);
+    int n = snprintf(text, JM_RFC3339_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year % 10000,
+                     month, day, s / 3600, s / 60 % 60, s % 60);
     if (frac)
         n += snprintf(text + n, JM_RFC3339_TEXT - (size_t)n, ".%06d", frac);
     snprintf(text + n, JM_RFC3339_TEXT - (size_t)n, "Z");
@@ -122,7 +122,8 @@ static bool parse_offset(const char **p, const char *end, int *seconds)
     if (*p >= end || (**p != '+' && **p != '-'))
         return false;
     int sign = *(*p)++ == '-' ? -1 : 1, h, m;
-    if (!digits(p, end, 2, &h) || !one_of(p, end, ":") || !digits(p, end, 2, &m) || h > 23 || m > 59)
+    if (!digits(p, end, 2, &h) || !one_of(p, end, ":") || !digits(p, end, 2, &m) || h > 23 ||
+        m > 59)
         return false;
     *seconds = sign * (h * 3600 + m * 60);
     return true;
@@ -152,8 +153,8 @@ int jm_rfc3339_parse(const char *text, size_t len, int64_t *out_us, jm_err *err)
     if (!parse_offset(&p, end, &offset) || p != end)
         return jm_err_set(err, JM_ERR_INVALID, "%s", expected);
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-    if (y < 1 || mo < 1 || mo > 12 || d < 1 || d > month_days[mo - 1] || (mo == 2 && d == 29 && !leap) ||
-        h > 23 || mi > 59 || s > 60)
+    if (y < 1 || mo < 1 || mo > 12 || d < 1 || d > month_days[mo - 1] ||
+        (mo == 2 && d == 29 && !leap) || h > 23 || mi > 59 || s > 60)
         return jm_err_set(err, JM_ERR_INVALID, "is no date and time that exists");
     int64_t secs = jm_days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset;
     *out_us = secs * 1000000 + frac;
@@ -165,7 +166,7 @@ int jm_duration_parse(const char *text, int64_t *out_us, jm_err *err)
     static const struct {
         const char *unit;
         int64_t us;
-    } units[] = {{"ms", 1000},        {"s", 1000000},        {"m", 60000000},
+    } units[] = {{"ms", 1000},        {"s", 1000000},       {"m", 60000000},
                  {"h", 3600000000LL}, {"d", 86400000000LL}, {"w", 604800000000LL}};
     int64_t total = 0;
     const char *p = text;
@@ -187,7 +188,8 @@ int jm_duration_parse(const char *text, int64_t *out_us, jm_err *err)
         p += len;
     }
     if (p == text)
-        return jm_err_set(err, JM_ERR_INVALID, "a duration such as 90s, 5m, 1h30m or 30d is missing");
+        return jm_err_set(err, JM_ERR_INVALID,
+                          "a duration such as 90s, 5m, 1h30m or 30d is missing");
     *out_us = total;
     return JM_OK;
 }

@@ -14,8 +14,8 @@ int64_t jm_mono_ms(void);
 int64_t jm_utc_us(void); /* CLOCK_REALTIME, microseconds since 1970 */
 int64_t jm_utc_ms(void);
 
-/* PostgreSQL's clock as this process knows it: the difference to the monotonic clock, set whenever a
- * connection reports clock_timestamp(). One per process, shared by its threads. */
+/* PostgreSQL's clock as this process knows it: the difference to the monotonic clock, set whenever
+ * a connection reports clock_timestamp(). One per process, shared by its threads. */
 typedef struct jm_db_clock {
     _Atomic int64_t offset_us; /* database clock minus monotonic clock; 0 until the first reading */
 } jm_db_clock;
@@ -33,8 +33,8 @@ int64_t jm_db_clock_at(const jm_db_clock *clock, int64_t mono_us);
 /* "2026-11-22T14:30:00.123456Z"; no fraction when it is zero. Years 1 to 9999. */
 void jm_rfc3339_format(int64_t us, char text[JM_RFC3339_TEXT]);
 /* Full RFC 3339: date, 'T' or 't' or space, time with seconds, optional fraction (digits past the
- * sixth are cut), 'Z' or offset; leap second 60 becomes the next second. Errors: JM_ERR_INVALID with
- * what was expected. */
+ * sixth are cut), 'Z' or offset; leap second 60 becomes the next second. Errors: JM_ERR_INVALID
+ * with what was expected. */
 int jm_rfc3339_parse(const char *text, size_t len, int64_t *out_us, jm_err *err);
 /* "90s", "5m", "1h30m", "30d", "2w", also with ms; a bare number is refused. */
 int jm_duration_parse(const char *text, int64_t *out_us, jm_err *err);

@@ -1,4 +1,5 @@
-/* Configuration: one table of keys, filled from file, environment and command line in that order. */
+/* Configuration: one table of keys, filled from file, environment and command line in that order.
+ */
 #ifndef JM_CONFIG_H
 #define JM_CONFIG_H
 
@@ -10,10 +11,11 @@
 
 typedef struct jm_config jm_config;
 
-/* Reads the file (--config FILE, else $JOBMILL_CONFIG, else /etc/jobmill/jobmill.conf if it is there),
- * the environment JOBMILL_<SECTION>_<KEY>, and --section.key=value arguments. What it understands is
- * removed from argv (argc and argv are compacted); the rest is the caller's. Unknown keys are errors
- * with the nearest known one; values are checked against type and range. err->field is section.key. */
+/* Reads the file (--config FILE, else $JOBMILL_CONFIG, else /etc/jobmill/jobmill.conf if it is
+ * there), the environment JOBMILL_<SECTION>_<KEY>, and --section.key=value arguments. What it
+ * understands is removed from argv (argc and argv are compacted); the rest is the caller's. Unknown
+ * keys are errors with the nearest known one; values are checked against type and range. err->field
+ * is section.key. */
 int jm_config_load(jm_config **out, int *argc, char **argv, jm_err *err);
 /* The same sources again, for SIGHUP: only keys marked reloadable change; the names of others that
  * differ are logged. On error the old values stay. */

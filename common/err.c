@@ -53,14 +53,15 @@ int jm_err_errno(jm_err *err, int code, const char *fmt, ...)
 
 int jm_err_prefix(jm_err *err, const char *fmt, ...)
 {
-    char old[sizeof err->msg];
     char head[160];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(head, sizeof head, fmt, ap);
     va_end(ap);
-    memcpy(old, err->msg, sizeof old);
-    int n = snprintf(err->msg, sizeof err->msg, "%s: ", head);
-    snprintf(err->msg + n, sizeof err->msg - (size_t)n, "%s", old);
+    size_t n = strlen(head), room = sizeof err->msg - n - 3, len = strnlen(err->msg, room);
+    memmove(err->msg + n + 2, err->msg, len);
+    memcpy(err->msg, head, n);
+    memcpy(err->msg + n, ": ", 2);
+    err->msg[n + 2 + len] = 0;
     return err->code;
 }

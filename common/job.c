@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-static const char *const names[] = {"pending", "running", "completed", "failed", "cancelled", "expired"};
+static const char *const names[] = {"pending", "running",   "completed",
+                                    "failed",  "cancelled", "expired"};
 
 /* transitions[from] is a bit set of where a job may go. */
 static const unsigned transitions[] = {
-    [JM_JOB_PENDING] = 1u << JM_JOB_RUNNING | 1u << JM_JOB_CANCELLED | 1u << JM_JOB_EXPIRED |
-                       1u << JM_JOB_FAILED,
+    [JM_JOB_PENDING] =
+        1u << JM_JOB_RUNNING | 1u << JM_JOB_CANCELLED | 1u << JM_JOB_EXPIRED | 1u << JM_JOB_FAILED,
     [JM_JOB_RUNNING] = 1u << JM_JOB_PENDING | 1u << JM_JOB_COMPLETED | 1u << JM_JOB_FAILED |
                        1u << JM_JOB_CANCELLED | 1u << JM_JOB_EXPIRED,
     [JM_JOB_COMPLETED] = 0,

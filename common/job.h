@@ -28,11 +28,11 @@ bool jm_job_status_may(jm_job_status from, jm_job_status to);
 #define JM_PRIORITY_DEFAULT 4
 
 /* Strings are NUL-terminated and live in the arena of whoever made the job; NULL when absent. JSON
- * values are raw text, exactly as submitted (so no number loses a digit); PostgreSQL's jsonb and the
- * handlers read them. */
+ * values are raw text, exactly as submitted (so no number loses a digit); PostgreSQL's jsonb and
+ * the handlers read them. */
 typedef struct jm_job {
-    jm_node node;           /* travels through queues */
-    struct jm_claim *claim; /* the batch it was started in (worker), or NULL */
+    jm_node node;                 /* travels through queues */
+    struct jm_claim *claim;       /* the batch it was started in (worker), or NULL */
     struct jm_job_type *job_type; /* definition it runs by (worker; a counted reference), or NULL */
 
     jm_uuid id;
@@ -55,15 +55,16 @@ typedef struct jm_job {
     const char *trace_context;
     const char *submitted_by;
     int priority;
-    int attempt;      /* number of this start */
-    int max_attempts; /* 0: as the type says */
-    int timeout_s;    /* 0: as the type says */
+    int attempt;         /* number of this start */
+    int max_attempts;    /* 0: as the type says */
+    int timeout_s;       /* 0: as the type says */
     int64_t run_at_us;   /* UTC microseconds since 1970; 0: none */
     int64_t start_by_us; /* 0: none */
     bool has_schedule;
     jm_uuid schedule_id;
-    int64_t due_at_us;     /* 0: none */
-    const char *done_steps; /* raw JSON {"step name": data} of steps that succeeded in earlier attempts, or NULL */
+    int64_t due_at_us;      /* 0: none */
+    const char *done_steps; /* raw JSON {"step name": data} of steps that succeeded in earlier
+                               attempts, or NULL */
 } jm_job;
 
 #endif

@@ -32,17 +32,18 @@ typedef struct jm_message_limits {
     int64_t now_ms;   /* the database's clock, for bad_time; 0: no check of times */
 } jm_message_limits;
 
-/* Parses and validates one record (plain JSON, CloudEvents binary or structured) into job. Strings go
- * into arena. job->queue is left NULL for the caller. job->id is always set: the message's UUIDv7 or
- * the id derived from the record. A record with the header jobmill-job sets from_relay and id only
- * (its value is not looked at).
- * On failure returns JM_ERR_INVALID with err->field and a message that says how to mend it, and sets
- * *reason to the dead-letter code: bad_json, unknown_field, bad_field, missing_field, bad_time,
- * too_large, empty. Thread-safe, does not block. */
+/* Parses and validates one record (plain JSON, CloudEvents binary or structured) into job. Strings
+ * go into arena. job->queue is left NULL for the caller. job->id is always set: the message's
+ * UUIDv7 or the id derived from the record. A record with the header jobmill-job sets from_relay
+ * and id only (its value is not looked at). On failure returns JM_ERR_INVALID with err->field and a
+ * message that says how to mend it, and sets *reason to the dead-letter code: bad_json,
+ * unknown_field, bad_field, missing_field, bad_time, too_large, empty. Thread-safe, does not block.
+ */
 int jm_job_message_parse(const jm_record *record, const jm_message_limits *limits, jm_arena *arena,
                          jm_job *job, const char **reason, jm_err *err);
 
-/* Appends the message of a job as the relay publishes it: compact JSON with the fields that are set. */
+/* Appends the message of a job as the relay publishes it: compact JSON with the fields that are
+ * set. */
 void jm_job_message_write(const jm_job *job, jm_buf *out);
 
 #endif

@@ -11,8 +11,8 @@
 #include "common/job_message.h"
 
 /* A configuration object with the [kafka] properties of config applied over our defaults
- * (socket.nagle.disable, client.id "jobmill-<role>", logs into our log). The caller owns it until it
- * is given to rd_kafka_new. Errors: JM_ERR_INVALID naming the property. */
+ * (socket.nagle.disable, client.id "jobmill-<role>", logs into our log). The caller owns it until
+ * it is given to rd_kafka_new. Errors: JM_ERR_INVALID naming the property. */
 int jm_kafka_conf(const jm_config *config, const char *role, rd_kafka_conf_t **out, jm_err *err);
 
 /* "<prefix>.jobs.<queue>"; the caller frees. */
@@ -20,24 +20,25 @@ char *jm_kafka_queue_topic(const jm_config *config, const char *queue);
 /* Whether it is [a-z0-9-]{1,63}. */
 bool jm_kafka_queue_is_valid(const char *queue);
 
-/* Creates a topic (LogAppendTime for job topics) with [topics] partitions and replication; one that is
- * there already is success with *created false. Blocks up to timeout_ms. */
+/* Creates a topic (LogAppendTime for job topics) with [topics] partitions and replication; one that
+ * is there already is success with *created false. Blocks up to timeout_ms. */
 int jm_kafka_topic_create(const jm_config *config, const char *topic, int timeout_ms, bool *created,
                           jm_err *err);
 
 /* An idempotent producer (acks=all). Used by one thread. */
 typedef struct jm_kafka_producer jm_kafka_producer;
 
-/* Called from jm_kafka_producer_poll for each record: rc is JM_OK once it is acknowledged. Records in
- * flight when the producer goes fatal and is rebuilt are reported as failed: the caller sends again. */
+/* Called from jm_kafka_producer_poll for each record: rc is JM_OK once it is acknowledged. Records
+ * in flight when the producer goes fatal and is rebuilt are reported as failed: the caller sends
+ * again. */
 typedef void (*jm_kafka_delivered)(void *ctx, void *opaque, int rc, const jm_err *err);
 
 int jm_kafka_producer_new(const jm_config *config, const char *role, jm_kafka_delivered delivered,
                           void *ctx, jm_kafka_producer **out, jm_err *err);
 /* Waits up to timeout_ms for what is in flight, then drops it (reported as failed). */
 void jm_kafka_producer_free(jm_kafka_producer *producer, int timeout_ms);
-/* Copies the value and queues it; does not block. JM_ERR_KAFKA with retriable set when the local queue
- * is full. */
+/* Copies the value and queues it; does not block. JM_ERR_KAFKA with retriable set when the local
+ * queue is full. */
 int jm_kafka_producer_send(jm_kafka_producer *producer, const char *topic, const void *key,
                            size_t key_len, const void *value, size_t value_len,
                            const jm_header *headers, size_t n_headers, void *opaque, jm_err *err);

@@ -96,7 +96,8 @@ static void begin(jm_buf *line, bool json, jm_log_level level, const char *modul
     if (dot)
         memcpy(dot + 4, "Z", 2); /* milliseconds are enough here */
     if (json)
-        jm_buf_addf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"module\":\"%s\"", ts, names[level], module);
+        jm_buf_addf(line, "{\"ts\":\"%s\",\"level\":\"%s\",\"module\":\"%s\"", ts, names[level],
+                    module);
     else
         jm_buf_addf(line, "%s %-7s %s: ", ts, names[level], module);
 }

@@ -13,8 +13,8 @@ bool jm_log_level_parse(const char *text, jm_log_level *out); /* debug info warn
 
 /* Writes one line: time, level, module, message, then "key=value" pairs. The keys and values are
  * strings in turn, ended by NULL, e.g. jm_log(JM_INFO, "relay", "published", "job_id", id, NULL).
- * A NULL value is left out. Passwords in URLs (scheme://user:password@) and "password=..." are masked.
- * Thread-safe, one write(2) a line. */
+ * A NULL value is left out. Passwords in URLs (scheme://user:password@) and "password=..." are
+ * masked. Thread-safe, one write(2) a line. */
 void jm_log_kv(jm_log_level level, const char *module, const char *message, ...)
     __attribute__((sentinel));
 /* As printf. */

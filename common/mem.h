@@ -5,14 +5,16 @@
 #include <stddef.h>
 
 /* As malloc, calloc, realloc and strdup, but log and abort when memory is exhausted: the process is
- * restarted by its supervisor and nothing accepted is lost, which no half-working process can say. */
+ * restarted by its supervisor and nothing accepted is lost, which no half-working process can say.
+ */
 void *jm_malloc(size_t bytes);
 void *jm_calloc(size_t n, size_t bytes);
 void *jm_realloc(void *p, size_t bytes);
-char *jm_strdup(const char *s);             /* NULL gives NULL */
+char *jm_strdup(const char *s);              /* NULL gives NULL */
 char *jm_strndup(const char *s, size_t len); /* copies exactly len bytes and adds a NUL */
 
-/* Bump allocator; everything in it lives until jm_arena_free. Not thread-safe: one owner at a time. */
+/* Bump allocator; everything in it lives until jm_arena_free. Not thread-safe: one owner at a time.
+ */
 typedef struct jm_arena jm_arena;
 
 jm_arena *jm_arena_new(size_t block_bytes); /* 0: 64 KiB blocks */

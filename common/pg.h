@@ -19,8 +19,8 @@ typedef struct jm_pg_options {
     const char *schema;   /* becomes search_path; copied */
     const char *name;     /* application_name, e.g. "jobmill-worker record"; copied */
     bool batch;           /* hot path: sequential scans off, generic plans (docs/architecture.md) */
-    int timeout_ms;       /* longest wait for an answer before the connection is given up; 0: 30 s */
-    jm_db_clock *clock;   /* set on each connect; may be NULL; borrowed */
+    int timeout_ms;     /* longest wait for an answer before the connection is given up; 0: 30 s */
+    jm_db_clock *clock; /* set on each connect; may be NULL; borrowed */
 } jm_pg_options;
 
 jm_pg *jm_pg_new(const jm_pg_options *options); /* does not connect */
@@ -34,7 +34,8 @@ int jm_pg_connect(jm_pg *pg, jm_err *err);
 int jm_pg_retry_in_ms(const jm_pg *pg);
 bool jm_pg_is_up(const jm_pg *pg);
 void jm_pg_disconnect(jm_pg *pg);
-uint64_t jm_pg_generation(const jm_pg *pg); /* rises with each connect: what a session held is gone */
+uint64_t
+jm_pg_generation(const jm_pg *pg); /* rises with each connect: what a session held is gone */
 /* The connection, borrowed, for LISTEN and its descriptor; NULL when down. */
 PGconn *jm_pg_conn(jm_pg *pg);
 
@@ -46,26 +47,29 @@ typedef struct jm_pg_call {
     PGresult *res;          /* out: the caller frees with PQclear; NULL after failure */
 } jm_pg_call;
 
-/* Runs the calls as one transaction in one round trip (pipeline, commit at its end): all or nothing.
- * Errors: JM_ERR_DB with sqlstate when PostgreSQL refused (nothing was done); JM_ERR_DB_DOWN when the
- * connection was lost: whether the commit held is unknown, so every use must be repeatable by key.
- * err->retriable is set for serialization failures, deadlocks and lock timeouts as well. */
+/* Runs the calls as one transaction in one round trip (pipeline, commit at its end): all or
+ * nothing. Errors: JM_ERR_DB with sqlstate when PostgreSQL refused (nothing was done);
+ * JM_ERR_DB_DOWN when the connection was lost: whether the commit held is unknown, so every use
+ * must be repeatable by key. err->retriable is set for serialization failures, deadlocks and lock
+ * timeouts as well. */
 int jm_pg_run(jm_pg *pg, jm_pg_call *calls, int n, jm_err *err);
 void jm_pg_calls_clear(jm_pg_call *calls, int n);
 
 /* One query, text results; *res may be NULL if the rows do not matter. */
 int jm_pg_query(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult **res, jm_err *err);
-/* Plain SQL text without parameters, several statements allowed (BEGIN, COMMIT, LISTEN, migrations). */
+/* Plain SQL text without parameters, several statements allowed (BEGIN, COMMIT, LISTEN,
+ * migrations). */
 int jm_pg_exec(jm_pg *pg, const char *text, PGresult **res, jm_err *err);
 
-/* Values of binary results. A null gives 0 / an empty id; ask PQgetisnull first where it matters. */
+/* Values of binary results. A null gives 0 / an empty id; ask PQgetisnull first where it matters.
+ */
 jm_uuid jm_pg_get_uuid(const PGresult *res, int row, int col);
 int32_t jm_pg_get_i32(const PGresult *res, int row, int col);
 int64_t jm_pg_get_i64(const PGresult *res, int row, int col);
 bool jm_pg_get_bool(const PGresult *res, int row, int col);
 int64_t jm_pg_get_ts(const PGresult *res, int row, int col); /* timestamptz, us since 1970 */
-/* text and jsonb (without its version byte); NULL for a null; NUL-terminated; borrowed from res. len may
- * be NULL. */
+/* text and jsonb (without its version byte); NULL for a null; NUL-terminated; borrowed from res.
+ * len may be NULL. */
 const char *jm_pg_get_text(const PGresult *res, int row, int col, size_t *len);
 
 #endif

@@ -1,4 +1,5 @@
-/* Parameters of queries in PostgreSQL's binary formats: scalars, and columns of a batch as arrays. */
+/* Parameters of queries in PostgreSQL's binary formats: scalars, and columns of a batch as arrays.
+ */
 #ifndef JM_PG_BATCH_H
 #define JM_PG_BATCH_H
 
@@ -36,10 +37,10 @@ void jm_col_add_null(jm_col *col);
 void jm_col_add_bool(jm_col *col, bool v);
 void jm_col_add_i32(jm_col *col, int32_t v); /* also for JM_COL_I16 */
 void jm_col_add_i64(jm_col *col, int64_t v);
-void jm_col_add_ts(jm_col *col, int64_t us);                    /* microseconds since 1970 */
-void jm_col_add_uuid(jm_col *col, const jm_uuid *id);           /* NULL: null */
-void jm_col_add_bytes(jm_col *col, const void *p, size_t len);  /* text, jsonb, bytea; NULL: null */
-void jm_col_add_str(jm_col *col, const char *s);                /* NUL-terminated; NULL: null */
+void jm_col_add_ts(jm_col *col, int64_t us);                   /* microseconds since 1970 */
+void jm_col_add_uuid(jm_col *col, const jm_uuid *id);          /* NULL: null */
+void jm_col_add_bytes(jm_col *col, const void *p, size_t len); /* text, jsonb, bytea; NULL: null */
+void jm_col_add_str(jm_col *col, const char *s);               /* NUL-terminated; NULL: null */
 
 #define JM_PG_ARGS_MAX 40
 
@@ -54,11 +55,12 @@ typedef struct jm_pg_args {
 } jm_pg_args;
 
 void jm_pg_args_init(jm_pg_args *args);
-void jm_pg_arg_text(jm_pg_args *args, const char *s); /* text; NULL: null. The type is left to the server */
+void jm_pg_arg_text(jm_pg_args *args,
+                    const char *s); /* text; NULL: null. The type is left to the server */
 void jm_pg_arg_bool(jm_pg_args *args, bool v);
 void jm_pg_arg_i32(jm_pg_args *args, int32_t v);
 void jm_pg_arg_i64(jm_pg_args *args, int64_t v);
-void jm_pg_arg_ts(jm_pg_args *args, int64_t us); /* microseconds since 1970; 0: null */
+void jm_pg_arg_ts(jm_pg_args *args, int64_t us);          /* microseconds since 1970; 0: null */
 void jm_pg_arg_uuid(jm_pg_args *args, const jm_uuid *id); /* NULL: null */
 void jm_pg_arg_col(jm_pg_args *args, jm_col *col);
 

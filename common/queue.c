@@ -208,8 +208,8 @@ int jm_queue_fd(jm_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
     if (queue->fd < 0) {
-        queue->fd = eventfd(queue->chain.n || queue->closed || queue->woken,
-                            EFD_NONBLOCK | EFD_CLOEXEC);
+        queue->fd =
+            eventfd(queue->chain.n || queue->closed || queue->woken, EFD_NONBLOCK | EFD_CLOEXEC);
         if (queue->fd < 0)
             abort(); /* out of descriptors before the program has begun to work */
     }

@@ -36,16 +36,16 @@ bool jm_queue_is_full(jm_queue *queue);
 size_t jm_queue_len(jm_queue *queue);
 
 /* Takes everything there is into chain (appended), waiting up to timeout_ms for something to come
- * (-1: without end; 0: not at all). Returns JM_OK, JM_ERR_TIMEOUT, or JM_ERR_CLOSED once the queue is
- * closed and empty. */
+ * (-1: without end; 0: not at all). Returns JM_OK, JM_ERR_TIMEOUT, or JM_ERR_CLOSED once the queue
+ * is closed and empty. */
 int jm_queue_pop_all(jm_queue *queue, jm_chain *chain, int timeout_ms);
 /* Lets a waiting consumer return JM_ERR_TIMEOUT now: something outside the queue has changed. */
 void jm_queue_wake(jm_queue *queue);
 /* Refuses pushes from now on and wakes all; what is inside can still be popped. */
 void jm_queue_close(jm_queue *queue);
 
-/* A descriptor that is readable whenever the queue is non-empty, woken or closed: for epoll. Made on
- * the first call; pop_all clears it. */
+/* A descriptor that is readable whenever the queue is non-empty, woken or closed: for epoll. Made
+ * on the first call; pop_all clears it. */
 int jm_queue_fd(jm_queue *queue);
 
 #endif

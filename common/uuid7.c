@@ -44,7 +44,8 @@ jm_uuid jm_uuid7_new(void)
         src.ms = ms;
         if (getrandom(src.seed, sizeof src.seed, 0) != sizeof src.seed)
             abort();
-        src.seed[2] &= 0x1f; /* headroom: the counter (bytes 2..9 without the variant bits) never wraps */
+        src.seed[2] &=
+            0x1f; /* headroom: the counter (bytes 2..9 without the variant bits) never wraps */
     } else {
         bump(src.seed);
     }

@@ -1,4 +1,5 @@
-/* Ids: UUID version 7 (RFC 9562): 48 bits of milliseconds since 1970, then random or derived bits. */
+/* Ids: UUID version 7 (RFC 9562): 48 bits of milliseconds since 1970, then random or derived bits.
+ */
 #ifndef JM_UUID7_H
 #define JM_UUID7_H
 
@@ -19,8 +20,8 @@ jm_uuid jm_uuid7_new(void);
  * same input always gives the same id. */
 jm_uuid jm_uuid7_derive(int64_t ms, const uint8_t seed[10]);
 
-/* The id of a Kafka record: time of the record, the rest from SHA-256 over topic, partition, offset,
- * timestamp, key and value. key may be NULL. Redelivery of a record gives the same id. */
+/* The id of a Kafka record: time of the record, the rest from SHA-256 over topic, partition,
+ * offset, timestamp, key and value. key may be NULL. Redelivery of a record gives the same id. */
 jm_uuid jm_uuid7_from_record(const char *topic, int32_t partition, int64_t offset, int64_t ms,
                              const void *key, size_t key_len, const void *value, size_t value_len);
 
@@ -31,7 +32,8 @@ int64_t jm_uuid7_ms(const jm_uuid *id); /* the time in it, milliseconds since 19
 bool jm_uuid7_is(const jm_uuid *id);    /* version 7 and RFC variant */
 
 void jm_uuid_format(const jm_uuid *id, char text[JM_UUID_TEXT]); /* lower case, with hyphens */
-/* Accepts exactly the 36-character hyphenated form, either case. Returns false for anything else. */
+/* Accepts exactly the 36-character hyphenated form, either case. Returns false for anything else.
+ */
 bool jm_uuid_parse(const char *text, size_t len, jm_uuid *out);
 int jm_uuid_cmp(const jm_uuid *a, const jm_uuid *b);
 

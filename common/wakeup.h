@@ -1,6 +1,6 @@
-/* LISTEN and coalesced NOTIFY on a connection of its own: a hint that something is due, never needed
- * for correctness. Channel: the schema's name. Payloads: "" anything, "pending", "ready <queue>",
- * "schedules". */
+/* LISTEN and coalesced NOTIFY on a connection of its own: a hint that something is due, never
+ * needed for correctness. Channel: the schema's name. Payloads: "" anything, "pending", "ready
+ * <queue>", "schedules". */
 #ifndef JM_WAKEUP_H
 #define JM_WAKEUP_H
 
@@ -13,7 +13,7 @@ typedef struct jm_wakeup jm_wakeup;
  * jm_wakeup_send asks for, at most 20 a second, equal payloads once. on_notify may be NULL. */
 jm_wakeup *jm_wakeup_new(const char *conninfo, const char *schema,
                          void (*on_notify)(void *ctx, const char *payload), void *ctx);
-void jm_wakeup_free(jm_wakeup *wakeup); /* stops the thread */
+void jm_wakeup_free(jm_wakeup *wakeup);                      /* stops the thread */
 void jm_wakeup_send(jm_wakeup *wakeup, const char *payload); /* any thread; never blocks */
 
 #endif

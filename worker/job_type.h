@@ -10,7 +10,7 @@
 #include "common/log.h"
 
 typedef enum jm_slot_class {
-    JM_SLOT_NONE,   /* ends at once: noop, fail */
+    JM_SLOT_NONE,    /* ends at once: noop, fail */
     JM_SLOT_PROCESS, /* child processes: [worker] concurrency */
     JM_SLOT_ASYNC    /* everything that waits without a process: [worker] concurrency_async */
 } jm_slot_class;
@@ -20,27 +20,27 @@ struct jm_executor; /* worker/executor.h */
 typedef struct jm_step_def {
     char *name;
     const struct jm_executor *executor;
-    json_t *config;  /* the executor's object */
-    int timeout_s;   /* 0: none of its own */
-    int retry;       /* tries within one attempt of the job; 1 by default */
+    json_t *config; /* the executor's object */
+    int timeout_s;  /* 0: none of its own */
+    int retry;      /* tries within one attempt of the job; 1 by default */
     double retry_delay_s;
-    json_t *set;     /* {metadata key: JSON pointer} or NULL */
+    json_t *set; /* {metadata key: JSON pointer} or NULL */
 } jm_step_def;
 
 typedef struct jm_job_type {
     int refs; /* atomic */
     char *name;
-    char *description; /* or NULL */
-    char hash[65];     /* SHA-256 of the canonical definition, hex */
+    char *description;     /* or NULL */
+    char hash[65];         /* SHA-256 of the canonical definition, hex */
     json_t *params_schema; /* or NULL */
     json_t *profiles;      /* {name: {params}} or NULL */
     char **searchable;     /* metadata keys to index; NULL-terminated, never NULL */
     int timeout_s;         /* 0: none */
     int max_attempts;      /* 3 */
     double backoff_initial_s, backoff_factor, backoff_max_s, backoff_jitter;
-    int concurrency;       /* per worker; 0: no limit of its own */
-    bool ordered;          /* ordering: key */
-    bool log_off;          /* log_level: off */
+    int concurrency; /* per worker; 0: no limit of its own */
+    bool ordered;    /* ordering: key */
+    bool log_off;    /* log_level: off */
     jm_log_level log_level;
     jm_slot_class slot_class; /* the widest of its steps */
     jm_step_def *steps;
@@ -48,9 +48,11 @@ typedef struct jm_job_type {
     int slots_used; /* owned by the store thread */
 } jm_job_type;
 
-/* Parses and checks one definition. source is the file's name for messages ("file:line:column: ..."),
- * text its content. Unknown keys are errors with the nearest known one; err->field is a JSON pointer. */
-int jm_job_type_parse(const char *source, const char *text, size_t len, jm_job_type **out, jm_err *err);
+/* Parses and checks one definition. source is the file's name for messages ("file:line:column:
+ * ..."), text its content. Unknown keys are errors with the nearest known one; err->field is a JSON
+ * pointer. */
+int jm_job_type_parse(const char *source, const char *text, size_t len, jm_job_type **out,
+                      jm_err *err);
 jm_job_type *jm_job_type_ref(jm_job_type *type);
 void jm_job_type_unref(jm_job_type *type); /* NULL is fine */
 /* noop, sleep, fail: made without a file. */

@@ -23,20 +23,20 @@ typedef struct jm_step_row {
     const char *error;  /* or NULL */
     int attempts;
     int64_t started_us, ended_us; /* monotonic; ended_us 0 while running */
-    bool update; /* a running row was written before: this one closes it */
+    bool update;                  /* a running row was written before: this one closes it */
 } jm_step_row;
 
 typedef struct jm_log_row {
-    int seq; /* from 1 within the attempt */
-    const char *step;    /* or NULL */
-    int64_t at_us;       /* monotonic */
+    int seq;          /* from 1 within the attempt */
+    const char *step; /* or NULL */
+    int64_t at_us;    /* monotonic */
     jm_log_level level;
     const char *message; /* valid UTF-8 without U+0000 */
     const char *details; /* raw JSON or NULL */
 } jm_log_row;
 
-/* One report. Made by the runner, owned by the record thread once pushed, freed with jm_report_free.
- * All strings are valid UTF-8 without U+0000; JSON values are valid. */
+/* One report. Made by the runner, owned by the record thread once pushed, freed with
+ * jm_report_free. All strings are valid UTF-8 without U+0000; JSON values are valid. */
 typedef struct jm_report {
     jm_node node;
     jm_job *job; /* borrowed: lives until its last report has been recorded */
@@ -53,11 +53,12 @@ typedef struct jm_report {
     const char *set_metadata; /* raw JSON object to be merged into jobs.metadata, or NULL */
     const char *progress;     /* raw JSON {"total","ok","failed"}, or NULL */
     int64_t items_total, items_ok, items_failed; /* -1: unknown */
-    const char *out_text, *err_text; /* stdout and stderr, capped, or NULL */
-    int return_code;                 /* -1: none */
-    const char *output_files;        /* raw JSON list or NULL */
+    const char *out_text, *err_text;             /* stdout and stderr, capped, or NULL */
+    int return_code;                             /* -1: none */
+    const char *output_files;                    /* raw JSON list or NULL */
     int64_t total_size;
-    struct jm_arena *arena; /* owns all of the above except names borrowed from the job and its type; or NULL */
+    struct jm_arena
+        *arena; /* owns all of the above except names borrowed from the job and its type; or NULL */
     /* For the common job of one step: no arena, no allocation but the report itself. */
     jm_step_row one_step;
     jm_log_row one_log;

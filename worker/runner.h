@@ -11,7 +11,8 @@ typedef struct jm_runner jm_runner;
 
 typedef struct jm_runner_options {
     jm_queue *reports; /* where jm_report go, in chains, one push a turn of the loop */
-    /* Called from the runner's thread once a turn: n jobs of that type and slot class have ended. */
+    /* Called from the runner's thread once a turn: n jobs of that type and slot class have ended.
+     */
     void (*slots_free)(void *ctx, jm_job_type *type, int n);
     void *ctx;
     const char *work_dir; /* for output directories; NULL: $TMPDIR or /tmp */
@@ -27,8 +28,10 @@ int jm_runner_start(jm_runner *runner, jm_err *err); /* starts the thread */
  * For each job exactly one report with end != JM_END_NONE follows. */
 int jm_runner_push(jm_runner *runner, jm_chain *jobs);
 /* Stops one job (any thread): SIGTERM to its group, SIGKILL after the grace; it ends as end says
- * (JM_END_CANCELLED or JM_END_RETURNED) with error as the reason, unless it ends by itself first. */
-void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_end end, const char *error);
+ * (JM_END_CANCELLED or JM_END_RETURNED) with error as the reason, unless it ends by itself first.
+ */
+void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_end end,
+                        const char *error);
 /* The same for every job that is running or waiting in the runner. */
 void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error);
 int jm_runner_running(const jm_runner *runner); /* jobs in flight; any thread */

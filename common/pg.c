@@ -1,0 +1,543 @@
+/* One PostgreSQL connection: reconnect with backoff, prepared queries, transactions in one round
+ * trip. */
+#include "pg.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "log.h"
+#include "mem.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define BACKOFF_MIN_MS     100
+#define BACKOFF_MAX_MS     5000
+
+/* A query that this session has prepared; keyed by the address of its jm_sql. */
+struct prepared {
+    const jm_sql *sql;
+    UT_hash_handle hh;
+};
+
+struct jm_pg {
+    PGconn *conn; /* NULL when down */
+    char *conninfo, *schema, *name;
+    bool batch;
+    int timeout_ms;
+    jm_db_clock *clock;
+    struct prepared *prepared;
+    int64_t retry_at_ms; /* monotonic; no try before */
+    int backoff_ms;
+    uint64_t generation;
+    unsigned seed;
+    bool was_down; /* a loss has been logged and not yet its end */
+};
+
+jm_pg *jm_pg_new(const jm_pg_options *options)
+{
+    jm_pg *pg = jm_calloc(1, sizeof *pg);
+    pg->conninfo = jm_strdup(options->conninfo);
+    pg->schema = jm_strdup(options->schema);
+    pg->name = jm_strdup(options->name);
+    pg->batch = options->batch;
+    pg->timeout_ms = options->timeout_ms ? options->timeout_ms : 30000;
+    pg->clock = options->clock;
+    pg->backoff_ms = BACKOFF_MIN_MS;
+    pg->seed = (unsigned)jm_mono_us() ^ (unsigned)(uintptr_t)pg;
+    return pg;
+}
+
+static void forget_prepared(jm_pg *pg)
+{
+    struct prepared *p, *next;
+    HASH_ITER(hh, pg->prepared, p, next)
+    {
+        HASH_DEL(pg->prepared, p);
+        free(p);
+    }
+}
+
+void jm_pg_disconnect(jm_pg *pg)
+{
+    if (pg->conn)
+        PQfinish(pg->conn);
+    pg->conn = NULL;
+    forget_prepared(pg);
+}
+
+void jm_pg_free(jm_pg *pg)
+{
+    if (!pg)
+        return;
+    jm_pg_disconnect(pg);
+    free(pg->conninfo);
+    free(pg->schema);
+    free(pg->name);
+    free(pg);
+}
+
+bool jm_pg_is_up(const jm_pg *pg)
+{
+    return pg->conn != NULL;
+}
+
+PGconn *jm_pg_conn(jm_pg *pg)
+{
+    return pg->conn;
+}
+
+uint64_t jm_pg_generation(const jm_pg *pg)
+{
+    return pg->generation;
+}
+
+int jm_pg_retry_in_ms(const jm_pg *pg)
+{
+    if (pg->conn)
+        return 0;
+    int64_t left = pg->retry_at_ms - jm_mono_ms();
+    return left > 0 ? (int)left : 0;
+}
+
+/* libpq's messages end in a newline and may have several lines: one line of it. */
+static void clean_message(jm_err *err)
+{
+    size_t n = strlen(err->msg);
+    while (n && strchr("\n\r ", err->msg[n - 1]))
+        err->msg[--n] = 0;
+    for (char *p = err->msg; *p; p++)
+        if (*p == '\n' || *p == '\t')
+            *p = ' ';
+}
+
+/* Gives the connection up. */
+static int lost(jm_pg *pg, jm_err *err, const char *what)
+{
+    jm_err_set(err, JM_ERR_DB_DOWN, "%s: %s", what,
+               pg->conn ? PQerrorMessage(pg->conn) : "no connection");
+    if (err)
+        clean_message(err);
+    jm_pg_disconnect(pg);
+    return JM_ERR_DB_DOWN;
+}
+
+static int wait_socket(jm_pg *pg, short events, int64_t deadline_ms)
+{
+    struct pollfd pfd = {.fd = PQsocket(pg->conn), .events = events};
+    for (;;) {
+        int64_t left = deadline_ms - jm_mono_ms();
+        if (left <= 0)
+            return JM_ERR_TIMEOUT;
+        int n = poll(&pfd, 1, (int)left);
+        if (n > 0)
+            return JM_OK;
+        if (n < 0 && errno != EINTR)
+            return JM_ERR_IO;
+    }
+}
+
+/* Finishes the handshake of a connection that PQconnectStartParams has begun. */
+static int handshake(jm_pg *pg)
+{
+    int64_t deadline = jm_mono_ms() + CONNECT_TIMEOUT_MS;
+    PostgresPollingStatusType st = PGRES_POLLING_WRITING;
+    while (st != PGRES_POLLING_OK) {
+        if (st == PGRES_POLLING_FAILED)
+            return JM_ERR_DB_DOWN;
+        if (wait_socket(pg, st == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+            return JM_ERR_TIMEOUT;
+        st = PQconnectPoll(pg->conn);
+    }
+    return JM_OK;
+}
+
+static void on_notice(void *arg, const char *message)
+{
+    (void)arg;
+    jm_err err = {0};
+    jm_err_set(&err, 0, "%s", message);
+    clean_message(&err);
+    jm_logf(JM_DEBUG, "pg", "%s", err.msg);
+}
+
+/* Session settings; also reads the server's clock. */
+static int set_up(jm_pg *pg, jm_err *err)
+{
+    jm_buf text = {0};
+    char *ident = PQescapeIdentifier(pg->conn, pg->schema, strlen(pg->schema));
+    jm_buf_addf(&text, "SET search_path = %s; SET timezone = 'UTC'; SET datestyle = 'ISO';", ident);
+    PQfreemem(ident);
+    if (pg->batch)
+        jm_buf_adds(&text, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;"
+                           "SET jit = off;");
+    jm_buf_adds(&text, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+    int64_t asked = jm_mono_us();
+    PGresult *res = NULL;
+    int rc = jm_pg_exec(pg, text.data, &res, err);
+    if (!rc && pg->clock)
+        jm_db_clock_set(pg->clock, strtoll(PQgetvalue(res, 0, 0), NULL, 10), asked, jm_mono_us());
+    PQclear(res);
+    jm_buf_fini(&text);
+    return rc;
+}
+
+int jm_pg_connect(jm_pg *pg, jm_err *err)
+{
+    if (pg->conn)
+        return JM_OK;
+    const char *keys[] = {"dbname",           "application_name",    "connect_timeout",
+                          "keepalives_idle",  "keepalives_interval", "keepalives_count",
+                          "tcp_user_timeout", "client_encoding",     NULL};
+    const char *values[] = {pg->conninfo, pg->name, "5", "10", "5", "3", "20000", "UTF8", NULL};
+    pg->conn = PQconnectStartParams(keys, values, 1);
+    int rc = pg->conn && PQstatus(pg->conn) != CONNECTION_BAD ? handshake(pg) : JM_ERR_DB_DOWN;
+    if (rc) {
+        lost(pg, err,
+             rc == JM_ERR_TIMEOUT ? "connecting to PostgreSQL timed out"
+                                  : "cannot connect to PostgreSQL");
+    } else {
+        PQsetNoticeProcessor(pg->conn, on_notice, NULL);
+        rc = set_up(pg, err);
+        if (rc)
+            jm_pg_disconnect(pg);
+    }
+    if (rc) {
+        int jitter = (int)(rand_r(&pg->seed) % (unsigned)(pg->backoff_ms / 2 + 1));
+        pg->retry_at_ms = jm_mono_ms() + pg->backoff_ms / 2 + jitter;
+        pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MAX_MS ? pg->backoff_ms * 2 : BACKOFF_MAX_MS;
+        return JM_ERR_DB_DOWN;
+    }
+    pg->backoff_ms = BACKOFF_MIN_MS;
+    pg->generation++;
+    return JM_OK;
+}
+
+int jm_pg_ensure(jm_pg *pg, jm_err *err)
+{
+    if (pg->conn && PQstatus(pg->conn) == CONNECTION_OK)
+        return JM_OK;
+    if (pg->conn)
+        lost(pg, err, "connection lost");
+    if (jm_pg_retry_in_ms(pg) > 0)
+        return jm_err_set(err, JM_ERR_DB_DOWN, "PostgreSQL is away; next try in %d ms",
+                          jm_pg_retry_in_ms(pg));
+    int rc = jm_pg_connect(pg, err);
+    if (rc && !pg->was_down)
+        jm_log_kv(JM_WARNING, "pg", err ? err->msg : "cannot connect", "connection", pg->name,
+                  NULL);
+    else if (!rc && pg->was_down)
+        jm_log_kv(JM_INFO, "pg", "connected to PostgreSQL again", "connection", pg->name, NULL);
+    pg->was_down = rc != JM_OK;
+    return rc;
+}
+
+/* Error of a result: what PostgreSQL said, without losing the connection. */
+static int refused(const PGresult *res, const char *what, jm_err *err)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+    jm_err_set(err, JM_ERR_DB, "%s: %s%s%s%s%s", what,
+               primary ? primary : PQresultErrorMessage(res), detail ? "; " : "",
+               detail ? detail : "", hint ? "; " : "", hint ? hint : "");
+    if (!err)
+        return JM_ERR_DB;
+    clean_message(err);
+    memcpy(err->sqlstate, state ? state : "?????", 5);
+    err->retriable = state && (!strncmp(state, "40", 2) || !strncmp(state, "55P03", 5) ||
+                               !strncmp(state, "53", 2) || !strncmp(state, "57014", 5));
+    return JM_ERR_DB;
+}
+
+/* The server is going away or this session is being ended. */
+static bool is_farewell(const PGresult *res)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    return state && (!strncmp(state, "57P", 3) || !strncmp(state, "08", 2));
+}
+
+/* Next result, sending and receiving until there is one. NULL with *rc set when the connection
+ * fails or the answer takes too long; NULL with *rc 0 at the end of a statement's results. */
+static PGresult *next_result(jm_pg *pg, int64_t deadline_ms, int *rc)
+{
+    *rc = JM_OK;
+    bool flushing = true;
+    while (PQisBusy(pg->conn) || flushing) {
+        int f = flushing ? PQflush(pg->conn) : 0;
+        if (f < 0)
+            break;
+        flushing = f > 0;
+        if (!flushing && !PQisBusy(pg->conn))
+            break;
+        *rc = wait_socket(pg, flushing ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+        if (*rc)
+            return NULL;
+        if (!PQconsumeInput(pg->conn))
+            break; /* the next PQgetResult gives the error, or the status is bad */
+    }
+    return PQgetResult(pg->conn);
+}
+
+/* Drops a connection that did not answer. */
+static int unanswered(jm_pg *pg, int rc, const char *what, jm_err *err)
+{
+    char text[160];
+    snprintf(text, sizeof text, rc == JM_ERR_TIMEOUT ? "%s: no answer within %d ms" : "%s", what,
+             pg->timeout_ms);
+    return lost(pg, err, text);
+}
+
+int jm_pg_exec(jm_pg *pg, const char *text, PGresult **out, jm_err *err)
+{
+    if (out)
+        *out = NULL;
+    if (!pg->conn)
+        return jm_err_set(err, JM_ERR_DB_DOWN, "no connection to PostgreSQL");
+    PQsetnonblocking(pg->conn, 1);
+    if (!PQsendQuery(pg->conn, text))
+        return lost(pg, err, "sending a query");
+    int64_t deadline = jm_mono_ms() + pg->timeout_ms;
+    PGresult *last = NULL, *res;
+    int rc = JM_OK, failed = JM_OK;
+    while ((res = next_result(pg, deadline, &rc))) {
+        ExecStatusType st = PQresultStatus(res);
+        if (st != PGRES_COMMAND_OK && st != PGRES_TUPLES_OK && !failed)
+            failed = is_farewell(res) ? JM_ERR_DB_DOWN : refused(res, "query", err);
+        PQclear(last);
+        last = res;
+    }
+    if (rc || failed == JM_ERR_DB_DOWN || PQstatus(pg->conn) != CONNECTION_OK) {
+        PQclear(last);
+        return unanswered(pg, rc, "query", err);
+    }
+    if (!failed && out)
+        *out = last;
+    else
+        PQclear(last);
+    return failed;
+}
+
+static bool is_prepared(jm_pg *pg, const jm_sql *sql)
+{
+    struct prepared *p;
+    HASH_FIND_PTR(pg->prepared, &sql, p);
+    return p != NULL;
+}
+
+static void remember_prepared(jm_pg *pg, const jm_sql *sql)
+{
+    struct prepared *p = jm_calloc(1, sizeof *p);
+    p->sql = sql;
+    HASH_ADD_PTR(pg->prepared, sql, p);
+}
+
+/* Prepares in a transaction of its own, so that a failing batch does not undo it. */
+static int prepare(jm_pg *pg, const jm_pg_call *call, jm_err *err)
+{
+    if (is_prepared(pg, call->sql))
+        return JM_OK;
+    int n = call->args ? call->args->n : 0;
+    if (!PQsendPrepare(pg->conn, call->sql->name, call->sql->text, n,
+                       call->args ? call->args->types : NULL))
+        return lost(pg, err, call->sql->name);
+    int64_t deadline = jm_mono_ms() + pg->timeout_ms;
+    int rc, failed = JM_OK;
+    PGresult *res;
+    while ((res = next_result(pg, deadline, &rc))) {
+        if (PQresultStatus(res) != PGRES_COMMAND_OK && !failed)
+            failed = is_farewell(res) ? JM_ERR_DB_DOWN : refused(res, call->sql->name, err);
+        PQclear(res);
+    }
+    if (rc || failed == JM_ERR_DB_DOWN || PQstatus(pg->conn) != CONNECTION_OK)
+        return unanswered(pg, rc, call->sql->name, err);
+    if (!failed)
+        remember_prepared(pg, call->sql);
+    return failed;
+}
+
+static int send_call(jm_pg *pg, const jm_pg_call *call)
+{
+    const jm_pg_args *args = call->args;
+    return PQsendQueryPrepared(pg->conn, call->sql->name, args ? args->n : 0,
+                               args ? args->values : NULL, args ? args->lengths : NULL,
+                               args ? args->formats : NULL, call->binary);
+}
+
+/* Takes the results of one statement of a pipeline. */
+static int collect(jm_pg *pg, jm_pg_call *call, int64_t deadline, bool *gone, jm_err *err)
+{
+    int rc, failed = JM_OK;
+    PGresult *res;
+    while ((res = next_result(pg, deadline, &rc))) {
+        ExecStatusType st = PQresultStatus(res);
+        if (st == PGRES_TUPLES_OK || st == PGRES_COMMAND_OK) {
+            PQclear(call->res);
+            call->res = res;
+            continue;
+        }
+        if (st == PGRES_PIPELINE_ABORTED)
+            failed = failed ? failed : JM_ERR_CLOSED; /* an earlier statement has said why */
+        else if (is_farewell(res))
+            *gone = true;
+        else if (!failed)
+            failed = refused(res, call->sql->name, err);
+        PQclear(res);
+    }
+    if (rc || PQstatus(pg->conn) != CONNECTION_OK)
+        *gone = true;
+    return failed;
+}
+
+/* Waits for the end of the transaction: the result of the sync, where a commit may still fail. */
+static int collect_sync(jm_pg *pg, int64_t deadline, bool *gone, jm_err *err)
+{
+    int rc, failed = JM_OK;
+    for (;;) {
+        PGresult *res = next_result(pg, deadline, &rc);
+        if (!res) {
+            *gone = true;
+            return failed;
+        }
+        ExecStatusType st = PQresultStatus(res);
+        if (st == PGRES_FATAL_ERROR && is_farewell(res))
+            *gone = true;
+        else if (st == PGRES_FATAL_ERROR && !failed)
+            failed = refused(res, "commit", err);
+        PQclear(res);
+        if (st == PGRES_PIPELINE_SYNC || *gone)
+            return failed;
+    }
+}
+
+static int run_pipeline(jm_pg *pg, jm_pg_call *calls, int n, bool *gone, jm_err *err)
+{
+    int64_t deadline = jm_mono_ms() + pg->timeout_ms;
+    if (!PQenterPipelineMode(pg->conn)) {
+        *gone = true;
+        return JM_OK;
+    }
+    for (int i = 0; i < n && !*gone; i++)
+        *gone = !send_call(pg, &calls[i]);
+    *gone = *gone || !PQpipelineSync(pg->conn);
+    int failed = JM_OK;
+    for (int i = 0; i < n && !*gone; i++) {
+        jm_err one = {0};
+        int rc = collect(pg, &calls[i], deadline, gone, &one);
+        if (rc && !failed) {
+            failed = rc;
+            if (err)
+                *err = one;
+        }
+    }
+    if (!*gone) {
+        int rc = collect_sync(pg, deadline, gone, failed ? NULL : err);
+        failed = failed ? failed : rc;
+    }
+    *gone = *gone || !PQexitPipelineMode(pg->conn);
+    return failed;
+}
+
+int jm_pg_run(jm_pg *pg, jm_pg_call *calls, int n, jm_err *err)
+{
+    if (!pg->conn)
+        return jm_err_set(err, JM_ERR_DB_DOWN, "no connection to PostgreSQL");
+    PQsetnonblocking(pg->conn, 1);
+    for (int i = 0; i < n; i++) {
+        calls[i].res = NULL;
+        int rc = prepare(pg, &calls[i], err);
+        if (rc)
+            return rc;
+    }
+    bool gone = false;
+    int rc = run_pipeline(pg, calls, n, &gone, err);
+    if (gone)
+        rc = unanswered(pg, JM_OK, n ? calls[0].sql->name : "transaction", err);
+    if (rc)
+        jm_pg_calls_clear(calls, n);
+    return rc;
+}
+
+void jm_pg_calls_clear(jm_pg_call *calls, int n)
+{
+    for (int i = 0; i < n; i++) {
+        PQclear(calls[i].res);
+        calls[i].res = NULL;
+    }
+}
+
+int jm_pg_query(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult **res, jm_err *err)
+{
+    jm_pg_call call = {.sql = sql, .args = args};
+    int rc = jm_pg_run(pg, &call, 1, err);
+    if (res)
+        *res = call.res;
+    else
+        PQclear(call.res);
+    return rc;
+}
+
+jm_uuid jm_pg_get_uuid(const PGresult *res, int row, int col)
+{
+    jm_uuid id = {{0}};
+    if (PQgetlength(res, row, col) == sizeof id.b)
+        memcpy(id.b, PQgetvalue(res, row, col), sizeof id.b);
+    return id;
+}
+
+int32_t jm_pg_get_i32(const PGresult *res, int row, int col)
+{
+    const char *p = PQgetvalue(res, row, col);
+    uint32_t be32;
+    uint16_t be16;
+    switch (PQgetlength(res, row, col)) {
+    case 4:
+        memcpy(&be32, p, 4);
+        return (int32_t)be32toh(be32);
+    case 2:
+        memcpy(&be16, p, 2);
+        return (int16_t)be16toh(be16);
+    default:
+        return 0;
+    }
+}
+
+int64_t jm_pg_get_i64(const PGresult *res, int row, int col)
+{
+    if (PQgetlength(res, row, col) != 8)
+        return jm_pg_get_i32(res, row, col);
+    uint64_t be;
+    memcpy(&be, PQgetvalue(res, row, col), 8);
+    return (int64_t)be64toh(be);
+}
+
+bool jm_pg_get_bool(const PGresult *res, int row, int col)
+{
+    return PQgetlength(res, row, col) == 1 && *PQgetvalue(res, row, col);
+}
+
+int64_t jm_pg_get_ts(const PGresult *res, int row, int col)
+{
+    if (PQgetisnull(res, row, col))
+        return 0;
+    return jm_pg_get_i64(res, row, col) + INT64_C(946684800000000); /* counted from 2000-01-01 */
+}
+
+const char *jm_pg_get_text(const PGresult *res, int row, int col, size_t *len)
+{
+    if (PQgetisnull(res, row, col))
+        return NULL;
+    const char *p = PQgetvalue(res, row, col);
+    size_t n = (size_t)PQgetlength(res, row, col);
+    if (PQftype(res, col) == 3802 && PQfformat(res, col) == 1 && n) { /* jsonb: skip its version */
+        p++;
+        n--;
+    }
+    if (len)
+        *len = n;
+    return p;
+}
