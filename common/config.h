@@ -22,14 +22,19 @@ int jm_config_load(jm_config **out, int *argc, char **argv, jm_err *err);
 int jm_config_reload(jm_config *config, jm_err *err);
 void jm_config_free(jm_config *config);
 
+/* Sets the process's log up from [log]. jm_daemon_start and jm_config_reload have done it. */
+void jm_config_apply_log(const jm_config *config);
+
 /* Values by "section.key". A key that is not in the table, or of another type, is our bug (assert).
- * Strings are borrowed until the next reload; NULL when unset without a default. */
+ * Strings are borrowed for as long as the configuration lives (a reload keeps the old ones); NULL
+ * when unset without a default. Any thread. */
 const char *jm_config_str(const jm_config *config, const char *key);
 int64_t jm_config_int(const jm_config *config, const char *key);
 bool jm_config_bool(const jm_config *config, const char *key);
 
-/* The connection string from [database] url, or from host, port, name, user and password_file.
- * The caller frees. */
+/* The connection string (key=value words) from [database] url, or from host, port, name, user, and
+ * password_file. The caller frees. Errors: JM_ERR_UNSUPPORTED when [database] enabled is false,
+ * JM_ERR_INVALID, JM_ERR_IO. */
 int jm_config_conninfo(const jm_config *config, char **out, jm_err *err);
 
 /* Calls f for every librdkafka property of [kafka], in the file's spelling. */

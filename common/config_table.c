@@ -1,0 +1,268 @@
+/* The table of configuration keys. --help, the sample file and docs/configuration.md come from it.
+ */
+#include "common/config_table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/buf.h"
+
+const jm_config_section jm_config_sections[] = {
+    {"database", "PostgreSQL: either a url, or its parts; what neither names is as libpq decides "
+                 "(PGHOST, ~/.pgpass, ...)"},
+    {"kafka", "Kafka: any property of librdkafka may stand here under its own name"},
+    {"topics", "Kafka topics"},
+    {"worker", "jobmill-worker"},
+    {"relay", "The part of jobmill-producer that publishes waiting jobs"},
+    {"retention", "How long what is kept"},
+    {"http", "HTTP API and dashboard of jobmill-producer"},
+    {"events", "Events about jobs and schedules"},
+    {"log", "Log lines, on standard error"},
+};
+const size_t jm_config_n_sections = sizeof jm_config_sections / sizeof *jm_config_sections;
+
+/* Length of the prefix of s made of letters, digits and the characters of more. */
+static size_t span(const char *s, bool upper, const char *more)
+{
+    size_t n = 0;
+    for (; s[n]; n++) {
+        unsigned char c = (unsigned char)s[n];
+        if (!((c >= 'a' && c <= 'z') || (upper && c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(more, c)))
+            break;
+    }
+    return n;
+}
+
+static bool is_schema(const char *s)
+{
+    size_t n = span(s, false, "_");
+    return n && n <= 63 && !s[n] && !isdigit((unsigned char)s[0]) && strncmp(s, "pg_", 3) != 0;
+}
+
+static bool is_prefix(const char *s)
+{
+    size_t n = span(s, true, "._-");
+    return n && n <= 100 && !s[n];
+}
+
+/* name or name:weight, comma-separated */
+static bool is_queues(const char *s)
+{
+    for (;;) {
+        s += strspn(s, " ");
+        size_t n = span(s, false, "-");
+        if (!n || n > 63)
+            return false;
+        s += n;
+        if (*s == ':') {
+            char *end;
+            long weight = strtol(s + 1, &end, 10);
+            if (!isdigit((unsigned char)s[1]) || weight < 1 || weight > 1000)
+                return false;
+            s = end;
+        }
+        s += strspn(s, " ");
+        if (!*s)
+            return true;
+        if (*s++ != ',')
+            return false;
+    }
+}
+
+/* host:port, [v6]:port */
+static bool is_listen(const char *s)
+{
+    const char *colon = strrchr(s, ':');
+    if (!colon || colon == s || !isdigit((unsigned char)colon[1]))
+        return false;
+    char *end;
+    long port = strtol(colon + 1, &end, 10);
+    return !*end && port <= 65535 && (s[0] == '[' || memchr(s, ':', (size_t)(colon - s)) == NULL);
+}
+
+static bool is_set(const char *s)
+{
+    return *s != 0;
+}
+
+static const char *const auth_words[] = {"keys", "off", NULL};
+static const char *const publish_words[] = {"none", "ended", "all", NULL};
+static const char *const level_words[] = {"debug", "info", "warning", "error", NULL};
+static const char *const format_words[] = {"text", "json", NULL};
+
+#define RELOADABLE JM_CONFIG_RELOADABLE
+#define UNUSED     JM_CONFIG_UNUSED
+#define TEXT(section, name, def, flags, check, needs, help)                                        \
+    {                                                                                              \
+        section, name, JM_CONFIG_STR, def, 0, 0, NULL, flags, check, needs, help                   \
+    }
+#define INT(section, name, def, min, max, flags, help)                                             \
+    {                                                                                              \
+        section, name, JM_CONFIG_INT, def, min, max, NULL, flags, NULL, NULL, help                 \
+    }
+#define BOOL(section, name, def, flags, help)                                                      \
+    {                                                                                              \
+        section, name, JM_CONFIG_BOOL, def, 0, 1, NULL, flags, NULL, NULL, help                    \
+    }
+#define CHOICE(section, name, def, words, flags, help)                                             \
+    {                                                                                              \
+        section, name, JM_CONFIG_CHOICE, def, 0, 0, words, flags, NULL, NULL, help                 \
+    }
+#define QUEUES_NEEDS "queues as name or name:weight, comma-separated, names of a-z 0-9 -"
+#define LISTEN_NEEDS "host:port, where port 0 is any free one"
+
+const jm_config_key jm_config_keys[] = {
+    TEXT("database", "url", NULL, 0, is_set, "a connection URL",
+         "Connection as postgresql://user:password@host:port/name, or as key=value words. When it "
+         "is set, the keys host, port, name and user are not looked at."),
+    TEXT("database", "host", NULL, 0, NULL, NULL, "Host, or directory of the Unix socket."),
+    INT("database", "port", NULL, 1, 65535, 0, "Port."),
+    TEXT("database", "name", NULL, 0, NULL, NULL, "Database."),
+    TEXT("database", "user", NULL, 0, NULL, NULL, "Role."),
+    TEXT("database", "password_file", NULL, 0, NULL, NULL,
+         "File whose first line is the password; also goes with a url that has none."),
+    TEXT("database", "schema", "jobmill", 0, is_schema,
+         "a name of a-z 0-9 _ that begins with no digit and not with pg_",
+         "PostgreSQL schema that holds the tables."),
+    BOOL("database", "enabled", "true", 0,
+         "Running without a database (false) is not in this version: programs say so and stop."),
+    BOOL("database", "auto_migrate", "true", 0,
+         "Whether a daemon migrates a schema that is behind when it starts. An empty database is "
+         "always migrated."),
+    BOOL("database", "allow_unsafe", "false", 0,
+         "Run on a database with fsync or synchronous_commit off. A crash may then lose jobs that "
+         "were accepted."),
+    TEXT("kafka", "bootstrap.servers", "127.0.0.1:9092", 0, is_set, "host:port, comma-separated",
+         "Brokers to ask first, host:port, comma-separated."),
+    TEXT("topics", "prefix", "jobmill", 0, is_prefix, "1 to 100 of A-Z a-z 0-9 . _ -",
+         "What the names of topics and consumer groups begin with: <prefix>.jobs.<queue>, "
+         "<prefix>.events, <prefix>.dead."),
+    INT("topics", "partitions", "6", 1, 10000, 0, "Partitions of topics that jobmill creates."),
+    INT("topics", "replication", "1", 1, 100, 0,
+        "Replicas of topics that jobmill creates; 3 where losing a broker must not lose jobs."),
+    TEXT("worker", "queues", "default", 0, is_queues, QUEUES_NEEDS,
+         "Queues that a worker consumes, name or name:weight, comma-separated. A queue of weight 2 "
+         "gets twice the turns of a queue of weight 1 when both have work."),
+    INT("worker", "concurrency", "0", 0, 100000, 0,
+        "Child processes that a worker runs at once; 0 is 5 for each core."),
+    INT("worker", "concurrency_async", "1000", 1, 1000000, 0,
+        "Jobs that a worker runs at once without a process of their own."),
+    TEXT("worker", "jobs_dir", "/etc/jobmill/jobs.d", 0, is_set, "a directory",
+         "Directory of job types, one JSON file each. A missing directory is an empty one."),
+    TEXT("worker", "listen", "127.0.0.1:0", UNUSED, is_listen, LISTEN_NEEDS,
+         "Address of the worker's health page and metrics."),
+    INT("worker", "lease_s", "30", 2, 3600, 0,
+        "Seconds after its last heartbeat at which a worker counts as lost and its jobs are "
+        "rescued."),
+    INT("worker", "shutdown_grace_s", "30", 0, 86400, 0,
+        "Seconds that running jobs may go on after SIGTERM before they are stopped and handed "
+        "back."),
+    TEXT("worker", "spool_dir", NULL, 0, NULL, NULL,
+         "Directory for results that wait while the database is away. Workers may share it. Unset: "
+         "they wait in memory alone."),
+    INT("worker", "max_waiting", "10000", 1, 10000000, 0,
+        "Jobs of a queue that may wait in the database for a free slot. Above it a worker pauses "
+        "the queue, and Kafka is the backlog."),
+    INT("worker", "batch_rows", "1000", 1, 10000, 0,
+        "Records or results in one transaction at most."),
+    TEXT("worker", "work_dir", NULL, 0, NULL, NULL,
+         "Directory in which jobs get their output directories. Unset: $TMPDIR, or /tmp."),
+    INT("relay", "sweep_after_s", "600", 1, 604800, 0,
+        "Seconds after which a job that was published and that no worker has claimed is started "
+        "from the database instead."),
+    INT("retention", "history_days", "0", 0, 36500, 0,
+        "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
+    INT("retention", "dedup_window_s", "86400", 1, 31536000, 0,
+        "Seconds in which an external id or a dedup_key names one job."),
+    TEXT("http", "listen", "127.0.0.1:8470", UNUSED, is_listen, LISTEN_NEEDS,
+         "Address of the API and the dashboard."),
+    CHOICE("http", "auth", "keys", auth_words, UNUSED,
+           "Whether requests need a key; off is allowed on loopback only."),
+    TEXT("http", "keys_file", NULL, UNUSED, NULL, NULL,
+         "Keys that hold where there is no database."),
+    CHOICE("events", "publish", "ended", publish_words, UNUSED,
+           "Which changes are published to <prefix>.events."),
+    CHOICE("log", "level", "info", level_words, RELOADABLE, "Least level that is written."),
+    CHOICE("log", "format", "text", format_words, RELOADABLE,
+           "One line an event, as text or JSON."),
+};
+const size_t jm_config_n_keys = sizeof jm_config_keys / sizeof *jm_config_keys;
+
+int jm_config_key_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < jm_config_n_keys; i++)
+        if (!strcmp(jm_config_keys[i].section, section) && !strcmp(jm_config_keys[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+int jm_config_section_find(const char *section)
+{
+    for (size_t i = 0; i < jm_config_n_sections; i++)
+        if (!strcmp(jm_config_sections[i].name, section))
+            return (int)i;
+    return -1;
+}
+
+static int check_int(const jm_config_key *key, const char *text, int64_t *out, jm_err *err)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || isspace((unsigned char)*text))
+        return jm_err_set(err, JM_ERR_INVALID, "is \"%s\", needs a whole number", text);
+    if (errno || v < key->min || v > key->max)
+        return jm_err_set(err, JM_ERR_INVALID, "is %s, needs a number from %lld to %lld", text,
+                          (long long)key->min, (long long)key->max);
+    *out = v;
+    return JM_OK;
+}
+
+static int check_bool(const char *text, int64_t *out, jm_err *err)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!strcasecmp(text, words[i])) {
+            *out = (int64_t)(i & 1);
+            return JM_OK;
+        }
+    }
+    return jm_err_set(err, JM_ERR_INVALID, "is \"%s\", needs true or false", text);
+}
+
+static int check_choice(const jm_config_key *key, const char *text, jm_err *err)
+{
+    jm_buf words = {0};
+    for (const char *const *w = key->choices; *w; w++) {
+        if (!strcmp(text, *w)) {
+            jm_buf_fini(&words);
+            return JM_OK;
+        }
+        jm_buf_addf(&words, "%s%s", words.len ? (w[1] ? ", " : " or ") : "", *w);
+    }
+    jm_err_set(err, JM_ERR_INVALID, "is \"%s\", needs %s", text, jm_buf_str(&words));
+    jm_buf_fini(&words);
+    return JM_ERR_INVALID;
+}
+
+int jm_config_key_check(const jm_config_key *key, const char *text, int64_t *out, jm_err *err)
+{
+    *out = 0;
+    switch (key->type) {
+    case JM_CONFIG_INT:
+        return check_int(key, text, out, err);
+    case JM_CONFIG_BOOL:
+        return check_bool(text, out, err);
+    case JM_CONFIG_CHOICE:
+        return check_choice(key, text, err);
+    case JM_CONFIG_STR:
+        break;
+    }
+    if (key->check && !key->check(text))
+        return jm_err_set(err, JM_ERR_INVALID, "is \"%s\", needs %s", text, key->needs);
+    return JM_OK;
+}
