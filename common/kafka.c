@@ -12,10 +12,13 @@
 static const struct {
     const char *name, *value;
 } defaults[] = {
-    {"socket.nagle.disable", "true"},     {"socket.keepalive.enable", "true"},
-    {"log.connection.close", "false"},    {"reconnect.backoff.ms", "100"},
+    {"socket.nagle.disable", "true"},
+    {"socket.keepalive.enable", "true"},
+    {"log.connection.close", "false"},
+    {"reconnect.backoff.ms", "100"},
     {"reconnect.backoff.max.ms", "2000"}, /* back within two seconds of the broker's return */
-    {"message.max.bytes", "2097152"},     /* a job message of 1 MiB, with room for its headers */
+    {"linger.ms", "0.5"},             /* batches form by themselves while requests are under way */
+    {"message.max.bytes", "2097152"}, /* a job message of 1 MiB, with room for its headers */
 };
 
 /* Connections that fail are reported again at every attempt; whoever owns the handle says once that

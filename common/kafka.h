@@ -44,6 +44,11 @@ int jm_kafka_producer_send(jm_kafka_producer *producer, const char *topic, const
                            const jm_header *headers, size_t n_headers, void *opaque, jm_err *err);
 /* Serves delivery reports for up to timeout_ms; rebuilds the handle after a fatal error. */
 int jm_kafka_producer_poll(jm_kafka_producer *producer, int timeout_ms);
+/* From now on an 8-byte 1 is written to fd (an eventfd) whenever there is something to poll for;
+ * poll with timeout 0 then. The descriptor stays the caller's and must outlive the producer. */
+void jm_kafka_producer_wake_fd(jm_kafka_producer *producer, int fd);
+/* Whether a broker answers within timeout_ms. */
+bool jm_kafka_producer_answers(jm_kafka_producer *producer, int timeout_ms);
 size_t jm_kafka_producer_in_flight(const jm_kafka_producer *producer);
 
 #endif
