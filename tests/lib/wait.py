@@ -1,0 +1,28 @@
+"""Waiting for a condition with a deadline, never for a length of time."""
+import time
+
+
+class TimedOut(AssertionError):
+    pass
+
+
+def wait_until(condition, timeout=30, every=0.05, what=None):
+    """Calls condition until it gives something true, and returns that.
+
+    What it raises counts as "not yet" until the deadline, and is then shown.
+    """
+    deadline = time.monotonic() + timeout
+    error = last = None
+    while True:
+        try:
+            last = condition()
+            error = None
+            if last:
+                return last
+        except AssertionError as e:
+            error = e
+        if time.monotonic() > deadline:
+            name = what or getattr(condition, "__name__", "condition")
+            why = f": {error}" if error else f" (last: {last!r})"
+            raise TimedOut(f"not within {timeout} s: {name}{why}") from error
+        time.sleep(every)
