@@ -1,0 +1,92 @@
+/* The table of commands: from it come the parser, the help of every level and docs/cli.md.
+ *
+ * A noun is a file cmd_<noun>.c that defines its part of the table and the functions behind it:
+ *
+ *     static const jm_cli_option add_options[] = {
+ *         {.name = "type", .value = "T", .help = "Job type that it fires.", .required = true},
+ *         {.name = "overlap", .value = "POLICY", .help = "What ...", .choices = overlap_words},
+ *         {.name = "dry-run", .help = "Only say what would be done."}, // no value: a flag
+ *         {0}};
+ *
+ *     static int add(jm_cli *cli)
+ *     {
+ *         const char *type = jm_cli_option_text(cli, "type");    // never NULL: it is required
+ *         struct jm_pg *pg = jm_cli_pg(cli);                     // connects, checks the schema
+ *         if (!pg)
+ *             return JM_EXIT_FAILURE;                            // it has said why
+ *         json_t *schedule = NULL;
+ *         jm_err err;
+ *         if (jm_schedules_add(pg, jm_cli_operand(cli, 0), type, &schedule, &err))
+ *             return jm_cli_fail(cli, &err);                     // message, exit code by err.code
+ *         return jm_cli_print_value(cli, schedule, "id");        // --json: all of it; else the id
+ *     }
+ *
+ *     const jm_cli_command jm_cli_schedule_commands[] = {
+ *         {.verb = "add", .operands = "NAME", .min_operands = 1, .max_operands = 1,
+ *          .summary = "Add a schedule", .options = add_options, .run = add,
+ *          .examples = "jobmill schedule add nightly --cron '0 3 * * *' --type report"},
+ *         {0}};
+ *
+ * and a line in the table of nouns in commands.c. A noun whose first command has no verb is a
+ * command by itself (doctor). --json, --help, --config and --section.key=value need no entry. */
+#ifndef JM_CLI_COMMANDS_H
+#define JM_CLI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "producer/cli/cli.h"
+
+typedef struct jm_cli_option {
+    const char *name;  /* without the dashes; NULL ends the list */
+    const char *value; /* what stands for the value in help; NULL: a flag */
+    const char *help;  /* sentences */
+    bool required;
+    const char *const *choices; /* NULL-terminated words, or NULL: any text */
+} jm_cli_option;
+
+typedef struct jm_cli_command {
+    const char *verb;               /* NULL in a noun that is a command by itself */
+    const char *operands;           /* as in help: "ID", "[QUEUE...]"; NULL: none */
+    int min_operands, max_operands; /* -1: no upper bound */
+    const char *summary;            /* one line, no period; NULL ends the list */
+    const char *description;        /* paragraphs, or NULL */
+    const char *examples;           /* lines, or NULL */
+    const jm_cli_option *options;   /* or NULL */
+    /* For commands that another program runs: argv as given goes to it, and run gets no options. */
+    bool pass;
+    int (*run)(jm_cli *cli); /* returns an exit code */
+} jm_cli_command;
+
+typedef struct jm_cli_noun {
+    const char *name;
+    const char *summary;
+    const jm_cli_command *commands;
+} jm_cli_noun;
+
+extern const jm_cli_noun jm_cli_nouns[]; /* ends with a NULL name */
+
+const jm_cli_noun *jm_cli_noun_find(const char *name);                                /* or NULL */
+const jm_cli_command *jm_cli_command_find(const jm_cli_noun *noun, const char *verb); /* or NULL */
+
+/* The words that a mistyped one is compared with; NULL when none is near. */
+const char *jm_cli_noun_near(const char *name);
+const char *jm_cli_verb_near(const jm_cli_noun *noun, const char *verb);
+
+/* Help: of the program (noun NULL), of a noun (command NULL), of a command. */
+void jm_cli_print_help(FILE *to, const jm_cli_noun *noun, const jm_cli_command *command);
+/* docs/cli.md, the whole table. */
+void jm_cli_print_markdown(FILE *to);
+
+/* Each noun's part of the table. */
+extern const jm_cli_command jm_cli_schema_commands[];
+extern const jm_cli_command jm_cli_topics_commands[];
+extern const jm_cli_command jm_cli_job_commands[];
+extern const jm_cli_command jm_cli_schedule_commands[];
+extern const jm_cli_command jm_cli_worker_commands[];
+extern const jm_cli_command jm_cli_type_commands[];
+extern const jm_cli_command jm_cli_run_commands[];
+extern const jm_cli_command jm_cli_dead_commands[];
+extern const jm_cli_command jm_cli_doctor_commands[];
+
+#endif
