@@ -45,7 +45,7 @@ typedef struct jm_job_type {
     jm_slot_class slot_class; /* the widest of its steps */
     jm_step_def *steps;
     int n_steps;
-    int slots_used; /* owned by the store thread */
+    _Atomic int slots_used; /* worker/slots.h */
 } jm_job_type;
 
 /* Parses and checks one definition. source is the file's name for messages ("file:line:column:

@@ -1,0 +1,2 @@
+-- The names of all projects.
+SELECT name FROM projects
