@@ -27,18 +27,24 @@ typedef struct jm_record {
     size_t n_headers;
 } jm_record;
 
+/* The record's first header of that name (case matters), or NULL. */
+const jm_header *jm_record_header(const jm_record *record, const char *name);
+
+#define JM_MESSAGE_BYTES_MAX ((size_t)1 << 20)
+
 typedef struct jm_message_limits {
-    size_t max_bytes; /* of the value; 0: 1 MiB */
+    size_t max_bytes; /* of the value; 0: JM_MESSAGE_BYTES_MAX */
     int64_t now_ms;   /* the database's clock, for bad_time; 0: no check of times */
 } jm_message_limits;
 
-/* Parses and validates one record (plain JSON, CloudEvents binary or structured) into job. Strings
- * go into arena. job->queue is left NULL for the caller. job->id is always set: the message's
- * UUIDv7 or the id derived from the record. A record with the header jobmill-job sets from_relay
- * and id only (its value is not looked at). On failure returns JM_ERR_INVALID with err->field and a
- * message that says how to mend it, and sets *reason to the dead-letter code: bad_json,
- * unknown_field, bad_field, missing_field, bad_time, too_large, empty. Thread-safe, does not block.
- */
+/* Parses and validates one record (plain JSON, CloudEvents binary or structured) into job, which is
+ * overwritten whole. Strings go into arena, none borrows from the record. job->queue is left NULL
+ * for the caller. job->id is always set: the message's UUIDv7 or the id derived from the record. A
+ * record with the header jobmill-job sets from_relay and id only (its value is not looked at). On
+ * failure returns JM_ERR_INVALID with err->field and a message that says how to mend it, and sets
+ * *reason to the dead-letter code: bad_json, unknown_field, bad_field, missing_field, bad_time,
+ * too_large, empty; job->id is then the id derived from the record, for the dead letter. limits may
+ * be NULL. Thread-safe, does not block. */
 int jm_job_message_parse(const jm_record *record, const jm_message_limits *limits, jm_arena *arena,
                          jm_job *job, const char **reason, jm_err *err);
 

@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""Writes what is generated from schema/job_fields.json; --check says what is out of date.
+
+The generated files are committed, so that building needs no Python.
+"""
+import json
+import pathlib
+import sys
+
+SCHEMA = pathlib.Path(__file__).resolve().parent
+ROOT = SCHEMA.parent
+KINDS = ["name", "id", "string", "integer", "time", "object", "scalars", "url", "jobs"]
+
+
+def c_string(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def job_fields_h(fields):
+    ids = "".join(f"    JM_JOB_FIELD_{f['name'].upper()},\n" for f in fields)
+    kinds = {
+        "name": "lower-case letters, digits, '.', '_' and '-', the first one a letter or digit",
+        "id": "UUIDv7 or any other string",
+        "string": "text",
+        "integer": "an integer",
+        "time": "RFC 3339",
+        "object": "a JSON object",
+        "scalars": "a JSON object of strings, numbers, booleans and nulls",
+        "url": "http or https",
+        "jobs": 'list of job ids or {"external_id": ...}',
+    }
+    lines = "".join(f"    JM_FIELD_{k.upper()}, /* {kinds[k]} */\n" for k in KINDS)
+    return f"""/* clang-format off */
+/* The fields of a job message. Generated from schema/job_fields.json by schema/generate.py:
+ * do not edit. */
+#ifndef JM_JOB_FIELDS_H
+#define JM_JOB_FIELDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum jm_job_field {{
+{ids}    JM_JOB_FIELDS
+}} jm_job_field;
+
+typedef enum jm_field_kind {{
+{lines}}} jm_field_kind;
+
+typedef struct jm_field {{
+    const char *name;
+    uint8_t name_len;
+    jm_field_kind kind;
+    bool required;
+    bool supported; /* false: understood, and a dead letter with the reason unsupported for now */
+    int64_t min, max; /* characters of texts (of names in scalars), the value of integers, items of
+                         lists; 0 and 0 where there is no limit */
+    const char *placeholder; /* for the value in help */
+    const char *help;        /* one sentence without a period */
+}} jm_field;
+
+extern const jm_field jm_job_fields[JM_JOB_FIELDS];
+
+#endif
+"""
+
+
+def job_fields_c(fields):
+    rows = ""
+    for f in fields:
+        flag = {True: "true", False: "false"}
+        rows += (
+            f"    [JM_JOB_FIELD_{f['name'].upper()}] =\n"
+            f"        {{\"{f['name']}\", {len(f['name'])}, JM_FIELD_{f['kind'].upper()}, "
+            f"{flag[f.get('required', False)]}, {flag[f.get('supported', True)]}, "
+            f"{f.get('min', 0)}, {f.get('max', 0)}, {c_string(f['placeholder'])},\n"
+            f"         {c_string(f['help'])}}},\n"
+        )
+    return f"""/* clang-format off */
+/* The fields of a job message. Generated from schema/job_fields.json by schema/generate.py:
+ * do not edit. */
+#include "job_fields.h"
+
+const jm_field jm_job_fields[JM_JOB_FIELDS] = {{
+{rows}}};
+"""
+
+
+def outputs():
+    fields = json.loads((SCHEMA / "job_fields.json").read_text())["fields"]
+    yield ROOT / "common/job_fields.h", job_fields_h(fields)
+    yield ROOT / "common/job_fields.c", job_fields_c(fields)
+
+
+def main(argv):
+    check = argv[1:] == ["--check"]
+    if argv[1:] and not check:
+        print("usage: schema/generate.py [--check]", file=sys.stderr)
+        return 2
+    stale = 0
+    for path, text in outputs():
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
+        name = path.relative_to(ROOT)
+        if check:
+            print(f"{name} is out of date: run schema/generate.py", file=sys.stderr)
+        else:
+            path.write_text(text)
+            print(f"wrote {name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
