@@ -60,7 +60,7 @@ void jm_schedule_init(jm_schedule *out);
 /* Which column of a result is which. Any query will do that selects columns of schedules under
  * their own names (SELECT * does), in binary format; other columns are ignored, and a column that
  * is not selected keeps its default. */
-#define JM_SCHEDULE_COLUMNS 32
+#define JM_SCHEDULE_COLUMNS 34
 typedef struct jm_schedule_columns {
     int at[JM_SCHEDULE_COLUMNS]; /* number of the column in the result, or -1 */
 } jm_schedule_columns;

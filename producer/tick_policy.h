@@ -23,7 +23,8 @@ typedef struct jm_tick {
     int64_t until_us; /* last instant of the run; 0 when count is 1 */
     int64_t count;
     jm_tick_outcome outcome;
-    const char *reason; /* static text; NULL when it fired on time */
+    const char *reason; /* static text: overlap, misfire_grace, catch_up, catch_up_limit,
+                         * coalesce_grace; NULL when it fired */
 } jm_tick;
 
 /* At least as many as one decision may need at once besides the ticks that fire. */

@@ -1,0 +1,280 @@
+/* Recurrence: brings cron's local times, the zone's stretches and the DST rules together. */
+#include "producer/recurrence.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define SECOND_US 1000000LL
+/* Instants are looked for in the years 1 to 9999, which every text form can say. */
+#define MIN_S -62135596800LL
+#define MAX_S 253402300800LL
+/* 100 years of 365.25 days */
+#define INTERVAL_MAX_S 3155760000LL
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- cron in a zone; seconds ---- */
+
+/* A stretch with one offset, cut to the years that count. What happens at its two ends: overlap_s
+ * is by how much local time goes back there (a fold), or minus by how much it jumps ahead (a gap).
+ */
+typedef struct stretch {
+    int64_t start_s, end_s;
+    int32_t offset_s;
+    int32_t start_overlap_s, end_overlap_s;
+} stretch;
+
+static stretch stretch_at(const jm_zone *zone, int64_t t_s)
+{
+    jm_zone_span span = jm_zone_find(zone, t_s);
+    stretch s = {MIN_S, MAX_S, span.offset_s, 0, 0};
+    if (span.start_s > MIN_S) {
+        s.start_s = span.start_s;
+        s.start_overlap_s = jm_zone_find(zone, span.start_s - 1).offset_s - span.offset_s;
+    }
+    if (span.end_s < MAX_S) {
+        s.end_s = span.end_s;
+        s.end_overlap_s = span.offset_s - jm_zone_find(zone, span.end_s).offset_s;
+    }
+    return s;
+}
+
+/* The local times of a stretch that count: without those of a fold that the policy leaves out. They
+ * are contiguous, which is what makes searching and counting simple. */
+static void local_window(const jm_recurrence *r, const stretch *s, int64_t *from_s, int64_t *to_s)
+{
+    *from_s = s->start_s + s->offset_s;
+    *to_s = s->end_s + s->offset_s;
+    if (r->fold == JM_DST_FOLD_FIRST && s->start_overlap_s > 0)
+        *from_s += s->start_overlap_s;
+    if (r->fold == JM_DST_FOLD_SECOND && s->end_overlap_s > 0)
+        *to_s -= s->end_overlap_s;
+}
+
+/* Whether the beginning of the stretch stands for local times in the gap before it. */
+static bool stands_for_gap(const jm_recurrence *r, const stretch *s)
+{
+    int64_t end = s->start_s + s->offset_s, local;
+    return r->gap == JM_DST_GAP_AFTER && s->start_overlap_s < 0 &&
+           jm_cron_next(&r->cron, end + s->start_overlap_s, end, &local);
+}
+
+static bool is_in_fold(const stretch *s, int64_t t_s)
+{
+    return t_s < s->start_s + s->start_overlap_s || t_s >= s->end_s - max(s->end_overlap_s, 0);
+}
+
+/* The first instant >= t_s. */
+static bool cron_next(const jm_recurrence *r, int64_t t_s, int64_t *out_s, unsigned *notes)
+{
+    while (t_s < MAX_S) {
+        stretch s = stretch_at(r->zone, t_s);
+        int64_t from, to, local;
+        *notes = 0;
+        if (t_s == s.start_s && stands_for_gap(r, &s)) {
+            *out_s = t_s;
+            *notes = JM_RECURRENCE_GAP;
+            return true;
+        }
+        local_window(r, &s, &from, &to);
+        if (jm_cron_next(&r->cron, max(from, t_s + s.offset_s), to, &local)) {
+            *out_s = local - s.offset_s;
+            *notes = is_in_fold(&s, *out_s) ? JM_RECURRENCE_FOLD : 0;
+            return true;
+        }
+        t_s = s.end_s;
+    }
+    return false;
+}
+
+/* Instants in [from_s, to_s). */
+static int64_t cron_count(const jm_recurrence *r, int64_t from_s, int64_t to_s)
+{
+    int64_t n = 0;
+    while (from_s < to_s) {
+        stretch s = stretch_at(r->zone, from_s);
+        int64_t from, to, local;
+        local_window(r, &s, &from, &to);
+        if (from_s == s.start_s && stands_for_gap(r, &s)) {
+            int64_t at = s.start_s + s.offset_s; /* it may match by itself as well */
+            n += !jm_cron_next(&r->cron, at, at + 1, &local);
+        }
+        n += jm_cron_count(&r->cron, max(from, from_s + s.offset_s),
+                           min(to, min(to_s, s.end_s) + s.offset_s));
+        from_s = s.end_s;
+    }
+    return n;
+}
+
+/* ---- the three kinds; microseconds ---- */
+
+/* Narrows (after, upto] to the bounds of the recurrence. */
+static void clamp(const jm_recurrence *r, int64_t *after_us, int64_t *upto_us)
+{
+    *after_us = max(*after_us, r->first_us - 1);
+    *upto_us = min(*upto_us, r->last_us);
+}
+
+static bool find_next(const jm_recurrence *r, int64_t after_us, int64_t *out_us, unsigned *notes)
+{
+    int64_t s;
+    switch (r->kind) {
+    case JM_RECURRENCE_CRON:
+        if (!cron_next(r, floor_div(after_us, SECOND_US) + 1, &s, notes))
+            return false;
+        *out_us = s * SECOND_US;
+        return true;
+    case JM_RECURRENCE_INTERVAL:
+        s = max(floor_div(after_us - r->anchor_us, r->interval_us) + 1, 1);
+        *out_us = r->anchor_us + s * r->interval_us;
+        return true;
+    case JM_RECURRENCE_ONCE:
+        *out_us = r->at_us;
+        return r->at_us > after_us;
+    }
+    return false;
+}
+
+bool jm_recurrence_next(const jm_recurrence *recurrence, int64_t after_us, int64_t *out_us,
+                        unsigned *notes)
+{
+    int64_t upto_us = INT64_MAX, at_us;
+    unsigned found = 0;
+    clamp(recurrence, &after_us, &upto_us);
+    if (after_us >= upto_us || !find_next(recurrence, after_us, &at_us, &found) || at_us > upto_us)
+        return false;
+    *out_us = at_us;
+    if (notes)
+        *notes = found;
+    return true;
+}
+
+int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us)
+{
+    const jm_recurrence *r = recurrence;
+    clamp(r, &after_us, &upto_us);
+    if (after_us >= upto_us)
+        return 0;
+    switch (r->kind) {
+    case JM_RECURRENCE_CRON:
+        return cron_count(r, floor_div(after_us, SECOND_US) + 1, floor_div(upto_us, SECOND_US) + 1);
+    case JM_RECURRENCE_INTERVAL:
+        return max(floor_div(upto_us - r->anchor_us, r->interval_us), 0) -
+               max(floor_div(after_us - r->anchor_us, r->interval_us), 0);
+    case JM_RECURRENCE_ONCE:
+        return r->at_us > after_us && r->at_us <= upto_us;
+    }
+    return 0;
+}
+
+bool jm_recurrence_last(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us,
+                        int64_t *out_us)
+{
+    int64_t last_us, next_us;
+    if (!jm_recurrence_next(recurrence, after_us, &last_us, NULL) || last_us > upto_us)
+        return false;
+    if (recurrence->kind == JM_RECURRENCE_INTERVAL) {
+        clamp(recurrence, &after_us, &upto_us);
+        upto_us -= (upto_us - recurrence->anchor_us) % recurrence->interval_us;
+        *out_us = upto_us;
+        return true;
+    }
+    /* last_us is an instant; none is in (high, upto]. */
+    for (int64_t high_us = upto_us; last_us < high_us;) {
+        int64_t mid_us = last_us + (high_us - last_us) / 2;
+        if (jm_recurrence_next(recurrence, mid_us, &next_us, NULL) && next_us <= upto_us)
+            last_us = next_us;
+        else
+            high_us = mid_us;
+    }
+    *out_us = last_us;
+    return true;
+}
+
+/* ---- setting up ---- */
+
+static int init_cron(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
+{
+    if (!spec->cron_expression)
+        return jm_err_field(err, "cron_expression", "a cron schedule needs an expression");
+    int code = jm_cron_parse(&r->cron, spec->cron_expression, err);
+    if (code)
+        return code;
+    r->gap = spec->dst_gap != JM_DST_GAP_CRON ? spec->dst_gap
+             : r->cron.fixed                  ? JM_DST_GAP_AFTER
+                                              : JM_DST_GAP_SKIP;
+    r->fold = spec->dst_fold != JM_DST_FOLD_CRON ? spec->dst_fold
+              : r->cron.fixed                    ? JM_DST_FOLD_FIRST
+                                                 : JM_DST_FOLD_BOTH;
+    return 0;
+}
+
+static int check_instant(int64_t us, const char *field, jm_err *err)
+{
+    if (us < MIN_S * SECOND_US || us >= MAX_S * SECOND_US)
+        return jm_err_field(err, field, "years 1 to 9999 expected");
+    return 0;
+}
+
+static int init_interval(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
+{
+    if (spec->interval_s < 1 || spec->interval_s > INTERVAL_MAX_S)
+        return jm_err_field(err, "interval_seconds", "1 second to 100 years expected");
+    r->interval_us = spec->interval_s * SECOND_US;
+    r->anchor_us = spec->anchor_at_us;
+    return check_instant(r->anchor_us, "anchor_at", err);
+}
+
+static int init_bounds(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
+{
+    r->first_us = MIN_S * SECOND_US;
+    r->last_us = MAX_S * SECOND_US - 1;
+    if (spec->starts_at_us)
+        r->first_us = max(r->first_us, spec->starts_at_us);
+    if (spec->ends_at_us)
+        r->last_us = min(r->last_us, spec->ends_at_us);
+    if (r->last_us < r->first_us)
+        return jm_err_field(err, "ends_at", "it is before starts_at");
+    return 0;
+}
+
+int jm_recurrence_init(jm_recurrence *out, const jm_recurrence_spec *spec, jm_zone_cache *zones,
+                       jm_err *err)
+{
+    *out = (jm_recurrence){.kind = spec->kind};
+    int code = jm_zone_cache_get(zones, spec->timezone ? spec->timezone : "UTC", &out->zone, err);
+    if (!code)
+        code = init_bounds(out, spec, err);
+    if (code)
+        return code;
+    switch (spec->kind) {
+    case JM_RECURRENCE_CRON:
+        return init_cron(out, spec, err);
+    case JM_RECURRENCE_INTERVAL:
+        return init_interval(out, spec, err);
+    case JM_RECURRENCE_ONCE:
+        out->at_us = spec->run_at_us;
+        return check_instant(out->at_us, "run_at", err);
+    }
+    return jm_err_field(err, "kind", "cron, interval or once expected");
+}
+
+const char *jm_recurrence_notes_text(unsigned notes)
+{
+    static const char *const texts[] = {"", "dst gap", "dst fold", "dst gap, dst fold"};
+    assert(notes < sizeof texts / sizeof *texts);
+    return texts[notes];
+}

@@ -1,0 +1,360 @@
+/* Schedules in memory: rows to structs, spellings, validation, jitter. */
+#include "producer/schedule.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "common/pg.h"
+
+/* ---- spellings ---- */
+
+static const char *const kind_texts[] = {"cron", "interval", "once", NULL};
+static const char *const gap_texts[] = {"", "after", "skip", NULL};
+static const char *const fold_texts[] = {"", "first", "second", "both", NULL};
+static const char *const overlap_texts[] = {"skip", "queue", "allow", "cancel_running", NULL};
+static const char *const catch_up_texts[] = {"skip", "one", "all", NULL};
+
+/* The number of text in texts; "" stands for NULL. -1: not there. */
+static int find_text(const char *const texts[], const char *text)
+{
+    if (!text)
+        return *texts[0] ? -1 : 0;
+    for (int i = 0; texts[i]; i++) {
+        if (*text && !strcmp(texts[i], text))
+            return i;
+    }
+    return -1;
+}
+
+const char *jm_recurrence_kind_text(jm_recurrence_kind kind)
+{
+    return kind_texts[kind];
+}
+
+const char *jm_dst_gap_text(jm_dst_gap gap)
+{
+    return gap == JM_DST_GAP_CRON ? NULL : gap_texts[gap];
+}
+
+const char *jm_dst_fold_text(jm_dst_fold fold)
+{
+    return fold == JM_DST_FOLD_CRON ? NULL : fold_texts[fold];
+}
+
+const char *jm_overlap_text(jm_overlap overlap)
+{
+    return overlap_texts[overlap];
+}
+
+const char *jm_catch_up_text(jm_catch_up catch_up)
+{
+    return catch_up_texts[catch_up];
+}
+
+bool jm_recurrence_kind_parse(const char *text, jm_recurrence_kind *out)
+{
+    int i = find_text(kind_texts, text);
+    if (i >= 0)
+        *out = (jm_recurrence_kind)i;
+    return i >= 0;
+}
+
+bool jm_dst_gap_parse(const char *text, jm_dst_gap *out)
+{
+    int i = find_text(gap_texts, text);
+    if (i >= 0)
+        *out = (jm_dst_gap)i;
+    return i >= 0;
+}
+
+bool jm_dst_fold_parse(const char *text, jm_dst_fold *out)
+{
+    int i = find_text(fold_texts, text);
+    if (i >= 0)
+        *out = (jm_dst_fold)i;
+    return i >= 0;
+}
+
+bool jm_overlap_parse(const char *text, jm_overlap *out)
+{
+    int i = find_text(overlap_texts, text);
+    if (i >= 0)
+        *out = (jm_overlap)i;
+    return i >= 0;
+}
+
+bool jm_catch_up_parse(const char *text, jm_catch_up *out)
+{
+    int i = find_text(catch_up_texts, text);
+    if (i >= 0)
+        *out = (jm_catch_up)i;
+    return i >= 0;
+}
+
+/* ---- rows ---- */
+
+void jm_schedule_init(jm_schedule *out)
+{
+    *out = (jm_schedule){.project = "default",
+                         .params = "{}",
+                         .queue = "default",
+                         .priority = 4,
+                         .when = {.timezone = "UTC"},
+                         .enabled = true,
+                         .max_instances = 1,
+                         .misfire_grace_s = 300,
+                         .catch_up = JM_CATCH_UP_ONE,
+                         .catch_up_limit = 100,
+                         .version = 1};
+}
+
+typedef enum column_type { ID, TEXT, INT, LONG, BOOL, TIME, CHOICE } column_type;
+
+typedef struct column {
+    const char *name;
+    column_type type;
+    size_t offset;              /* in jm_schedule */
+    const char *const *choices; /* CHOICE: the value is the number of the text */
+} column;
+
+#define AT(field) offsetof(jm_schedule, field)
+
+static const column column_table[] = {
+    {"id", ID, AT(id), NULL},
+    {"name", TEXT, AT(name), NULL},
+    {"project", TEXT, AT(project), NULL},
+    {"type", TEXT, AT(type), NULL},
+    {"profile", TEXT, AT(profile), NULL},
+    {"params", TEXT, AT(params), NULL},
+    {"queue", TEXT, AT(queue), NULL},
+    {"exclusive", TEXT, AT(exclusive), NULL},
+    {"metadata", TEXT, AT(metadata), NULL},
+    {"callback_url", TEXT, AT(callback_url), NULL},
+    {"description", TEXT, AT(description), NULL},
+    {"priority", INT, AT(priority), NULL},
+    {"kind", CHOICE, AT(when.kind), kind_texts},
+    {"cron_expression", TEXT, AT(when.cron_expression), NULL},
+    {"timezone", TEXT, AT(when.timezone), NULL},
+    {"dst_gap", CHOICE, AT(when.dst_gap), gap_texts},
+    {"dst_fold", CHOICE, AT(when.dst_fold), fold_texts},
+    {"interval_seconds", LONG, AT(when.interval_s), NULL},
+    {"anchor_at", TIME, AT(when.anchor_at_us), NULL},
+    {"run_at", TIME, AT(when.run_at_us), NULL},
+    {"starts_at", TIME, AT(when.starts_at_us), NULL},
+    {"ends_at", TIME, AT(when.ends_at_us), NULL},
+    {"jitter_seconds", INT, AT(jitter_s), NULL},
+    {"calendar", TEXT, AT(calendar), NULL},
+    {"enabled", BOOL, AT(enabled), NULL},
+    {"paused", BOOL, AT(paused), NULL},
+    {"next_run_at", TIME, AT(next_run_us), NULL},
+    {"overlap", CHOICE, AT(overlap), overlap_texts},
+    {"max_instances", INT, AT(max_instances), NULL},
+    {"misfire_grace_seconds", INT, AT(misfire_grace_s), NULL},
+    {"catch_up", CHOICE, AT(catch_up), catch_up_texts},
+    {"catch_up_limit", INT, AT(catch_up_limit), NULL},
+    {"coalesce_grace", BOOL, AT(coalesce_grace), NULL},
+    {"version", INT, AT(version), NULL},
+};
+#define N_COLUMNS ((int)(sizeof column_table / sizeof *column_table))
+
+void jm_schedule_columns_init(jm_schedule_columns *columns, const PGresult *res)
+{
+    static_assert(sizeof column_table / sizeof *column_table == JM_SCHEDULE_COLUMNS,
+                  "JM_SCHEDULE_COLUMNS counts column_table");
+    for (int i = 0; i < N_COLUMNS; i++) {
+        columns->at[i] = PQfnumber(res, column_table[i].name);
+        assert(columns->at[i] < 0 || PQfformat(res, columns->at[i]) == 1);
+    }
+}
+
+/* smallint, integer and bigint */
+static int64_t get_int(const PGresult *res, int row, int col)
+{
+    if (PQgetisnull(res, row, col))
+        return 0;
+    const unsigned char *p = (const unsigned char *)PQgetvalue(res, row, col);
+    switch (PQgetlength(res, row, col)) {
+    case 2:
+        return (int16_t)(p[0] << 8 | p[1]);
+    case 4:
+        return jm_pg_get_i32(res, row, col);
+    default:
+        return jm_pg_get_i64(res, row, col);
+    }
+}
+
+static int read_choice(const column *c, const char *text, void *out, jm_err *err)
+{
+    int i = find_text(c->choices, text);
+    if (i < 0)
+        return jm_err_field(err, c->name, "\"%.40s\" is unknown to this version",
+                            text ? text : "null");
+    memcpy(out, &i, sizeof i); /* enums are ints here */
+    return 0;
+}
+
+static int read_column(const column *c, const PGresult *res, int row, int col, jm_arena *arena,
+                       jm_schedule *out, jm_err *err)
+{
+    void *field = (char *)out + c->offset;
+    size_t len;
+    const char *text;
+    switch (c->type) {
+    case ID:
+        *(jm_uuid *)field = jm_pg_get_uuid(res, row, col);
+        return 0;
+    case TEXT:
+        text = jm_pg_get_text(res, row, col, &len);
+        *(const char **)field = text ? jm_arena_strndup(arena, text, len) : NULL;
+        return 0;
+    case INT:
+        *(int *)field = (int)get_int(res, row, col);
+        return 0;
+    case LONG:
+        *(int64_t *)field = get_int(res, row, col);
+        return 0;
+    case BOOL:
+        *(bool *)field = jm_pg_get_bool(res, row, col);
+        return 0;
+    case TIME:
+        *(int64_t *)field = jm_pg_get_ts(res, row, col);
+        return 0;
+    case CHOICE:
+        return read_choice(c, jm_pg_get_text(res, row, col, NULL), field, err);
+    }
+    return 0;
+}
+
+int jm_schedule_from_row(const jm_schedule_columns *columns, const PGresult *res, int row,
+                         jm_arena *arena, jm_schedule *out, jm_err *err)
+{
+    jm_schedule_init(out);
+    int code = 0;
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (columns->at[i] < 0)
+            continue;
+        /* The rest is read even so, that a message about the row can name it. */
+        jm_err first;
+        int bad = read_column(&column_table[i], res, row, columns->at[i], arena, out, &first);
+        if (bad && !code) {
+            code = bad;
+            if (err)
+                *err = first;
+        }
+    }
+    return code;
+}
+
+/* ---- validation ---- */
+
+static int unsupported(jm_err *err, const char *field, const char *what)
+{
+    int code = jm_err_set(err, JM_ERR_UNSUPPORTED, "%s is not supported yet", what);
+    if (err)
+        memcpy(err->field, field, strlen(field) + 1);
+    return code;
+}
+
+/* Characters of names: the first is a letter or digit. */
+static bool is_word(const char *s, size_t max, const char *also)
+{
+    size_t len = strlen(s);
+    if (!len || len > max)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        bool alnum = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9');
+        if (!alnum && !((i || *also == '-') && strchr(also, s[i])))
+            return false;
+    }
+    return true;
+}
+
+static size_t utf8_length(const char *s)
+{
+    size_t n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+static int check_range(int value, int from, int to, const char *field, jm_err *err)
+{
+    if (value >= from && value <= to)
+        return 0;
+    if (to == INT32_MAX)
+        return jm_err_field(err, field, "at least %d expected", from);
+    return jm_err_field(err, field, "%d to %d expected", from, to);
+}
+
+static int check_names(const jm_schedule *s, jm_err *err)
+{
+    if (!s->name || !*s->name || utf8_length(s->name) > 255)
+        return jm_err_field(err, "name", "1 to 255 characters expected");
+    if (!s->type || !is_word(s->type, 100, "._-"))
+        return jm_err_field(err, "type", "[a-z0-9][a-z0-9._-]{0,99} expected");
+    if (!s->project || !is_word(s->project, 100, "._-"))
+        return jm_err_field(err, "project", "[a-z0-9][a-z0-9._-]{0,99} expected");
+    if (!s->queue || !is_word(s->queue, 63, "-"))
+        return jm_err_field(err, "queue", "[a-z0-9-]{1,63} expected");
+    return 0;
+}
+
+/* What a schedule may say already and this version cannot do yet. */
+static int check_supported(const jm_schedule *s, jm_err *err)
+{
+    if (s->overlap == JM_OVERLAP_QUEUE || s->overlap == JM_OVERLAP_CANCEL_RUNNING)
+        return unsupported(err, "overlap", jm_overlap_text(s->overlap));
+    if (s->calendar)
+        return unsupported(err, "calendar", "a calendar");
+    if (s->exclusive)
+        return unsupported(err, "exclusive", "exclusive");
+    return 0;
+}
+
+static int check_numbers(const jm_schedule *s, jm_err *err)
+{
+    int code = check_range(s->priority, 0, 9, "priority", err);
+    if (!code)
+        code = check_range(s->max_instances, 1, INT32_MAX, "max_instances", err);
+    if (!code)
+        code = check_range(s->misfire_grace_s, 0, INT32_MAX, "misfire_grace_seconds", err);
+    if (!code)
+        code = check_range(s->catch_up_limit, 1, INT32_MAX, "catch_up_limit", err);
+    if (!code)
+        code = check_range(s->jitter_s, 0, 86400, "jitter_seconds", err);
+    return code;
+}
+
+int jm_schedule_resolve(jm_schedule *schedule, jm_zone_cache *zones, jm_err *err)
+{
+    int code = check_names(schedule, err);
+    if (!code)
+        code = check_numbers(schedule, err);
+    if (!code)
+        code = check_supported(schedule, err);
+    if (!code)
+        code = jm_recurrence_init(&schedule->recurrence, &schedule->when, zones, err);
+    return code;
+}
+
+/* ---- jitter ---- */
+
+/* splitmix64's finalizer */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
+}
+
+int64_t jm_schedule_jitter_us(const jm_schedule *schedule, int64_t due_us)
+{
+    if (schedule->jitter_s <= 0)
+        return 0;
+    uint64_t h = mix((uint64_t)due_us);
+    for (int i = 0; i < 16; i++) /* byte by byte: the same on every machine */
+        h = mix(h ^ schedule->id.b[i]);
+    return (int64_t)(h % ((uint64_t)schedule->jitter_s * 1000000 + 1));
+}
