@@ -9,6 +9,8 @@ import sys
 
 SCHEMA = pathlib.Path(__file__).resolve().parent
 ROOT = SCHEMA.parent
+BEGIN = "-- BEGIN GENERATED from schema/job_fields.json by schema/generate.py\n"
+END = "-- END GENERATED\n"
 KINDS = ["name", "id", "string", "integer", "time", "object", "scalars", "url", "jobs"]
 
 
@@ -85,10 +87,47 @@ const jm_field jm_job_fields[JM_JOB_FIELDS] = {{
 """
 
 
+NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,99}$"
+URL_PATTERN = "^https?://[!-~]+$"
+PATTERNS = {"name": NAME_PATTERN, "url": URL_PATTERN}
+
+
+def sql_string(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def submit_fields_sql(fields):
+    rows = ",\n".join(
+        f"        ({sql_string(f['name'])}, {sql_string(f['kind'])}, {f.get('min', 0)}, "
+        f"{f.get('max', 0)}, {str(f.get('supported', True)).lower()}, "
+        f"{sql_string(PATTERNS.get(f['kind'], ''))})"
+        for f in fields)
+    return f"""CREATE FUNCTION submit_fields() RETURNS TABLE (name text, kind text, min integer, max integer, supported boolean, pattern text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT * FROM (VALUES
+{rows}
+    ) AS f (name, kind, min, max, supported, pattern);
+END;
+COMMENT ON FUNCTION submit_fields IS 'The fields of the job message: characters, values or items allowed, whether this version takes it, what it must match';
+"""
+
+
+def between_marks(path, text):
+    """The file with what stands between its two marks replaced."""
+    head, _, rest = path.read_text().partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    if not tail:
+        sys.exit(f"{path}: the marks around its generated part are missing")
+    return head + BEGIN + text + END + tail
+
+
 def outputs():
     fields = json.loads((SCHEMA / "job_fields.json").read_text())["fields"]
     yield ROOT / "common/job_fields.h", job_fields_h(fields)
     yield ROOT / "common/job_fields.c", job_fields_c(fields)
+    submit = SCHEMA / "migrations/0002_submit.sql"
+    yield submit, between_marks(submit, submit_fields_sql(fields))
 
 
 def main(argv):
