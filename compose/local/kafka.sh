@@ -125,7 +125,7 @@ kafka_start() {
   have java || die "java is needed to run Kafka"
   kafka_libs >/dev/null
   for try in 1 2 3; do
-    { [ -s "$dir/port" ] && [ "$try" = 1 ] && ! port_open "$(cat "$dir/port")"; } || free_port >"$dir/port"
+    keep_port "$dir/port" "$try"
     # The controller's port is part of the quorum's identity only by the properties: it may change between starts.
     free_port >"$dir/controller-port"
     kafka_launch "$dir" && return 0

@@ -17,6 +17,23 @@ free_port() {
 
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# keep_port FILE TRY: leaves in FILE the port to use now: last time's, so that whoever knows it finds the server again,
+# unless it is the third try or somebody else has it.
+keep_port() {
+  local end=$((SECONDS + 5))
+  if [ -s "$1" ] && [ "$2" -lt 3 ]; then
+    while port_open "$(cat "$1")"; do
+      if [ "$SECONDS" -ge "$end" ]; then
+        say "port $(cat "$1") is taken by somebody else"
+        free_port >"$1"
+      fi
+      sleep 0.1
+    done
+  else
+    free_port >"$1"
+  fi
+}
+
 # When a process started, in clock ticks since boot: with its number, this names a process for ever.
 proc_start() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 

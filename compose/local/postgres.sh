@@ -94,8 +94,7 @@ pg_start() {
     touch "$dir/initialised"
   fi
   for try in 1 2 3; do
-    # The same port as last time, so that whoever knows it finds the server again.
-    { [ -s "$dir/port" ] && [ "$try" = 1 ] && ! port_open "$(cat "$dir/port")"; } || free_port >"$dir/port"
+    keep_port "$dir/port" "$try"
     if pg_launch "$dir" "$bin"; then
       "$bin/psql" -X -q -d "postgresql://postgres@127.0.0.1:$(cat "$dir/port")/postgres" -v ON_ERROR_STOP=1 >/dev/null <<'END'
 SELECT 'CREATE DATABASE jobmill' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'jobmill') \gexec
