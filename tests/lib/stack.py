@@ -110,7 +110,7 @@ class Stack:
         return self._start("jobmill-worker", args, config, "worker", wait, env)
 
     def start_producer(self, *args, wait=True, env=None, **config):
-        return self._start("jobmill-producer", args, config, "producer", wait, env)
+        return self._start("jobmill-producer", args, config, "relay", wait, env)
 
     def worker_id(self, program):
         """The row of a started worker or producer."""

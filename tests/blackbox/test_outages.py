@@ -1,0 +1,196 @@
+"""PostgreSQL and Kafka restart, are away, or are not there yet: each test has that server for
+itself, and ends with the invariants program."""
+import threading
+import time
+
+import psycopg
+import pytest
+
+from lib.wait import wait_until
+
+
+class Load:
+    """Writes records and calls jobmill.submit() in the background, and counts what was accepted."""
+
+    def __init__(self, jm, sql=True, kafka=True, pause=0.05):
+        self.jm = jm
+        self.accepted = 0
+        self.ids = set()
+        self.stop = threading.Event()
+        self.pause = pause
+        self.errors = []
+        self.threads = [threading.Thread(target=self._run, args=(f,))
+                        for f, on in ((self._kafka, kafka), (self._sql, sql)) if on]
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for t in self.threads:
+            t.join(90)
+
+    def _run(self, f):
+        while not self.stop.is_set():
+            try:
+                f()
+            except psycopg.Error:
+                self.stop.wait(0.2)  # away: what was not committed was not accepted
+            except Exception as e:
+                self.errors.append(e)
+                return
+            self.stop.wait(self.pause)
+
+    def _kafka(self):
+        self.jm.send(*[{"type": "noop"}] * 20)
+        with self.lock:
+            self.accepted += 20
+
+    def _sql(self):
+        with psycopg.connect(self.jm.database_url, connect_timeout=2) as conn:
+            rows = conn.execute("SELECT jobmill.submit('noop') FROM generate_series(1, 10)"
+                                ).fetchall()
+        with self.lock:
+            self.ids.update(r[0] for r in rows)
+
+
+def settle(jm, load, timeout=90):
+    """Everything accepted has ended; what SQL committed is there by id."""
+    assert not load.errors, load.errors
+    assert load.accepted or load.ids
+
+    def ended():
+        left = jm.db.value("SELECT count(*) FROM jobs WHERE status IN ('pending','running')")
+        done = jm.db.ended()
+        assert left == 0 and done >= load.accepted + len(load.ids), \
+            f"{left} open, {done} ended of {load.accepted} + {len(load.ids)}"
+        return True
+    wait_until(ended, timeout, 0.3)
+    have = {i for i, in jm.db.query("SELECT id FROM jobs")}
+    assert load.ids <= have
+    jm.wait_offsets(timeout=60)
+    assert set(jm.db.statuses()) == {"completed"}
+    jm.check()
+
+
+def test_postgres_restarts_under_load(jm_pg):
+    """Immediate restart, as a crash, twice."""
+    jm = jm_pg
+    jm.start_producer()
+    jm.start_worker()
+    with Load(jm) as load:
+        for _ in range(2):
+            before = jm.db.ended()
+            wait_until(lambda: jm.db.ended() > before + 200, 40, what="some have ended")
+            jm.postgres.restart("immediate")
+    settle(jm, load)
+
+
+def test_postgres_away_longer_than_a_lease(jm_pg):
+    """Running jobs go on, their results wait, and nobody is rescued: every job in one attempt."""
+    jm = jm_pg
+    jm.start_producer()
+    jm.start_producer()
+    worker = jm.start_worker(lease_s=2)
+    jm.start_worker(lease_s=2)
+    jm.send(*[{"type": "sleep", "params": {"seconds": 5}}] * 50)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs WHERE status = 'running'") == 50, 30,
+               what="50 jobs run")
+    jm.postgres.stop("immediate")
+    gone = time.monotonic()
+    jm.send(*[{"type": "noop"}] * 10)
+    wait_until(lambda: time.monotonic() - gone > 6, 10, what="three leases have passed")
+    assert worker.alive()
+    jm.postgres.start()
+    jm.wait_ended(60, 60)
+    assert jm.db.statuses() == {"completed": 60}
+    assert jm.db.value("SELECT max(attempt) FROM jobs") == 1
+    assert jm.db.value("SELECT count(*) FROM job_attempts") == 0
+    assert jm.db.value("SELECT count(*) FROM workers WHERE state = 'lost'") == 0
+    jm.wait_offsets()
+    jm.check()
+
+
+def test_postgres_frozen(jm_pg):
+    """It answers nothing for a while, without closing a connection."""
+    jm = jm_pg
+    jm.start_producer()
+    jm.start_worker(lease_s=2)
+    with Load(jm, sql=False) as load:
+        wait_until(lambda: jm.db.ended() > 100, 40, what="some have ended")
+        jm.postgres.freeze()
+        frozen = time.monotonic()
+        wait_until(lambda: time.monotonic() - frozen > 4, 10, what="two leases have passed")
+        jm.postgres.freeze(False)
+        before = jm.db.ended()
+        wait_until(lambda: jm.db.ended() > before + 50, 60, what="it goes on")
+    settle(jm, load)
+
+
+def test_start_without_postgres(jm_pg):
+    """Each program starts with the database away, says so, and goes to work when it is back."""
+    jm = jm_pg
+    jm.postgres.stop("fast")
+    jm.send(*[{"type": "noop"}] * 10)
+    worker = jm.start_worker(wait=False)
+    producer = jm.start_producer(wait=False)
+    wait_until(lambda: worker.text().strip() and producer.text().strip(), 20,
+               what="they say something")
+    assert worker.alive() and producer.alive(), worker.tail() + producer.tail()
+    jm.postgres.start()
+    worker.wait_log("ready")
+    producer.wait_log("ready")
+    jm.wait_ended(10)
+    jm.check()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+def test_kafka_restarts_under_load(jm_kafka, how):
+    import signal
+    jm = jm_kafka
+    jm.start_producer()
+    jm.start_worker()
+    with Load(jm) as load:
+        wait_until(lambda: jm.db.ended() > 100, 40, what="some have ended")
+        jm.broker.restart(getattr(signal, how))
+        before = jm.db.ended()
+        wait_until(lambda: jm.db.ended() > before + 200, 60, what="it goes on")
+    settle(jm, load)
+
+
+def test_kafka_away(jm_kafka):
+    """SQL goes on accepting; the schedule goes on firing; all of it runs once Kafka is back."""
+    jm = jm_kafka
+    jm.start_producer()
+    jm.start_worker()
+    jm.send({"type": "noop"})
+    jm.wait_ended(1)
+    jm.broker.stop()
+    with psycopg.connect(jm.database_url) as conn:
+        conn.execute("SELECT count(jobmill.submit('noop')) FROM generate_series(1, 50)")
+    schedule = jm.cli("schedule", "add", "s", "--every", "1s", "--type", "noop", "--overlap",
+                      "allow").out.strip()
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM schedule_ticks WHERE outcome = 'fired'")
+               >= 2, 30, what="the schedule fires")
+    jm.broker.start()
+    jm.wait_ended(53, 60)
+    jm.db.execute("UPDATE schedules SET paused = true WHERE id = %s", schedule)
+    jm.check()
+
+
+def test_start_without_kafka(jm_kafka):
+    jm = jm_kafka
+    jm.broker.stop()
+    jm.start_producer(wait=False)
+    worker = jm.start_worker(wait=False)
+    with psycopg.connect(jm.database_url) as conn:
+        conn.execute("SELECT jobmill.submit('noop')")
+    wait_until(lambda: worker.text().strip(), 20)
+    jm.broker.start()
+    jm.send({"type": "noop"})
+    jm.wait_ended(2, 60)
+    assert jm.db.statuses() == {"completed": 2}
+    jm.check()

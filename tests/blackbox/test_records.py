@@ -1,0 +1,188 @@
+"""What is made of records: dead letters, duplicates, redelivery. The line never stops."""
+import json
+
+import pytest
+
+from lib.wait import wait_until
+from test_ways_in import uuid7
+
+POISON = {
+    "not json": (b"{nope", "bad_json", None),
+    "empty": (b"", "bad_json", None),
+    "tombstone": (None, "bad_json", None),
+    "an array": (b"[]", "bad_json", None),
+    "broken utf-8": (b'{"type":"no\xff"}', "bad_json", None),
+    "a zero character": (b'{"type":"noop","params":{"a":"\\u0000"}}', "bad_json", None),
+    "a key twice": (b'{"type":"noop","type":"noop"}', "bad_json", None),
+    "no type": ({"params": {}}, "missing_field", "type"),
+    "an unknown field": ({"type": "noop", "pririty": 3}, "unknown_field", "pririty"),
+    "a wrong type": ({"type": "noop", "priority": "high"}, "bad_field", "priority"),
+    "a project that is not there": ({"type": "noop", "project": "nowhere"}, "unknown_project",
+                                    "project"),
+    "depends_on": ({"type": "noop", "depends_on": ["019ab000-0000-7000-8000-000000000000"]},
+                   "unsupported", "depends_on"),
+    "exclusive": ({"type": "noop", "exclusive": "x"}, "unsupported", "exclusive"),
+    "an id of next month": ({"type": "noop", "id": "0fffb000-0000-7000-8000-000000000000"},
+                            "bad_time", "id"),
+}
+
+
+def test_poison_is_set_aside_whole_with_its_reason(jm):
+    jm.start_worker()
+    places = {}
+    for name, (value, _, _) in POISON.items():
+        (place,) = jm.send(value, key="k-" + name, headers=[("h", b"\xff\x00"), ("t", "text")])
+        places[name] = place
+    jm.send({"type": "noop"})
+    jm.wait_ended(1)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") == len(POISON), 20,
+               what=f"{len(POISON)} dead letters")
+    for name, (value, reason, field) in POISON.items():
+        partition, offset, _ = places[name]
+        row = jm.db.rows("SELECT * FROM dead_letters WHERE partition = %s AND record_offset = %s",
+                         partition, offset)[0]
+        if isinstance(value, dict):
+            value = json.dumps(value).encode()
+        assert row["value"] == value or (value == b"" and not row["value"]), name
+        assert row["key"] == f"k-{name}".encode() and row["topic"] == jm.topic_name()
+        assert row["reason"] == reason, (name, row["reason"], row["detail"])
+        if field:
+            assert row["field"] == field, (name, row["field"], row["detail"])
+        assert row["headers"]["t"] == "text" and "base64" in json.dumps(row["headers"]["h"])
+    assert "priority" in jm.db.value("SELECT detail FROM dead_letters WHERE field = 'pririty'")
+    assert jm.db.value("SELECT count(*) FROM jobs") == 1
+    listed = jm.cli("dead", "list", "--json").out
+    assert "unknown_field" in listed and "bad_json" in listed
+    jm.wait_offsets()
+    jm.check()
+
+
+@pytest.mark.tsan
+def test_poison_and_refused_among_a_thousand(jm):
+    """One record nobody can read, and one row that PostgreSQL refuses, in the middle of 1,000."""
+    jm.db.execute("ALTER TABLE jobs ADD CONSTRAINT test_refuses "
+                  "CHECK (params->>'x' IS DISTINCT FROM 'refuse') NOT VALID")
+    messages = [{"type": "noop", "params": {"i": i}} for i in range(1000)]
+    messages[300:300] = ["{poison"]
+    messages[600:600] = [{"type": "noop", "params": {"x": "refuse"}}]
+    jm.send(*messages, partition=0)
+    jm.start_worker()
+    jm.wait_ended(1000, 60)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") == 2, 20)
+    assert jm.db.statuses() == {"completed": 1000}
+    dead = dict(jm.db.query("SELECT reason, detail FROM dead_letters"))
+    assert set(dead) == {"bad_json", "refused"}
+    assert "test_refuses" in dead["refused"]
+    jm.wait_offsets()
+    jm.check()
+
+
+def test_values_that_json_allows_and_jsonb_does_not(jm):
+    """However they are caught, they are dead letters and nothing else is touched."""
+    jm.start_worker()
+    jm.send({"type": "noop"}, b'{"type":"noop","params":{"n":1e200000}}',
+            b'{"type":"noop","params":{"s":"\\ud800"}}', {"type": "noop"}, partition=0)
+    jm.wait_ended(2)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") == 2, 20)
+    jm.check()
+
+
+def test_result_that_jsonb_refuses_does_not_stop_the_line(jm):
+    """What a handler gives may be no jsonb either: its job ends all the same, and so do others."""
+    jm.job_type("odd", ["/bin/sh", "-c", "echo '{\"n\": 1e200000}'"], max_attempts=1)
+    jm.start_worker()
+    jm.send({"type": "odd"}, *[{"type": "noop"}] * 20, partition=0)
+    jm.wait_ended(21, 30)
+    assert jm.db.statuses("type = 'noop'") == {"completed": 20}
+    jm.check()
+
+
+def test_redelivered_records_run_once(jm):
+    """The group set back to the beginning: every record comes again, none runs again."""
+    worker = jm.start_worker()
+    jm.send(*[{"type": "noop", "params": {"i": i}} for i in range(300)], "{bad")
+    jm.wait_ended(300)
+    jm.wait_offsets()
+    assert worker.terminate() == 0
+    jm.kafka.rewind(jm.group(), jm.topic_name())
+    jm.start_worker()
+    jm.send({"type": "noop", "params": {"i": "last"}})
+    jm.wait_ended(301)
+    jm.wait_offsets()
+    assert jm.db.statuses() == {"completed": 301}
+    assert jm.db.value("SELECT count(*) FROM job_steps") == 301
+    assert jm.db.value("SELECT count(*) FROM job_logs") == 301
+    assert jm.db.value("SELECT count(*) FROM dead_letters") == 1
+    assert jm.db.value("SELECT max(attempt) FROM jobs") == 1
+    jm.check()
+
+
+def test_same_id_runs_once(jm):
+    job_id = uuid7()
+    jm.start_worker()
+    jm.send(*[{"type": "noop", "id": job_id, "params": {"a": 1}}] * 5)
+    jm.wait_ended(1)
+    jm.wait_offsets()
+    assert jm.db.statuses() == {"completed": 1}
+    jm.check()
+
+
+def test_same_id_with_other_content_is_a_conflict(jm):
+    job_id = uuid7()
+    jm.start_worker()
+    jm.send({"type": "noop", "id": job_id, "params": {"a": 1, "b": 2}}, partition=0)
+    jm.wait_ended(1)
+    jm.send({"type": "noop", "id": job_id, "params": {"b": 2, "a": 1}},   # the same
+            {"type": "noop", "id": job_id, "params": {"a": 2}},
+            {"type": "sleep", "id": job_id, "params": {"a": 1, "b": 2}}, partition=0)
+    wait_until(lambda: jm.db.query("SELECT reason FROM dead_letters") == [("id_conflict",)] * 2, 20)
+    assert jm.db.value("SELECT count(*) FROM jobs") == 1
+    jm.check()
+
+
+def test_external_id_runs_once(jm):
+    jm.start_worker()
+    jm.send(*[{"type": "noop", "id": "order-17"}] * 4, partition=0)
+    jm.send({"type": "noop", "id": "order-18"}, partition=1)
+    jm.wait_ended(2)
+    jm.wait_offsets()
+    assert jm.db.query("SELECT external_id FROM jobs ORDER BY 1") == [("order-17",), ("order-18",)]
+    jm.send({"type": "noop", "id": "order-17"}, partition=2)
+    jm.wait_offsets()
+    assert jm.db.value("SELECT count(*) FROM jobs") == 2
+    jm.check()
+
+
+def test_dedup_key_runs_once_until_it_failed(jm):
+    jm.start_worker()
+    jm.send(*[{"type": "noop", "dedup_key": "d", "params": {"i": i}} for i in range(3)],
+            partition=0)
+    jm.wait_offsets()
+    jm.wait_ended(1)
+    assert jm.db.value("SELECT count(*) FROM jobs") == 1
+    failing = {"type": "fail", "dedup_key": "f", "max_attempts": 1, "params": {"message": "m"}}
+    jm.send(failing, partition=1)
+    jm.wait_ended(1, 30, "type = 'fail'")
+    jm.send(failing, partition=1)
+    jm.wait_ended(2, 30, "type = 'fail'")
+    jm.check()
+
+
+def test_relayed_record_never_makes_a_row(jm):
+    """A record with the header jobmill-job that names no row is ignored."""
+    jm.start_worker()
+    jm.send({"type": "noop"}, headers=[("jobmill-job", uuid7())], partition=0)
+    jm.send({"type": "noop"}, partition=0)
+    jm.wait_ended(1)
+    jm.wait_offsets()
+    assert jm.db.value("SELECT count(*) FROM jobs") == 1
+
+
+def test_too_large(jm):
+    jm.start_worker()
+    jm.send({"type": "noop", "params": {"a": "x" * (1024 * 1024 - 100)}},
+            {"type": "noop"}, partition=0)
+    jm.wait_ended(1)
+    assert jm.db.value("SELECT count(*) FROM dead_letters") <= 1
+    jm.wait_offsets()
+    jm.check()
