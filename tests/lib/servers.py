@@ -125,8 +125,7 @@ def kafka_libs():
     if os.environ.get("KAFKA_HOME"):
         home = pathlib.Path(os.environ["KAFKA_HOME"])
         candidates += [home / "libs", home / "lib", home]
-    if (ROOT / "build").is_dir():
-        candidates += sorted({p.parent for p in (ROOT / "build").glob("**/kafka_2.13-*.jar")})
+    candidates.append(ROOT / "build" / "kafka" / "libs")
     for path in candidates:
         if list(path.glob("kafka_2.1*-*.jar")):
             return path
