@@ -1,0 +1,41 @@
+-- New jobs, with their pending rows. A job whose id is there already is left alone, pending row and all.
+-- Arrays, one element a job:
+-- $1 id  $2 external_id  $3 project  $4 type  $5 queue  $6 profile  $7 params  $8 max_attempts (0: as
+-- the type says)  $9 timeout_s (0: as the type says)  $10 priority  $11 ordering_key  $12 exclusive
+-- $13 schedule_id  $14 due_at  $15 dedup_key  $16 metadata  $17 callback_url  $18 trace_context
+-- $19 submitted_by  $20 run_at  $21 start_by  $22 state of the pending row  $23 visible_at
+-- $24 reason  $25 message
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                         $7::jsonb[], $8::integer[], $9::integer[], $10::smallint[], $11::text[],
+                         $12::text[], $13::uuid[], $14::timestamptz[], $15::text[], $16::jsonb[],
+                         $17::text[], $18::text[], $19::text[], $20::timestamptz[],
+                         $21::timestamptz[], $22::text[], $23::timestamptz[], $24::text[],
+                         $25::text[])
+        AS t (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
+              priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
+              callback_url, trace_context, submitted_by, run_at, start_by, state, visible_at, reason,
+              message)
+), attempts AS MATERIALIZED (
+    SELECT t.type, coalesce((SELECT d.max_attempts FROM job_types d WHERE d.name = t.type
+                              ORDER BY d.announced_at DESC LIMIT 1), 3) AS max_attempts
+      FROM (SELECT DISTINCT type FROM input) t
+), made AS (
+    INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
+                      priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
+                      callback_url, trace_context, submitted_by, run_at, start_by)
+    SELECT i.id, i.external_id, i.project, i.type, i.queue, i.profile, i.params,
+           coalesce(nullif(i.max_attempts, 0), a.max_attempts), nullif(i.timeout_s, 0), i.priority,
+           i.ordering_key, i.exclusive, i.schedule_id, i.due_at, i.dedup_key, i.metadata,
+           i.callback_url, i.trace_context, i.submitted_by, i.run_at, i.start_by
+      FROM input i JOIN attempts a ON a.type = i.type
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+)
+INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by, reason,
+                          message)
+SELECT i.id, i.state, i.visible_at, i.queue, i.type, i.project, i.priority, i.start_by, i.reason,
+       i.message
+  FROM input i
+ WHERE i.id IN (SELECT id FROM made)
+ ORDER BY i.id
