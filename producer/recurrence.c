@@ -184,10 +184,10 @@ bool jm_recurrence_last(const jm_recurrence *recurrence, int64_t after_us, int64
                         int64_t *out_us)
 {
     int64_t last_us, next_us;
+    clamp(recurrence, &after_us, &upto_us);
     if (!jm_recurrence_next(recurrence, after_us, &last_us, NULL) || last_us > upto_us)
         return false;
     if (recurrence->kind == JM_RECURRENCE_INTERVAL) {
-        clamp(recurrence, &after_us, &upto_us);
         upto_us -= (upto_us - recurrence->anchor_us) % recurrence->interval_us;
         *out_us = upto_us;
         return true;
