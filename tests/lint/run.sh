@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# ./dev lint: every check that needs no running program. lint/run.sh [CHECK]...   All are run, then the verdict is given.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=compose/local/lib.sh
+. compose/local/lib.sh
+JM_SAY=lint
+python=/usr/bin/python3
+results=build/results
+mkdir -p "$results"
+
+ours() { git ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do [ ! -f "$f" ] || echo "$f"; done; }
+shells() {
+  ours '*.sh'
+  ours dev .ci tests compose | while read -r f; do
+    case $f in *.sh | *.py | *.c | *.h) ;; *) [ ! -f "$f" ] || { head -n 1 "$f" | grep -aqE '^#!.*\b(ba)?sh\b' && echo "$f"; } || true ;; esac
+  done
+}
+
+check_format() { ours '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
+check_shellcheck() { shells | sort -u | xargs shellcheck -x -e SC2317; }
+check_house() { "$python" tests/lint/house.py; }
+check_generated() { "$python" schema/generate.py --check; }
+check_documents() {
+  local names
+  mapfile -t names < <(ours '*.yaml' '*.yml' '*.json')
+  "$python" - "${names[@]}" <<'END'
+import json, sys, yaml
+bad = 0
+for name in sys.argv[1:]:
+    if "/corpus/" in name or "/invalid" in name:
+        continue
+    try:
+        text = open(name, encoding="utf-8").read()
+        list(yaml.safe_load_all(text)) if name.endswith(("yaml", "yml")) else json.loads(text)
+    except Exception as e:
+        bad = 1
+        print(f"{name}: {e}")
+sys.exit(bad)
+END
+}
+check_cppcheck() {
+  local names
+  mapfile -t names < <(ours 'common/*.c' 'producer/*.c' 'worker/*.c' 'compose/*.c')
+  cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability -j "$(nproc)" \
+    --library=posix --suppress=missingIncludeSystem --suppress=missingInclude --suppress=normalCheckLevelMaxBranches \
+    --suppress=unknownMacro --suppress=varFuncNullUB -D_GNU_SOURCE '-DJM_VERSION="0"' '-DJM_SOURCE_DIR="."' -I . -I build/asan/schema/gen \
+    "${names[@]}"
+}
+# The tests' own C is left to the compiler and the sanitizers: Check's macros make the analyzer see ghosts.
+check_clang_tidy() {
+  ours 'common/*.c' 'producer/*.c' 'worker/*.c' 'compose/*.c' \
+    | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/asan 2> >(grep -v -E 'warnings? (generated|treated)|^Suppressed|^Use -header-filter' >&2 || true)
+}
+
+prepare() {
+  compose/local/packages.sh build lint
+  [ -e build/asan/build.ninja ] || compose/local/build.sh asan jm_sql
+  cmake --preset asan >/dev/null # sources may have come since
+  ninja -C build/asan jm_sql >/dev/null
+}
+
+prepare
+checks=("$@")
+[ ${#checks[@]} -gt 0 ] || checks=(format shellcheck house generated documents cppcheck clang_tidy)
+: >"$results/lint.txt"
+failed=0
+for check in "${checks[@]}"; do
+  began=$SECONDS
+  if "check_$check" >"$results/lint-$check.log" 2>&1; then
+    echo "ok $check" >>"$results/lint.txt"
+    say "$check: passed ($((SECONDS - began)) s)"
+  else
+    echo "not ok $check" >>"$results/lint.txt"
+    failed=$((failed + 1))
+    cat "$results/lint-$check.log" >&2
+    say "$check: FAILED ($((SECONDS - began)) s)"
+  fi
+done
+[ "$failed" = 0 ]
