@@ -511,6 +511,7 @@ int jm_config_reload(jm_config *config, jm_err *err)
 
 static const jm_config_value *find(const jm_config *config, const char *key, jm_config_type type)
 {
+    (void)type; /* for the assertion alone */
     for (size_t i = 0; i < jm_config_n_keys; i++) {
         size_t n = strlen(jm_config_keys[i].section);
         if (strncmp(key, jm_config_keys[i].section, n) || key[n] != '.' ||

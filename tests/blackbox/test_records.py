@@ -8,8 +8,8 @@ from test_ways_in import uuid7
 
 POISON = {
     "not json": (b"{nope", "bad_json", None),
-    "empty": (b"", "bad_json", None),
-    "tombstone": (None, "bad_json", None),
+    "empty": (b"", "empty", None),
+    "tombstone": (None, "empty", None),
     "an array": (b"[]", "bad_json", None),
     "broken utf-8": (b'{"type":"no\xff"}', "bad_json", None),
     "a zero character": (b'{"type":"noop","params":{"a":"\\u0000"}}', "bad_json", None),
