@@ -95,8 +95,10 @@ void jm_batch_sort(jm_batch *batch)
     qsort(batch->records, (size_t)batch->n, sizeof *batch->records, by_id);
     for (int i = 1; i < batch->n; i++) {
         jm_batch_record *record = &batch->records[i], *before = record - 1;
-        if (jm_uuid_cmp(&before->id, &record->id) == 0 && record->fate == JM_FATE_OPEN)
-            record->fate = JM_FATE_KNOWN;
+        if (jm_uuid_cmp(&before->id, &record->id) != 0 || record->fate != JM_FATE_OPEN)
+            continue;
+        record->again = true;
+        record->known_as = record->id;
     }
 }
 
@@ -114,6 +116,8 @@ jm_batch_record *jm_batch_find(jm_batch *batch, const jm_uuid *id, int *hint)
     }
     if (lo > hi || jm_uuid_cmp(&batch->records[lo].id, id) != 0)
         return NULL;
+    while (lo && jm_uuid_cmp(&batch->records[lo - 1].id, id) == 0)
+        lo--; /* the first of them */
     *hint = lo + 1;
     return &batch->records[lo];
 }

@@ -22,6 +22,8 @@ typedef struct jm_batch_record {
     jm_job *job;                 /* in the arena; NULL if the record could not be parsed */
     jm_uuid id;                  /* the job's, or that of the dead letter */
     jm_fate fate;
+    bool again;       /* names a job that another record has made: only compared with it */
+    jm_uuid known_as; /* the id of that job */
     const char *reason; /* dead letters: code */
     const char *field;  /* dead letters: or NULL */
     const char *detail; /* dead letters */
@@ -39,7 +41,7 @@ typedef struct jm_batch {
 jm_batch *jm_batch_new(int queue);
 /* Takes the message, parses it. limits as jm_job_message_parse has them. */
 void jm_batch_add(jm_batch *batch, rd_kafka_message_t *message, const jm_message_limits *limits);
-/* Sorts by id and marks all but the first record of each id as known. */
+/* Sorts by id and marks all but the first record of each id. */
 void jm_batch_sort(jm_batch *batch);
 /* The record of an id, or NULL. The batch must be sorted; hint is where the last search ended. */
 jm_batch_record *jm_batch_find(jm_batch *batch, const jm_uuid *id, int *hint);

@@ -26,10 +26,15 @@ void jm_slots_free(jm_slots *slots)
     free(slots);
 }
 
+int jm_slots_left(const jm_slots *slots, jm_slot_class slot_class, int cap)
+{
+    int left = slots->limit[slot_class] - atomic_load_explicit(&slots->used[slot_class], memory_order_acquire);
+    return left < 0 ? 0 : left < cap ? left : cap;
+}
+
 int jm_slots_available(jm_slots *slots, jm_job_type *type, int cap)
 {
-    int left = slots->limit[type->slot_class] -
-               atomic_load_explicit(&slots->used[type->slot_class], memory_order_acquire);
+    int left = jm_slots_left(slots, type->slot_class, cap);
     if (type->concurrency) {
         int of_type =
             type->concurrency - atomic_load_explicit(&type->slots_used, memory_order_acquire);

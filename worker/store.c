@@ -1,0 +1,271 @@
+/* The thread between Kafka and PostgreSQL: accept and start in turn. */
+#include "worker/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/wakeup.h"
+#include "worker/store_priv.h"
+
+enum {
+    BATCHES_QUEUED = 2,      /* one being parsed, one waiting: more would only be latency */
+    REPORTS_BEHIND = 20000,  /* reports not yet recorded above which nothing new is accepted */
+    POLL_MS = 1000           /* ready jobs are looked for at least this often */
+};
+
+jm_store *jm_store_new(const jm_store_options *options)
+{
+    jm_store *store = jm_calloc(1, sizeof *store);
+    store->options = *options;
+    store->batches = jm_queue_new(BATCHES_QUEUED);
+    store->pg = jm_pg_new(&(jm_pg_options){.conninfo = options->conninfo,
+                                           .schema = options->schema,
+                                           .name = "jobmill-worker store",
+                                           .batch = true,
+                                           .clock = options->clock});
+    while (options->queues[store->n_queues])
+        store->n_queues++;
+    store->paused = jm_calloc((size_t)store->n_queues, sizeof *store->paused);
+    atomic_store(&store->next_ready_us, INT64_MAX);
+    store->maybe_ready = true;
+    return store;
+}
+
+void jm_store_set_registered(jm_store *store)
+{
+    atomic_store(&store->registered, true);
+    jm_queue_wake(store->batches);
+}
+
+bool jm_store_wants(jm_store *store)
+{
+    return !jm_queue_is_full(store->batches);
+}
+
+bool jm_store_is_idle(jm_store *store)
+{
+    return !jm_queue_len(store->batches);
+}
+
+int jm_store_push(jm_store *store, jm_batch *batch)
+{
+    jm_chain chain = {0};
+    jm_chain_add(&chain, &batch->node);
+    return jm_queue_push(store->batches, &chain);
+}
+
+bool jm_store_is_paused(jm_store *store, int queue)
+{
+    return atomic_load_explicit(&store->paused[queue], memory_order_relaxed);
+}
+
+void jm_store_wake(jm_store *store)
+{
+    if (!atomic_exchange(&store->woken, true))
+        jm_queue_wake(store->batches);
+}
+
+void jm_store_slots_freed(jm_store *store)
+{
+    if (atomic_load_explicit(&store->starved, memory_order_acquire))
+        jm_store_wake(store);
+}
+
+void jm_store_ready_at(jm_store *store, int64_t db_us)
+{
+    int64_t known = atomic_load(&store->next_ready_us);
+    while (db_us < known && !atomic_compare_exchange_weak(&store->next_ready_us, &known, db_us))
+        ;
+    if (db_us < known)
+        jm_queue_wake(store->batches);
+}
+
+bool jm_store_is_up(jm_store *store)
+{
+    return atomic_load(&store->up);
+}
+
+const jm_store_counts *jm_store_get_counts(const jm_store *store)
+{
+    return &store->counts;
+}
+
+/* ---- the thread ---- */
+
+bool jm_store_wait_ms(jm_store *store, int ms)
+{
+    int64_t until = jm_mono_ms() + ms;
+    while (!atomic_load(&store->stopping)) {
+        int64_t left = until - jm_mono_ms();
+        if (left <= 0)
+            return true;
+        /* Wakes are noticed but batches stay where they are. */
+        struct timespec ts = {.tv_nsec = (left < 20 ? left : 20) * 1000000L};
+        nanosleep(&ts, NULL);
+    }
+    return false;
+}
+
+bool jm_store_wait_db(jm_store *store)
+{
+    jm_err err;
+    atomic_store(&store->up, jm_pg_is_up(store->pg));
+    while (jm_pg_ensure(store->pg, &err)) {
+        atomic_store(&store->up, false);
+        int ms = jm_pg_retry_in_ms(store->pg);
+        if (!jm_store_wait_ms(store, ms > 10 ? ms : 10))
+            return false;
+    }
+    atomic_store(&store->up, true);
+    return true;
+}
+
+/* Counts what waits, to pause queues that have enough, and learns when the next job becomes ready. */
+static int look_at_waiting(jm_store *store, jm_err *err)
+{
+    int rc = JM_OK, bound = store->options.max_waiting;
+    for (int q = 0; q < store->n_queues && !rc; q++) {
+        jm_pg_args args;
+        jm_pg_args_init(&args);
+        jm_pg_arg_text(&args, store->options.queues[q]);
+        jm_pg_arg_i32(&args, bound + 1);
+        jm_pg_call call = {.sql = &jm_sql_start_waiting, .args = &args, .binary = true};
+        rc = jm_pg_run(store->pg, &call, 1, err);
+        if (rc)
+            break;
+        int64_t waiting = jm_pg_get_i64(call.res, 0, 0);
+        if (!PQgetisnull(call.res, 0, 1))
+            jm_store_ready_at(store, jm_pg_get_ts(call.res, 0, 1));
+        PQclear(call.res);
+        bool paused = atomic_load(&store->paused[q]);
+        bool pause = paused ? waiting > bound - bound / 5 : waiting > bound;
+        if (pause != paused)
+            jm_log_kv(JM_INFO, "store",
+                      pause ? "queue paused: more than max_waiting jobs wait" : "queue resumed", "queue",
+                      store->options.queues[q], NULL);
+        atomic_store(&store->paused[q], pause);
+        store->maybe_ready = store->maybe_ready || waiting > 0;
+    }
+    return rc;
+}
+
+/* Whether it is time to look for waiting jobs. */
+static bool is_start_due(jm_store *store)
+{
+    return store->maybe_ready || atomic_load(&store->woken) || jm_mono_ms() - store->polled_ms >= POLL_MS ||
+           jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us);
+}
+
+static void start_ready(jm_store *store)
+{
+    jm_err err = {0};
+    if (jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us))
+        atomic_store(&store->next_ready_us, INT64_MAX);
+    store->maybe_ready = false;
+    atomic_store(&store->woken, false);
+    bool more = false;
+    int rc = JM_OK;
+    if (jm_mono_ms() - store->polled_ms >= POLL_MS) {
+        store->polled_ms = jm_mono_ms();
+        rc = look_at_waiting(store, &err);
+    }
+    rc = rc ? rc : jm_start(store, &more, &err);
+    store->maybe_ready = store->maybe_ready || more;
+    if (rc && rc != JM_ERR_CLOSED && rc != JM_ERR_DB_DOWN && !err.retriable) {
+        jm_log_kv(JM_ERROR, "store", "cannot start waiting jobs", "why", err.msg, NULL);
+        jm_store_wait_ms(store, 1000);
+    }
+}
+
+/* Milliseconds until something may have to be done without being woken. */
+static int idle_ms(jm_store *store)
+{
+    int64_t poll = store->polled_ms + POLL_MS - jm_mono_ms();
+    int64_t next = atomic_load(&store->next_ready_us);
+    if (next != INT64_MAX) {
+        int64_t ready = (next - jm_db_clock_us(store->options.clock)) / 1000 + 1;
+        poll = ready < poll ? ready : poll;
+    }
+    return poll < 0 ? 0 : (int)poll;
+}
+
+static void accept_one(jm_store *store, jm_chain *batches)
+{
+    jm_batch *batch = (jm_batch *)jm_chain_take(batches);
+    if (batch)
+        jm_accept(store, batch);
+}
+
+static bool is_behind(jm_store *store)
+{
+    return jm_queue_len(store->options.reports) > REPORTS_BEHIND;
+}
+
+static void drop_all(jm_chain *batches)
+{
+    for (jm_node *node; (node = jm_chain_take(batches));)
+        jm_batch_free((jm_batch *)node);
+}
+
+static void *store_main(void *arg)
+{
+    jm_store *store = arg;
+    jm_chain batches = {0};
+    while (!atomic_load(&store->stopping)) {
+        if (!jm_store_wait_db(store))
+            break;
+        if (!atomic_load(&store->registered) || is_behind(store)) {
+            jm_store_wait_ms(store, 2);
+            continue;
+        }
+        if (!batches.n)
+            jm_queue_pop_all(store->batches, &batches, is_start_due(store) ? 0 : idle_ms(store));
+        store->accept_first = !store->accept_first;
+        if (store->accept_first)
+            accept_one(store, &batches);
+        if (!atomic_load(&store->stopping) && is_start_due(store))
+            start_ready(store);
+        if (!store->accept_first)
+            accept_one(store, &batches);
+    }
+    drop_all(&batches);
+    while (jm_queue_pop_all(store->batches, &batches, 0) == JM_OK)
+        drop_all(&batches);
+    jm_pg_disconnect(store->pg);
+    return NULL;
+}
+
+int jm_store_start(jm_store *store, jm_err *err)
+{
+    if (pthread_create(&store->thread, NULL, store_main, store))
+        return jm_err_errno(err, JM_ERR_IO, "cannot start the store thread");
+    pthread_setname_np(store->thread, "store");
+    store->started_thread = true;
+    return JM_OK;
+}
+
+void jm_store_stop(jm_store *store)
+{
+    atomic_store(&store->stopping, true);
+    jm_queue_close(store->batches);
+    if (store->started_thread)
+        pthread_join(store->thread, NULL);
+    store->started_thread = false;
+}
+
+void jm_store_free(jm_store *store)
+{
+    if (!store)
+        return;
+    jm_chain batches = {0};
+    jm_queue_pop_all(store->batches, &batches, 0);
+    drop_all(&batches);
+    jm_queue_free(store->batches);
+    jm_pg_free(store->pg);
+    for (int i = 0; i < store->n_projects; i++)
+        free(store->projects[i]);
+    free(store->projects);
+    free((void *)store->paused);
+    free(store);
+}
