@@ -515,11 +515,9 @@ static void set_defaults(jm_job *job)
 
 static int parse_record(const parse *p, const jm_record *record)
 {
-    const jm_header *relayed = jm_record_header(record, "jobmill-job");
-    if (relayed)
-        return parse_relayed(p, relayed);
     size_t max = p->limits->max_bytes ? p->limits->max_bytes : JM_MESSAGE_BYTES_MAX;
-    if (record->value_len > max)
+    const jm_header *relayed = jm_record_header(record, "jobmill-job");
+    if (!relayed && record->value_len > max)
         return refuse(p, "too_large",
                       jm_err_field(p->err, "", "the value has %zu bytes; %zu are allowed",
                                    record->value_len, max));
@@ -527,7 +525,12 @@ static int parse_record(const parse *p, const jm_record *record)
     json.members = json.few;
     int rc = parse_value(p, record, &json);
     jm_json_fini(&json);
-    return rc ? rc : finish(p, record);
+    if (!relayed)
+        return rc ? rc : finish(p, record);
+    /* The row is what counts; the value only tells the type, for which a slot is needed. */
+    if (rc)
+        p->job->type = NULL;
+    return parse_relayed(p, relayed);
 }
 
 int jm_job_message_parse(const jm_record *record, const jm_message_limits *limits, jm_arena *arena,

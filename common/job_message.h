@@ -40,7 +40,8 @@ typedef struct jm_message_limits {
 /* Parses and validates one record (plain JSON, CloudEvents binary or structured) into job, which is
  * overwritten whole. Strings go into arena, none borrows from the record. job->queue is left NULL
  * for the caller. job->id is always set: the message's UUIDv7 or the id derived from the record. A
- * record with the header jobmill-job sets from_relay and id only (its value is not looked at). On
+ * record with the header jobmill-job sets from_relay and id only (from its value only the type is
+ * taken, if it can be). On
  * failure returns JM_ERR_INVALID with err->field and a message that says how to mend it, and sets
  * *reason to the dead-letter code: bad_json, unknown_field, bad_field, missing_field, bad_time,
  * too_large, empty; job->id is then the id derived from the record, for the dead letter. limits may

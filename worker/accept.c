@@ -75,13 +75,14 @@ static void dead(struct accept *a, jm_batch_record *record, const char *reason, 
 static bool refuse_unsupported(struct accept *a, jm_batch_record *record, const jm_job_type *type)
 {
     const jm_job *job = record->job;
-    const char *field = job->depends_on                 ? "depends_on"
-                        : job->exclusive                ? "exclusive"
-                        : job->callback_url             ? "callback_url"
+    const char *field = job->depends_on         ? "depends_on"
+                        : job->exclusive        ? "exclusive"
+                        : job->callback_url     ? "callback_url"
                         : type && type->ordered ? "type"
-                                                        : NULL;
+                                                : NULL;
     if (field)
-        dead(a, record, "unsupported", field, "this version of jobmill cannot do that yet; leave it out");
+        dead(a, record, "unsupported", field,
+             "this version of jobmill cannot do that yet; leave it out");
     return field != NULL;
 }
 
@@ -93,7 +94,8 @@ static int check_projects(struct accept *a, jm_err *err)
     int rc = fresh ? JM_OK : read_projects(store, err);
     for (int i = 0; i < a->batch->n && !rc; i++) {
         jm_batch_record *record = &a->batch->records[i];
-        if (record->fate != JM_FATE_OPEN || record->job->from_relay || has_project(store, record->job->project))
+        if (record->fate != JM_FATE_OPEN || record->job->from_relay ||
+            has_project(store, record->job->project))
             continue;
         if (jm_mono_ms() - store->projects_ms >= 1000 && (rc = read_projects(store, err)))
             break;
@@ -162,12 +164,14 @@ enum {
 };
 
 static const jm_col_type insert_types[INSERT_COLS] = {
-    JM_COL_UUID, JM_COL_TEXT,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_BOOL,
-    JM_COL_I32,  JM_COL_I32,   JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_TEXT,
-    JM_COL_TS,   JM_COL_TS,    JM_COL_TEXT, JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
-static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_I32};
-static const jm_col_type dead_types[] = {JM_COL_UUID,  JM_COL_TEXT,  JM_COL_I32,  JM_COL_I64,  JM_COL_BYTEA,
-                                         JM_COL_BYTEA, JM_COL_JSONB, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT};
+    JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_BOOL,
+    JM_COL_I32,  JM_COL_I32,  JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_TEXT,
+    JM_COL_TS,   JM_COL_TS,   JM_COL_TEXT, JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
+static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
+                                          JM_COL_I32};
+static const jm_col_type dead_types[] = {JM_COL_UUID,  JM_COL_TEXT,  JM_COL_I32,   JM_COL_I64,
+                                         JM_COL_BYTEA, JM_COL_BYTEA, JM_COL_JSONB, JM_COL_TEXT,
+                                         JM_COL_TEXT,  JM_COL_TEXT};
 static const jm_col_type id_types[] = {JM_COL_UUID, JM_COL_TEXT};
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -223,7 +227,8 @@ static void add_searchable(struct cols *cols, const jm_job *job, const jm_job_ty
         json_t *v = json_object_get(metadata, *key);
         if (!v || json_is_null(v))
             continue;
-        char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        char *text =
+            json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         jm_col_add_uuid(&cols->col[17], &job->id);
         jm_col_add_str(&cols->col[18], *key);
         jm_col_add_str(&cols->col[19], text ? text : json_string_value(v));
@@ -237,7 +242,8 @@ static int max_attempts_of(const jm_job *job, const jm_job_type *type)
     return job->max_attempts ? job->max_attempts : type ? type->max_attempts : 3;
 }
 
-static void add_insert(struct cols *cols, const jm_job *job, const jm_job_type *type, bool now, const char *waits)
+static void add_insert(struct cols *cols, const jm_job *job, const jm_job_type *type, bool now,
+                       const char *waits)
 {
     jm_col *c = cols->col;
     jm_col_add_uuid(&c[0], &job->id);
@@ -262,9 +268,9 @@ static void add_insert(struct cols *cols, const jm_job *job, const jm_job_type *
 
 static bool is_plain(const jm_job *job)
 {
-    return !job->external_id && !job->profile && !job->timeout_s && job->priority == JM_PRIORITY_DEFAULT &&
-           !job->key && !job->dedup_key && !job->metadata && !job->trace_context && !job->run_at_us &&
-           !job->start_by_us;
+    return !job->external_id && !job->profile && !job->timeout_s &&
+           job->priority == JM_PRIORITY_DEFAULT && !job->key && !job->dedup_key && !job->metadata &&
+           !job->trace_context && !job->run_at_us && !job->start_by_us;
 }
 
 static void add_plain(struct cols *cols, const jm_job *job, const jm_job_type *type)
@@ -315,9 +321,11 @@ static void add_dead(struct cols *cols, const jm_batch_record *record)
 {
     const rd_kafka_message_t *m = record->message;
     jm_col *c = cols->col;
-    /* Under the id of the record, not of the job that it wanted to be: several records may name one job. */
+    /* Under the id of the record, not of the job that it wanted to be: several records may name one
+     * job. */
     jm_uuid id = jm_uuid7_from_record(rd_kafka_topic_name(m->rkt), m->partition, m->offset,
-                                      rd_kafka_message_timestamp(m, NULL), m->key, m->key_len, m->payload, m->len);
+                                      rd_kafka_message_timestamp(m, NULL), m->key, m->key_len,
+                                      m->payload, m->len);
     jm_buf headers = {0};
     write_headers(m, &headers);
     jm_col_add_uuid(&c[0], &id);
@@ -442,7 +450,8 @@ static void tx_build(struct accept_tx *tx, struct accept *a, int from, int to)
         cols_args(&tx->dead, tx_call(tx, &jm_sql_accept_dead));
 }
 
-/* Marks what a committed transaction has made of the records. Relay's jobs are filled from their rows. */
+/* Marks what a committed transaction has made of the records. Relay's jobs are filled from their
+ * rows. */
 static void tx_settle(struct accept_tx *tx, struct accept *a)
 {
     int inserts[2] = {tx->i_plain, tx->i_insert};
@@ -539,8 +548,8 @@ static bool is_missing_partition(const jm_err *err)
     return !strcmp(err->sqlstate, "23514") && strstr(err->msg, "no partition") != NULL;
 }
 
-/* Accepts records from..to in one transaction, or in halves where PostgreSQL refuses a row, down to the
- * one it refuses. Waits out losses of the database. JM_ERR_CLOSED when stopping. */
+/* Accepts records from..to in one transaction, or in halves where PostgreSQL refuses a row, down to
+ * the one it refuses. Waits out losses of the database. JM_ERR_CLOSED when stopping. */
 static int accept_range(struct accept *a, int from, int to)
 {
     for (bool made_partitions = false;;) {
@@ -566,12 +575,15 @@ static int accept_range(struct accept *a, int from, int to)
             jm_err why = {0};
             if (make_partitions(a, from, to, &why) == JM_OK)
                 continue;
-            if (to - from == 1 && why.code == JM_ERR_DB)
-                snprintf(err.msg, sizeof err.msg, "no partition for its time: %s", why.msg);
+            if (to - from == 1 && why.code == JM_ERR_DB) {
+                jm_err_prefix(&why, "no partition for its time");
+                memcpy(err.msg, why.msg, sizeof err.msg);
+            }
         }
         if (to - from == 1) {
             if (a->batch->records[from].fate == JM_FATE_DEAD) {
-                jm_log_kv(JM_ERROR, "accept", "a dead letter was refused and is dropped", "why", err.msg, NULL);
+                jm_log_kv(JM_ERROR, "accept", "a dead letter was refused and is dropped", "why",
+                          err.msg, NULL);
                 a->batch->records[from].fate = JM_FATE_KNOWN;
                 return JM_OK;
             }
@@ -620,8 +632,8 @@ static int collect_keys(struct accept *a, struct dedup_ref *refs)
 /* Whether two references name the same key. */
 static bool same_key(const struct dedup_ref *a, const struct dedup_ref *b)
 {
-    return !strcmp(a->key, b->key) && !strcmp(a->kind, b->kind) && !strcmp(a->job->type, b->job->type) &&
-           !strcmp(a->job->project, b->job->project);
+    return !strcmp(a->key, b->key) && !strcmp(a->kind, b->kind) &&
+           !strcmp(a->job->type, b->job->type) && !strcmp(a->job->project, b->job->project);
 }
 
 /* The job of that id has lost its key to has. Under an external id they should be the same job. */
@@ -635,13 +647,14 @@ static void mark_duplicate(struct accept *a, const jm_uuid *id, const jm_uuid *h
     record->known_as = *has;
 }
 
-/* Claims external ids and dedup keys, in a transaction of its own: the key belongs to the job's id, which
- * is derived from the record, so a crash in between loses nothing. */
+/* Claims external ids and dedup keys, in a transaction of its own: the key belongs to the job's id,
+ * which is derived from the record, so a crash in between loses nothing. */
 static int check_duplicates(struct accept *a, jm_err *err)
 {
     struct dedup_ref *refs = jm_calloc((size_t)a->batch->n * 2 + 1, sizeof *refs);
     int n = collect_keys(a, refs), rc = JM_OK;
-    static const jm_col_type types[] = {JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_UUID};
+    static const jm_col_type types[] = {JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT,
+                                        JM_COL_UUID};
     struct cols cols;
     cols_init(&cols, types, COUNT(types));
     for (int i = 0; i < n; i++) {
@@ -675,8 +688,8 @@ static int check_duplicates(struct accept *a, jm_err *err)
     return rc;
 }
 
-/* Records that are still open name jobs that exist: redeliveries, or another job under a known id. Only
- * those whose submitter chose the id can be in conflict. */
+/* Records that are still open name jobs that exist: redeliveries, or another job under a known id.
+ * Only those whose submitter chose the id can be in conflict. */
 static bool may_conflict(const jm_batch_record *record)
 {
     return !record->job->from_relay && (record->job->has_id || record->job->external_id);
@@ -717,7 +730,8 @@ static int compare_known(struct accept *a, struct known *k, bool *conflicts, jm_
         jm_batch_record *record = &a->batch->records[k->index[jm_pg_get_i64(call.res, row, 0) - 1]];
         if (jm_pg_get_bool(call.res, row, 1))
             continue;
-        dead(a, record, "id_conflict", "id", "a job with this id and another type, project or params exists");
+        dead(a, record, "id_conflict", "id",
+             "a job with this id and another type, project or params exists");
         *conflicts = true;
     }
     PQclear(call.res);
@@ -743,8 +757,8 @@ static int settle_known(struct accept *a, jm_err *err)
     return !rc && conflicts ? accept_range(a, 0, a->batch->n) : rc;
 }
 
-/* Runs a step that needs the database until it succeeds. JM_ERR_CLOSED when stopping. Other refusals are
- * logged and tried again: they concern no single record. */
+/* Runs a step that needs the database until it succeeds. JM_ERR_CLOSED when stopping. Other
+ * refusals are logged and tried again: they concern no single record. */
 static int insist(struct accept *a, int (*step)(struct accept *, jm_err *))
 {
     for (;;) {
@@ -753,7 +767,8 @@ static int insist(struct accept *a, int (*step)(struct accept *, jm_err *))
         if (!rc)
             return JM_OK;
         if (rc != JM_ERR_DB_DOWN)
-            jm_log_kv(JM_ERROR, "accept", "PostgreSQL refuses a check; trying again", "why", err.msg, NULL);
+            jm_log_kv(JM_ERROR, "accept", "PostgreSQL refuses a check; trying again", "why",
+                      err.msg, NULL);
         if (!(rc == JM_ERR_DB_DOWN ? jm_store_wait_db(a->store) : jm_store_wait_ms(a->store, 1000)))
             return JM_ERR_CLOSED;
     }
@@ -818,7 +833,8 @@ static void drop_empty_claim(struct accept *a)
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, &a->store->options.worker_id);
     jm_pg_arg_col(&args, &seqs);
-    jm_err ignored; /* a claim without running jobs does no harm; the janitor takes it away in the end */
+    jm_err ignored; /* a claim without running jobs does no harm; the janitor takes it away in the
+                       end */
     jm_pg_query(a->store->pg, &jm_sql_record_unclaim, &args, NULL, &ignored);
     jm_col_fini(&seqs);
 }

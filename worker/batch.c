@@ -12,7 +12,8 @@ jm_batch *jm_batch_new(int queue)
     return batch;
 }
 
-void jm_batch_mark_dead(jm_batch *batch, jm_batch_record *record, const char *reason, const jm_err *err)
+void jm_batch_mark_dead(jm_batch *batch, jm_batch_record *record, const char *reason,
+                        const jm_err *err)
 {
     record->fate = JM_FATE_DEAD;
     record->reason = reason;
@@ -70,8 +71,8 @@ void jm_batch_add(jm_batch *batch, rd_kafka_message_t *message, const jm_message
         record->id = job->id;
         return;
     }
-    record->id = jm_uuid7_from_record(in.topic, in.partition, in.offset, in.timestamp_ms, in.key, in.key_len,
-                                      in.value, in.value_len);
+    record->id = jm_uuid7_from_record(in.topic, in.partition, in.offset, in.timestamp_ms, in.key,
+                                      in.key_len, in.value, in.value_len);
     jm_batch_mark_dead(batch, record, reason, &err);
 }
 
@@ -81,7 +82,8 @@ static int by_id(const void *a, const void *b)
     int c = jm_uuid_cmp(&x->id, &y->id);
     if (c)
         return c;
-    /* The earlier record of an id comes first; offsets compare within a partition only, which will do. */
+    /* The earlier record of an id comes first; offsets compare within a partition only, which will
+     * do. */
     return (x->message->offset > y->message->offset) - (x->message->offset < y->message->offset);
 }
 

@@ -1,5 +1,5 @@
-/* A batch: the records of one queue on their way from Kafka to PostgreSQL, parsed and sorted; and the
- * claim, which is what remains of it while the jobs that it started run. */
+/* A batch: the records of one queue on their way from Kafka to PostgreSQL, parsed and sorted; and
+ * the claim, which is what remains of it while the jobs that it started run. */
 #ifndef JM_BATCH_H
 #define JM_BATCH_H
 
@@ -13,8 +13,9 @@ typedef enum jm_fate {
     JM_FATE_OPEN,    /* not decided yet */
     JM_FATE_STARTED, /* its job runs here */
     JM_FATE_WAITS,   /* its job waits in pending_jobs */
-    JM_FATE_KNOWN,   /* a redelivery, a duplicate, or a relay's record of a job that is taken: nothing to do */
-    JM_FATE_DEAD     /* a dead letter */
+    JM_FATE_KNOWN, /* a redelivery, a duplicate, or a relay's record of a job that is taken: nothing
+                      to do */
+    JM_FATE_DEAD   /* a dead letter */
 } jm_fate;
 
 typedef struct jm_batch_record {
@@ -22,8 +23,8 @@ typedef struct jm_batch_record {
     jm_job *job;                 /* in the arena; NULL if the record could not be parsed */
     jm_uuid id;                  /* the job's, or that of the dead letter */
     jm_fate fate;
-    bool again;       /* names a job that another record has made: only compared with it */
-    jm_uuid known_as; /* the id of that job */
+    bool again;         /* names a job that another record has made: only compared with it */
+    jm_uuid known_as;   /* the id of that job */
     const char *reason; /* dead letters: code */
     const char *field;  /* dead letters: or NULL */
     const char *detail; /* dead letters */
@@ -45,10 +46,12 @@ void jm_batch_add(jm_batch *batch, rd_kafka_message_t *message, const jm_message
 void jm_batch_sort(jm_batch *batch);
 /* The record of an id, or NULL. The batch must be sorted; hint is where the last search ended. */
 jm_batch_record *jm_batch_find(jm_batch *batch, const jm_uuid *id, int *hint);
-void jm_batch_mark_dead(jm_batch *batch, jm_batch_record *record, const char *reason, const jm_err *err);
+void jm_batch_mark_dead(jm_batch *batch, jm_batch_record *record, const char *reason,
+                        const jm_err *err);
 void jm_batch_free(jm_batch *batch);
 
-/* Jobs started together: one row of claims. The store makes it, the record thread owns it afterwards. */
+/* Jobs started together: one row of claims. The store makes it, the record thread owns it
+ * afterwards. */
 typedef struct jm_claim {
     int64_t seq;     /* key of the row with the worker's id */
     int left;        /* jobs not yet recorded in full */

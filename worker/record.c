@@ -23,20 +23,17 @@ struct jm_recorder {
 };
 
 /* Columns of the two statements, by place: jobs, then steps, then logs. */
-enum {
-    ENDED_JOB_COLS = 20,
-    STEP_COLS = 10,
-    LOG_COLS = 7
-};
+enum { ENDED_JOB_COLS = 20, STEP_COLS = 10, LOG_COLS = 7 };
 
-static const jm_col_type completed_types[] = {JM_COL_UUID, JM_COL_I32, JM_COL_TS, JM_COL_I64, JM_COL_JSONB};
+static const jm_col_type completed_types[] = {JM_COL_UUID, JM_COL_I32, JM_COL_TS, JM_COL_I64,
+                                              JM_COL_JSONB};
 static const jm_col_type ended_types[ENDED_JOB_COLS] = {
-    JM_COL_UUID,  JM_COL_I32, JM_COL_TEXT, JM_COL_TS,   JM_COL_I64, JM_COL_TEXT, JM_COL_JSONB,
-    JM_COL_JSONB, JM_COL_JSONB, JM_COL_I64, JM_COL_I64, JM_COL_I64, JM_COL_TS,  JM_COL_TEXT,
-    JM_COL_TS,    JM_COL_TEXT, JM_COL_TEXT, JM_COL_I32, JM_COL_JSONB, JM_COL_I64};
-static const jm_col_type step_types[STEP_COLS] = {JM_COL_UUID,  JM_COL_I32,  JM_COL_TEXT, JM_COL_TEXT,
-                                                  JM_COL_JSONB, JM_COL_TEXT, JM_COL_I32,  JM_COL_TS,
-                                                  JM_COL_TS,    JM_COL_I64};
+    JM_COL_UUID,  JM_COL_I32,   JM_COL_TEXT, JM_COL_TS,  JM_COL_I64,   JM_COL_TEXT, JM_COL_JSONB,
+    JM_COL_JSONB, JM_COL_JSONB, JM_COL_I64,  JM_COL_I64, JM_COL_I64,   JM_COL_TS,   JM_COL_TEXT,
+    JM_COL_TS,    JM_COL_TEXT,  JM_COL_TEXT, JM_COL_I32, JM_COL_JSONB, JM_COL_I64};
+static const jm_col_type step_types[STEP_COLS] = {
+    JM_COL_UUID, JM_COL_I32, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
+    JM_COL_TEXT, JM_COL_I32, JM_COL_TS,   JM_COL_TS,   JM_COL_I64};
 static const jm_col_type log_types[LOG_COLS] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TEXT, JM_COL_TS,
                                                 JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB};
 
@@ -100,7 +97,10 @@ static void add_steps(jm_recorder *recorder, struct rows *rows, const jm_report 
         add_json(&c[4], step->data);
         jm_col_add_str(&c[5], step->error);
         jm_col_add_i32(&c[6], step->attempts);
-        jm_col_add_ts(&c[7], at(recorder, step->started_us));
+        if (step->started_us)
+            jm_col_add_ts(&c[7], at(recorder, step->started_us));
+        else
+            jm_col_add_null(&c[7]);
         if (step->ended_us) {
             jm_col_add_ts(&c[8], at(recorder, step->ended_us));
             jm_col_add_i64(&c[9], (step->ended_us - step->started_us) / 1000);
@@ -143,9 +143,12 @@ static void add_completed(jm_recorder *recorder, struct rows *rows, const jm_rep
 static const struct {
     const char *status, *outcome;
 } ends[] = {
-    [JM_END_NONE] = {"running", NULL},           [JM_END_COMPLETED] = {"completed", "completed"},
-    [JM_END_FAILED] = {"failed", "failed"},      [JM_END_RETRY] = {"pending", "retried"},
-    [JM_END_CANCELLED] = {"cancelled", "cancelled"}, [JM_END_RETURNED] = {"pending", "returned"},
+    [JM_END_NONE] = {"running", NULL},
+    [JM_END_COMPLETED] = {"completed", "completed"},
+    [JM_END_FAILED] = {"failed", "failed"},
+    [JM_END_RETRY] = {"pending", "retried"},
+    [JM_END_CANCELLED] = {"cancelled", "cancelled"},
+    [JM_END_RETURNED] = {"pending", "returned"},
 };
 
 static bool has_output(const jm_report *report)
@@ -212,8 +215,9 @@ static void add_ended(jm_recorder *recorder, struct rows *rows, const jm_report 
 /* Whether the short statement says all of it. */
 static bool is_short(const jm_report *report)
 {
-    if (report->end != JM_END_COMPLETED || has_output(report) || report->set_metadata || report->progress ||
-        report->items_total >= 0 || report->items_ok >= 0 || report->items_failed >= 0 || report->reason)
+    if (report->end != JM_END_COMPLETED || has_output(report) || report->set_metadata ||
+        report->progress || report->items_total >= 0 || report->items_ok >= 0 ||
+        report->items_failed >= 0 || report->reason)
         return false;
     for (int i = 0; i < report->n_steps; i++)
         if (report->steps[i].update)
@@ -344,13 +348,14 @@ static bool wait_db(jm_recorder *recorder)
     return jm_mono_ms() < atomic_load(&recorder->give_up_ms);
 }
 
-/* PostgreSQL will not have what this report carries: the job fails with that as its error, and without
- * what was refused. */
+/* PostgreSQL will not have what this report carries: the job fails with that as its error, and
+ * without what was refused. */
 static void strip(jm_report *report, const jm_err *err)
 {
     char id[JM_UUID_TEXT];
     jm_uuid_format(&report->job->id, id);
-    jm_log_kv(JM_ERROR, "record", "PostgreSQL refused what a job reported", "job_id", id, "why", err->msg, NULL);
+    jm_log_kv(JM_ERROR, "record", "PostgreSQL refused what a job reported", "job_id", id, "why",
+              err->msg, NULL);
     if (!report->arena)
         report->arena = jm_arena_new(1024);
     char text[600];
@@ -365,8 +370,8 @@ static void strip(jm_report *report, const jm_err *err)
     report->out_text = report->err_text = report->output_files = NULL;
 }
 
-/* Records reports from..to in one transaction, or in halves where PostgreSQL refuses something, down to
- * the report it refuses. false: gave up waiting for the database. */
+/* Records reports from..to in one transaction, or in halves where PostgreSQL refuses something,
+ * down to the report it refuses. false: gave up waiting for the database. */
 static bool record_range(struct group *g, int from, int to)
 {
     for (int stripped = 0;;) {
@@ -383,18 +388,20 @@ static bool record_range(struct group *g, int from, int to)
             return record_range(g, from, mid) && record_range(g, mid, to);
         }
         if (stripped++) {
-            jm_log_kv(JM_ERROR, "record", "an outcome cannot be recorded; the lease's end will settle the job",
-                      "why", err.msg, NULL);
+            jm_log_kv(JM_ERROR, "record",
+                      "an outcome cannot be recorded; the lease's end will settle the job", "why",
+                      err.msg, NULL);
             return true;
         }
         strip(g->reports[from], &err);
     }
 }
 
-/* What did not pass the fence: kept as superseded, unless it was recorded by a commit whose answer we lost. */
+/* What did not pass the fence: kept as superseded, unless it was recorded by a commit whose answer
+ * we lost. */
 static bool record_superseded(struct group *g)
 {
-    static const jm_col_type types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TS,  JM_COL_TS,
+    static const jm_col_type types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TS,   JM_COL_TS,
                                         JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_I32};
     struct rows rows;
     rows_init(&rows, types, COUNT(types));
@@ -427,10 +434,12 @@ static bool record_superseded(struct group *g)
         if (rc == JM_ERR_DB_DOWN || err.retriable)
             continue;
         if (rc)
-            jm_log_kv(JM_ERROR, "record", "superseded attempts were not kept", "why", err.msg, NULL);
+            jm_log_kv(JM_ERROR, "record", "superseded attempts were not kept", "why", err.msg,
+                      NULL);
         else if (PQntuples(call.res)) {
             atomic_fetch_add(&g->recorder->counts.superseded, PQntuples(call.res));
-            jm_logf(JM_WARNING, "record", "%d attempts were superseded: this worker had been found lost",
+            jm_logf(JM_WARNING, "record",
+                    "%d attempts were superseded: this worker had been found lost",
                     PQntuples(call.res));
         }
         PQclear(call.res);
@@ -474,8 +483,9 @@ static void finish(struct group *g)
         jm_report *report = g->reports[i];
         if (g->passed[i]) {
             count(g->recorder, report);
-            int64_t again = report->end == JM_END_RETRY ? at(g->recorder, report->ended_us + report->retry_in_us)
-                                                        : INT64_MAX;
+            int64_t again = report->end == JM_END_RETRY
+                                ? at(g->recorder, report->ended_us + report->retry_in_us)
+                                : INT64_MAX;
             ready_us = again < ready_us ? again : ready_us;
         }
         release(report);
@@ -484,8 +494,8 @@ static void finish(struct group *g)
         g->recorder->options.ready_at(g->recorder->options.ctx, ready_us);
 }
 
-/* Takes from chain the next reports of distinct jobs, at most batch_rows: two reports of one job must not
- * stand in one statement. Those of a job keep their order. */
+/* Takes from chain the next reports of distinct jobs, at most batch_rows: two reports of one job
+ * must not stand in one statement. Those of a job keep their order. */
 static int take_group(jm_recorder *recorder, jm_chain *chain, struct group *g)
 {
     jm_chain later = {0};

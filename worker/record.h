@@ -1,5 +1,6 @@
-/* The thread that writes down what attempts had to say: fenced updates of jobs with their steps and logs,
- * a batch a transaction, on a connection of its own. It owns started jobs once they are reported. */
+/* The thread that writes down what attempts had to say: fenced updates of jobs with their steps and
+ * logs, a batch a transaction, on a connection of its own. It owns started jobs once they are
+ * reported. */
 #ifndef JM_RECORD_H
 #define JM_RECORD_H
 
@@ -29,8 +30,8 @@ jm_queue *jm_recorder_queue(jm_recorder *recorder); /* of jm_report; borrowed */
 int jm_recorder_start(jm_recorder *recorder, jm_err *err);
 bool jm_recorder_is_up(jm_recorder *recorder);
 const jm_record_counts *jm_recorder_get_counts(const jm_recorder *recorder);
-/* Refuses further reports and waits until those there are recorded, at most timeout_ms; then gives up.
- * Returns how many were not recorded. */
+/* Refuses further reports and waits until those there are recorded, at most timeout_ms; then gives
+ * up. Returns how many were not recorded. */
 int jm_recorder_stop(jm_recorder *recorder, int timeout_ms);
 void jm_recorder_free(jm_recorder *recorder);
 

@@ -28,7 +28,8 @@ void jm_slots_free(jm_slots *slots)
 
 int jm_slots_left(const jm_slots *slots, jm_slot_class slot_class, int cap)
 {
-    int left = slots->limit[slot_class] - atomic_load_explicit(&slots->used[slot_class], memory_order_acquire);
+    int left = slots->limit[slot_class] -
+               atomic_load_explicit(&slots->used[slot_class], memory_order_acquire);
     return left < 0 ? 0 : left < cap ? left : cap;
 }
 

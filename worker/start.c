@@ -148,7 +148,8 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
         if (job->attempt > 1)
             again[retried++] = job;
     }
-    for (jm_err err = {0}; retried && jm_store_read_done_steps(store, again, retried, arena, &err);) {
+    for (jm_err err = {0};
+         retried && jm_store_read_done_steps(store, again, retried, arena, &err);) {
         if (!jm_store_wait_db(store))
             break; /* stopping: the jobs are handed back at once anyway */
     }
@@ -159,8 +160,8 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
 }
 
 /* Sends one statement; after a lost connection asks what it had started all the same. */
-static int start_rows(jm_store *store, struct offer *offer, const char *queue, int n, int64_t seq, PGresult **res,
-                      jm_err *err)
+static int start_rows(jm_store *store, struct offer *offer, const char *queue, int n, int64_t seq,
+                      PGresult **res, jm_err *err)
 {
     jm_pg_args args;
     jm_pg_args_init(&args);
@@ -187,10 +188,10 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     return rc;
 }
 
-/* One queue and slot class. *full: as many were started as were asked for; *starved: types without a free
- * slot may have jobs waiting. */
-static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_class, bool *full, bool *starved,
-                       jm_err *err)
+/* One queue and slot class. *full: as many were started as were asked for; *starved: types without
+ * a free slot may have jobs waiting. */
+static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_class, bool *full,
+                       bool *starved, jm_err *err)
 {
     struct offer offer;
     offer_make(store, slot_class, &offer);
@@ -215,7 +216,8 @@ int jm_start(jm_store *store, bool *more, jm_err *err)
     *more = false;
     for (int q = 0; q < store->n_queues; q++)
         for (int c = JM_SLOT_NONE; c <= JM_SLOT_ASYNC && !rc; c++)
-            rc = start_queue(store, store->options.queues[q], (jm_slot_class)c, more, &starved, err);
+            rc =
+                start_queue(store, store->options.queues[q], (jm_slot_class)c, more, &starved, err);
     atomic_store(&store->starved, starved || *more);
     return rc;
 }

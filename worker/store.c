@@ -9,9 +9,9 @@
 #include "worker/store_priv.h"
 
 enum {
-    BATCHES_QUEUED = 2,      /* one being parsed, one waiting: more would only be latency */
-    REPORTS_BEHIND = 20000,  /* reports not yet recorded above which nothing new is accepted */
-    POLL_MS = 1000           /* ready jobs are looked for at least this often */
+    BATCHES_QUEUED = 2,     /* one being parsed, one waiting: more would only be latency */
+    REPORTS_BEHIND = 20000, /* reports not yet recorded above which nothing new is accepted */
+    POLL_MS = 1000          /* ready jobs are looked for at least this often */
 };
 
 jm_store *jm_store_new(const jm_store_options *options)
@@ -121,7 +121,8 @@ bool jm_store_wait_db(jm_store *store)
     return true;
 }
 
-/* Counts what waits, to pause queues that have enough, and learns when the next job becomes ready. */
+/* Counts what waits, to pause queues that have enough, and learns when the next job becomes ready.
+ */
 static int look_at_waiting(jm_store *store, jm_err *err)
 {
     int rc = JM_OK, bound = store->options.max_waiting;
@@ -142,8 +143,8 @@ static int look_at_waiting(jm_store *store, jm_err *err)
         bool pause = paused ? waiting > bound - bound / 5 : waiting > bound;
         if (pause != paused)
             jm_log_kv(JM_INFO, "store",
-                      pause ? "queue paused: more than max_waiting jobs wait" : "queue resumed", "queue",
-                      store->options.queues[q], NULL);
+                      pause ? "queue paused: more than max_waiting jobs wait" : "queue resumed",
+                      "queue", store->options.queues[q], NULL);
         atomic_store(&store->paused[q], pause);
         store->maybe_ready = store->maybe_ready || waiting > 0;
     }
@@ -153,7 +154,8 @@ static int look_at_waiting(jm_store *store, jm_err *err)
 /* Whether it is time to look for waiting jobs. */
 static bool is_start_due(jm_store *store)
 {
-    return store->maybe_ready || atomic_load(&store->woken) || jm_mono_ms() - store->polled_ms >= POLL_MS ||
+    return store->maybe_ready || atomic_load(&store->woken) ||
+           jm_mono_ms() - store->polled_ms >= POLL_MS ||
            jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us);
 }
 

@@ -1,5 +1,5 @@
-/* The thread between Kafka and PostgreSQL: accepts batches of records and starts waiting jobs, in turn,
- * on one connection. It takes the slots. */
+/* The thread between Kafka and PostgreSQL: accepts batches of records and starts waiting jobs, in
+ * turn, on one connection. It takes the slots. */
 #ifndef JM_STORE_H
 #define JM_STORE_H
 
@@ -36,22 +36,22 @@ int jm_store_start(jm_store *store, jm_err *err);
 void jm_store_set_registered(jm_store *store);
 
 /* Any thread. */
-bool jm_store_wants(jm_store *store);                    /* room for another batch */
-bool jm_store_is_idle(jm_store *store);                  /* nothing is queued: even a small batch is welcome */
-int jm_store_push(jm_store *store, jm_batch *batch);     /* JM_ERR_CLOSED when stopping */
-bool jm_store_is_paused(jm_store *store, int queue);     /* more than max_waiting jobs wait */
-void jm_store_wake(jm_store *store);                     /* something may have become ready */
-void jm_store_slots_freed(jm_store *store);              /* wakes it if jobs may wait for slots */
-void jm_store_ready_at(jm_store *store, int64_t db_us);  /* a job will be ready then */
-bool jm_store_is_up(jm_store *store);                    /* whether it reaches the database */
+bool jm_store_wants(jm_store *store);   /* room for another batch */
+bool jm_store_is_idle(jm_store *store); /* nothing is queued: even a small batch is welcome */
+int jm_store_push(jm_store *store, jm_batch *batch);    /* JM_ERR_CLOSED when stopping */
+bool jm_store_is_paused(jm_store *store, int queue);    /* more than max_waiting jobs wait */
+void jm_store_wake(jm_store *store);                    /* something may have become ready */
+void jm_store_slots_freed(jm_store *store);             /* wakes it if jobs may wait for slots */
+void jm_store_ready_at(jm_store *store, int64_t db_us); /* a job will be ready then */
+bool jm_store_is_up(jm_store *store);                   /* whether it reaches the database */
 
 typedef struct jm_store_counts {
     _Atomic int64_t accepted, started, waiting, known, dead; /* records and jobs since the start */
 } jm_store_counts;
 const jm_store_counts *jm_store_get_counts(const jm_store *store);
 
-/* Stops accepting and starting and waits for the thread's end. Batches not accepted are dropped: Kafka
- * has them. */
+/* Stops accepting and starting and waits for the thread's end. Batches not accepted are dropped:
+ * Kafka has them. */
 void jm_store_stop(jm_store *store);
 void jm_store_free(jm_store *store);
 

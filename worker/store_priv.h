@@ -13,33 +13,35 @@ struct jm_store {
     pthread_t thread;
     bool started_thread;
     _Atomic bool stopping, registered, up;
-    _Atomic bool starved; /* jobs may be waiting for want of slots: freed ones are news */
-    _Atomic bool woken;   /* somebody says that jobs may be ready */
+    _Atomic bool starved;          /* jobs may be waiting for want of slots: freed ones are news */
+    _Atomic bool woken;            /* somebody says that jobs may be ready */
     _Atomic int64_t next_ready_us; /* database clock; INT64_MAX: nothing known */
     _Atomic bool *paused;          /* by queue */
     jm_store_counts counts;
 
     int64_t claim_seq;
     int n_queues;
-    bool accept_first;   /* whose turn it is when slots are short */
-    bool maybe_ready;    /* something may be ready to start */
-    int64_t polled_ms;   /* monotonic: last look at what waits */
-    char **projects;     /* sorted; NULL-terminated */
+    bool accept_first; /* whose turn it is when slots are short */
+    bool maybe_ready;  /* something may be ready to start */
+    int64_t polled_ms; /* monotonic: last look at what waits */
+    char **projects;   /* sorted; NULL-terminated */
     int n_projects;
     int64_t projects_ms; /* monotonic: when they were read */
 };
 
-/* accept.c: decides every record of the batch, commits, hands the started jobs to the runner and the batch
- * to options.accepted. Returns JM_ERR_CLOSED when stopping, with the batch given back. */
+/* accept.c: decides every record of the batch, commits, hands the started jobs to the runner and
+ * the batch to options.accepted. Returns JM_ERR_CLOSED when stopping, with the batch given back. */
 int jm_accept(jm_store *store, jm_batch *batch);
 
-/* start.c: starts waiting jobs of all queues as far as slots allow; *more: there may be more at once. */
+/* start.c: starts waiting jobs of all queues as far as slots allow; *more: there may be more at
+ * once. */
 int jm_start(jm_store *store, bool *more, jm_err *err);
 
 /* Sets the runtime fields of a job that has been started and puts it into chain. */
 void jm_store_begin(jm_job *job, jm_claim *claim, jm_job_type *type, jm_chain *chain);
 
-/* Jobs from the columns that start_ready, accept_take and accept_recall give; strings go into arena. */
+/* Jobs from the columns that start_ready, accept_take and accept_recall give; strings go into
+ * arena. */
 void jm_store_read_job(const PGresult *res, int row, jm_arena *arena, jm_job *job);
 /* For retried jobs: done_steps. */
 int jm_store_read_done_steps(jm_store *store, jm_job **jobs, int n, jm_arena *arena, jm_err *err);

@@ -1,0 +1,35 @@
+/* The thread that polls Kafka: one consumer a queue, records into batches, offsets of accepted
+ * batches back. It never runs a job and never waits for one. */
+#ifndef JM_CONSUMER_H
+#define JM_CONSUMER_H
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "worker/store.h"
+
+typedef struct jm_consumer jm_consumer;
+
+typedef struct jm_consumer_options {
+    const jm_config *config;
+    const char *const *queues; /* NULL-terminated; borrowed */
+    const int *weights;        /* of each queue */
+    jm_db_clock *clock;
+    int batch_rows;
+} jm_consumer_options;
+
+int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_err *err);
+void jm_consumer_set_store(jm_consumer *consumer, jm_store *store); /* before start; borrowed */
+int jm_consumer_start(jm_consumer *consumer, jm_err *err);
+/* The store's callback: the batch is accepted. Any thread; takes the batch. */
+void jm_consumer_accepted(jm_consumer *consumer, jm_batch *batch);
+
+bool jm_consumer_is_up(jm_consumer *consumer);     /* some broker answers */
+int jm_consumer_partitions(jm_consumer *consumer); /* assigned now, of all queues */
+
+/* Stops polling; offsets of batches that are accepted later are still stored. */
+void jm_consumer_quiesce(jm_consumer *consumer);
+/* Commits, leaves the groups, ends the thread; gives up on a close that blocks after timeout_ms. */
+void jm_consumer_stop(jm_consumer *consumer, int timeout_ms);
+void jm_consumer_free(jm_consumer *consumer);
+
+#endif

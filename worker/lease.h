@@ -1,0 +1,38 @@
+/* The thread that keeps a worker's row in workers: registration, heartbeat, announcement of job
+ * types. */
+#ifndef JM_LEASE_H
+#define JM_LEASE_H
+
+#include <stdbool.h>
+
+#include "common/pg.h"
+#include "worker/type_dir.h"
+
+typedef struct jm_lease jm_lease;
+
+typedef struct jm_lease_options {
+    jm_uuid worker_id;
+    const char *conninfo, *schema;
+    jm_db_clock *clock;
+    const char *const *queues; /* NULL-terminated; borrowed */
+    jm_type_dir *types;
+    int concurrency;
+    int lease_s;
+    bool auto_migrate, allow_unsafe;
+    int (*running)(void *ctx);     /* jobs in flight */
+    void (*registered)(void *ctx); /* the lease is there, for the first time */
+    void (*unusable)(
+        void *ctx); /* the schema or the server is one that this program cannot run on */
+    void *ctx;
+} jm_lease_options;
+
+jm_lease *jm_lease_new(const jm_lease_options *options);
+int jm_lease_start(jm_lease *lease, jm_err *err);
+bool jm_lease_is_up(jm_lease *lease);        /* the last renewal succeeded */
+void jm_lease_set_stopping(jm_lease *lease); /* shown in workers.state */
+void jm_lease_renew_now(jm_lease *lease);    /* job types have changed */
+/* Marks the worker as stopped if it can, and ends the thread. */
+void jm_lease_stop(jm_lease *lease);
+void jm_lease_free(jm_lease *lease);
+
+#endif

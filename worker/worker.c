@@ -1,0 +1,370 @@
+/* A worker: its threads put together, from start to stop. */
+#include "worker/worker.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/wakeup.h"
+#include "worker/consumer.h"
+#include "worker/lease.h"
+#include "worker/record.h"
+#include "worker/runner.h"
+#include "worker/store.h"
+#include "worker/type_dir.h"
+
+enum {
+    QUEUES_MAX = 64,
+    STATUS_EVERY_MS = 10000,
+    CLOSE_TIMEOUT_MS = 5000,
+    RECORD_TIMEOUT_MS = 15000, /* after the last job has ended */
+    KILL_GRACE_MS = 5000
+};
+
+/* Everything there is; made and unmade by the main thread. */
+struct worker {
+    jm_config *config;
+    jm_uuid id;
+    char id_text[JM_UUID_TEXT];
+    char *conninfo;
+    const char *schema;
+    jm_db_clock clock;
+    char *queue_text;
+    const char *queues[QUEUES_MAX + 1];
+    int weights[QUEUES_MAX];
+    int concurrency;
+    jm_type_dir *types;
+    jm_slots *slots;
+    jm_runner *runner;
+    jm_recorder *recorder;
+    jm_store *store;
+    jm_lease *lease;
+    jm_consumer *consumer;
+    jm_wakeup *wakeup;
+    _Atomic bool unusable;
+    char last_status[512];
+};
+
+/* "critical:6,default:3" into names and weights; config.c has checked its form. */
+static int read_queues(struct worker *w, jm_err *err)
+{
+    w->queue_text = jm_strdup(jm_config_str(w->config, "worker.queues"));
+    int n = 0;
+    char *save = NULL;
+    for (char *p = strtok_r(w->queue_text, ", ", &save); p; p = strtok_r(NULL, ", ", &save)) {
+        if (n == QUEUES_MAX)
+            return jm_err_field(err, "worker.queues", "more than %d queues", QUEUES_MAX);
+        char *colon = strchr(p, ':');
+        if (colon)
+            *colon = 0;
+        w->weights[n] = colon ? (int)strtol(colon + 1, NULL, 10) : 1;
+        w->queues[n++] = p;
+    }
+    return n ? JM_OK : jm_err_field(err, "worker.queues", "no queue is named");
+}
+
+/* ---- callbacks between the threads ---- */
+
+static void on_slots_free(void *ctx, jm_job_type *type, int n)
+{
+    struct worker *w = ctx;
+    jm_slots_give(w->slots, type, n);
+    jm_store_slots_freed(w->store);
+}
+
+static void on_ready_at(void *ctx, int64_t db_us)
+{
+    struct worker *w = ctx;
+    jm_store_ready_at(w->store, db_us);
+}
+
+static void on_accepted(void *ctx, jm_batch *batch)
+{
+    struct worker *w = ctx;
+    jm_consumer_accepted(w->consumer, batch);
+}
+
+static int running_of(void *ctx)
+{
+    struct worker *w = ctx;
+    return jm_runner_running(w->runner);
+}
+
+static void on_registered(void *ctx)
+{
+    struct worker *w = ctx;
+    jm_store_set_registered(w->store);
+}
+
+static void on_unusable(void *ctx)
+{
+    struct worker *w = ctx;
+    atomic_store(&w->unusable, true);
+}
+
+static void on_notify(void *ctx, const char *payload)
+{
+    struct worker *w = ctx;
+    if (!strncmp(payload, "ready", 5) || !*payload)
+        jm_store_wake(w->store);
+}
+
+/* ---- making ---- */
+
+static int make_runner(struct worker *w, jm_err *err)
+{
+    w->recorder = jm_recorder_new(
+        &(jm_record_options){.worker_id = w->id,
+                             .conninfo = w->conninfo,
+                             .schema = w->schema,
+                             .clock = &w->clock,
+                             .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows"),
+                             .ready_at = on_ready_at,
+                             .ctx = w});
+    jm_runner_options options = {.reports = jm_recorder_queue(w->recorder),
+                                 .slots_free = on_slots_free,
+                                 .ctx = w,
+                                 .work_dir = jm_config_str(w->config, "worker.work_dir"),
+                                 .kill_grace_ms = KILL_GRACE_MS};
+    return jm_runner_new(&options, &w->runner, err);
+}
+
+static int make_parts(struct worker *w, jm_err *err)
+{
+    int rc = read_queues(w, err);
+    if (rc || (rc = jm_config_conninfo(w->config, &w->conninfo, err)))
+        return rc;
+    if ((rc = jm_type_dir_new(jm_config_str(w->config, "worker.jobs_dir"), &w->types, err)))
+        return rc;
+    /* The runner forks its helper: before anything has a thread. */
+    if ((rc = make_runner(w, err)))
+        return rc;
+    w->concurrency = (int)jm_config_int(w->config, "worker.concurrency");
+    if (!w->concurrency)
+        w->concurrency = 5 * (int)sysconf(_SC_NPROCESSORS_ONLN);
+    w->slots =
+        jm_slots_new(w->concurrency, (int)jm_config_int(w->config, "worker.concurrency_async"));
+    w->store = jm_store_new(
+        &(jm_store_options){.worker_id = w->id,
+                            .conninfo = w->conninfo,
+                            .schema = w->schema,
+                            .clock = &w->clock,
+                            .queues = w->queues,
+                            .types = w->types,
+                            .slots = w->slots,
+                            .runner = w->runner,
+                            .reports = jm_recorder_queue(w->recorder),
+                            .max_waiting = (int)jm_config_int(w->config, "worker.max_waiting"),
+                            .dedup_window_s = jm_config_int(w->config, "retention.dedup_window_s"),
+                            .accepted = on_accepted,
+                            .ctx = w});
+    w->lease = jm_lease_new(
+        &(jm_lease_options){.worker_id = w->id,
+                            .conninfo = w->conninfo,
+                            .schema = w->schema,
+                            .clock = &w->clock,
+                            .queues = w->queues,
+                            .types = w->types,
+                            .concurrency = w->concurrency,
+                            .lease_s = (int)jm_config_int(w->config, "worker.lease_s"),
+                            .auto_migrate = jm_config_bool(w->config, "database.auto_migrate"),
+                            .allow_unsafe = jm_config_bool(w->config, "database.allow_unsafe"),
+                            .running = running_of,
+                            .registered = on_registered,
+                            .unusable = on_unusable,
+                            .ctx = w});
+    rc = jm_consumer_new(
+        &(jm_consumer_options){.config = w->config,
+                               .queues = w->queues,
+                               .weights = w->weights,
+                               .clock = &w->clock,
+                               .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows")},
+        &w->consumer, err);
+    if (!rc)
+        jm_consumer_set_store(w->consumer, w->store);
+    return rc;
+}
+
+static int start_parts(struct worker *w, jm_err *err)
+{
+    int rc = jm_recorder_start(w->recorder, err);
+    rc = rc ? rc : jm_runner_start(w->runner, err);
+    rc = rc ? rc : jm_store_start(w->store, err);
+    rc = rc ? rc : jm_lease_start(w->lease, err);
+    rc = rc ? rc : jm_consumer_start(w->consumer, err);
+    if (!rc)
+        w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
+    return rc;
+}
+
+/* ---- status ---- */
+
+static void write_status(struct worker *w, char *text, size_t size)
+{
+    const jm_record_counts *r = jm_recorder_get_counts(w->recorder);
+    const jm_store_counts *s = jm_store_get_counts(w->store);
+    bool db = jm_store_is_up(w->store) && jm_lease_is_up(w->lease);
+    snprintf(text, size,
+             "running %d, completed %lld, failed %lld, retried %lld, dead letters %lld; database "
+             "%s, kafka %s "
+             "(%d partitions)",
+             jm_runner_running(w->runner), (long long)atomic_load(&r->completed),
+             (long long)atomic_load(&r->failed), (long long)atomic_load(&r->retried),
+             (long long)atomic_load(&s->dead), db ? "up" : "AWAY",
+             jm_consumer_is_up(w->consumer) ? "up" : "AWAY", jm_consumer_partitions(w->consumer));
+}
+
+static void say_status(struct worker *w, bool always)
+{
+    char text[sizeof w->last_status];
+    write_status(w, text, sizeof text);
+    jm_daemon_notify_status(text);
+    if (!always && !strcmp(text, w->last_status))
+        return;
+    memcpy(w->last_status, text, sizeof text);
+    jm_log_kv(JM_INFO, "worker", text, "worker_id", w->id_text, NULL);
+}
+
+static void say_ready(struct worker *w)
+{
+    char types[512] = "";
+    jm_job_type **all = jm_type_dir_all(w->types);
+    size_t n = 0;
+    for (jm_job_type **t = all; *t; t++) {
+        if (n + strlen((*t)->name) + 8 < sizeof types)
+            n += (size_t)snprintf(types + n, sizeof types - n, "%s%s", n ? "," : "", (*t)->name);
+        jm_job_type_unref(*t);
+    }
+    free(all);
+    char text[2048];
+    snprintf(text, sizeof text, "ready: queues %s, types %s, %d processes; database %s, kafka %s",
+             jm_config_str(w->config, "worker.queues"), types, w->concurrency, w->conninfo,
+             jm_config_str(w->config, "kafka.bootstrap.servers"));
+    jm_log_kv(JM_INFO, "worker", text, "worker_id", w->id_text, NULL);
+    jm_daemon_notify_ready("ready");
+}
+
+/* ---- running and stopping ---- */
+
+static void reload(struct worker *w)
+{
+    jm_err err = {0};
+    if (jm_config_reload(w->config, &err))
+        jm_log_kv(JM_ERROR, "worker", "configuration not reloaded", "why", err.msg, "field",
+                  err.field, NULL);
+    if (jm_type_dir_reload(w->types, &err))
+        jm_log_kv(JM_ERROR, "worker", "job types not reloaded", "why", err.msg, NULL);
+    jm_lease_renew_now(w->lease);
+    jm_logf(JM_INFO, "worker", "reloaded");
+}
+
+/* Until told to stop. Readiness is said once there is a lease and partitions, or after 3 s without.
+ */
+static void serve(struct worker *w)
+{
+    int64_t said_ms = jm_mono_ms(), started_ms = said_ms;
+    bool ready = false;
+    while (!atomic_load(&w->unusable)) {
+        switch (jm_daemon_wait(ready ? 1000 : 20)) {
+        case JM_DAEMON_STOP:
+            return;
+        case JM_DAEMON_RELOAD:
+            reload(w);
+            break;
+        case JM_DAEMON_STATUS:
+            say_status(w, true);
+            break;
+        case JM_DAEMON_TICK:
+            break;
+        }
+        bool up = jm_lease_is_up(w->lease) && jm_consumer_partitions(w->consumer);
+        if (!ready && (up || jm_mono_ms() - started_ms > 3000)) {
+            ready = true;
+            say_ready(w);
+        }
+        if (jm_mono_ms() - said_ms >= STATUS_EVERY_MS) {
+            said_ms = jm_mono_ms();
+            say_status(w, false);
+        }
+        jm_daemon_notify_watchdog();
+    }
+}
+
+/* Waits for the running jobs; after the grace, or at a second signal, hands them back. */
+static void drain(struct worker *w)
+{
+    int64_t by = jm_mono_ms() + jm_config_int(w->config, "worker.shutdown_grace_s") * 1000;
+    bool told = false;
+    while (jm_runner_running(w->runner)) {
+        jm_daemon_event event = jm_daemon_wait(20);
+        jm_daemon_notify_watchdog();
+        if (!told && (event == JM_DAEMON_STOP || jm_mono_ms() >= by)) {
+            told = true;
+            jm_logf(JM_INFO, "worker", "handing back %d running jobs",
+                    jm_runner_running(w->runner));
+            jm_runner_stop_all(w->runner, JM_END_RETURNED, "its worker was stopped");
+        }
+    }
+}
+
+static int stop_parts(struct worker *w)
+{
+    jm_logf(JM_INFO, "worker", "stopping: %d jobs running", jm_runner_running(w->runner));
+    jm_daemon_notify_stopping();
+    jm_consumer_quiesce(w->consumer);
+    jm_lease_set_stopping(w->lease);
+    jm_store_stop(w->store);
+    drain(w);
+    int lost = jm_recorder_stop(w->recorder, RECORD_TIMEOUT_MS);
+    jm_consumer_stop(w->consumer, CLOSE_TIMEOUT_MS);
+    if (lost)
+        jm_logf(JM_ERROR, "worker",
+                "%d reports could not be recorded: the jobs will be run again when the lease ends",
+                lost);
+    jm_lease_stop(w->lease);
+    jm_wakeup_free(w->wakeup);
+    w->wakeup = NULL;
+    return lost ? 1 : 0;
+}
+
+static void free_parts(struct worker *w)
+{
+    if (w->runner)
+        jm_runner_free(w->runner);
+    jm_consumer_free(w->consumer);
+    jm_lease_free(w->lease);
+    jm_store_free(w->store);
+    jm_recorder_free(w->recorder);
+    jm_slots_free(w->slots);
+    if (w->types)
+        jm_type_dir_free(w->types);
+    free(w->queue_text);
+    free(w->conninfo);
+}
+
+int jm_worker_run(jm_config *config)
+{
+    struct worker w = {
+        .config = config, .id = jm_uuid7_new(), .schema = jm_config_str(config, "database.schema")};
+    jm_uuid_format(&w.id, w.id_text);
+    jm_err err = {0};
+    int status = 1;
+    int rc = make_parts(&w, &err);
+    rc = rc ? rc : start_parts(&w, &err);
+    if (rc) {
+        jm_log_kv(JM_ERROR, "worker", err.msg, "field", err.field[0] ? err.field : NULL, NULL);
+    } else {
+        serve(&w);
+        status = stop_parts(&w);
+        say_status(&w, true);
+        if (atomic_load(&w.unusable))
+            status = 1;
+        jm_logf(JM_INFO, "worker", "stopped");
+    }
+    free_parts(&w);
+    return status;
+}
