@@ -6,6 +6,9 @@
 
 typedef struct jm_type_dir jm_type_dir;
 
+/* One definition from a file of any name. */
+int jm_type_dir_load_file(const char *path, jm_job_type **out, jm_err *err);
+
 /* Reads path/ *.json (a missing directory is empty) and adds the built-in types. At the first load
  * a broken file is an error of the call. */
 int jm_type_dir_new(const char *path, jm_type_dir **out, jm_err *err);

@@ -1,0 +1,36 @@
+/* One attempt of a job in flight: a table of states takes it from step to step to its one end. */
+#ifndef JM_ATTEMPT_H
+#define JM_ATTEMPT_H
+
+#include "worker/executor.h"
+#include "worker/outcome.h"
+
+typedef struct jm_attempt jm_attempt;
+
+/* What the runner lends its attempts. */
+typedef struct jm_attempt_env {
+    jm_loop *loop;
+    struct jm_spawner *spawner;
+    const char *work_dir;
+    int kill_grace_ms;
+    /* Takes a report. One with an end is the attempt's last: attempt is freed after the call, and
+     * the runner forgets it. */
+    void (*emit)(void *ctx, jm_attempt *attempt, jm_report *report);
+    void *ctx;
+} jm_attempt_env;
+
+/* Where the runner lists it; embedded in the attempt, found by the runner through jm_attempt_links.
+ */
+typedef struct jm_attempt_links {
+    jm_attempt *prev, *next;
+} jm_attempt_links;
+
+jm_attempt *jm_attempt_new(const jm_attempt_env *env, jm_job *job);
+jm_attempt_links *jm_attempt_get_links(jm_attempt *attempt);
+const jm_job *jm_attempt_job(const jm_attempt *attempt);
+/* Starts the first step. The attempt may be over, and gone, when this returns. */
+void jm_attempt_begin(jm_attempt *attempt);
+/* Asks it to end as `end` says, for the reason error. It may be gone when this returns. */
+void jm_attempt_stop(jm_attempt *attempt, jm_end end, const char *error);
+
+#endif

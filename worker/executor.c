@@ -1,0 +1,128 @@
+/* The table of executors, and those that need neither child nor connection: noop, sleep, fail. */
+#include "executor.h"
+
+#include <string.h>
+
+#include "worker/definition.h"
+
+enum { MAX_SLEEP_S = 366 * 86400 };
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void stop_now(jm_step_run *run)
+{
+    jm_step_end(run, JM_STEP_FAILURE, NULL, 0, "stopped");
+}
+
+/* ---- noop ---- */
+
+static int noop_check(const json_t *config, const char *pointer, jm_err *err)
+{
+    return jm_def_known((jm_def){config, pointer}, NULL, 0, err);
+}
+
+static void noop_start(jm_step_run *run)
+{
+    jm_step_end(run, JM_STEP_SUCCESS, NULL, 0, NULL);
+}
+
+const jm_executor jm_executor_noop = {.name = "noop",
+                                      .slot_class = JM_SLOT_NONE,
+                                      .trivial = true,
+                                      .check = noop_check,
+                                      .start = noop_start,
+                                      .stop = stop_now};
+
+/* ---- sleep ---- */
+
+static int sleep_check(const json_t *config, const char *pointer, jm_err *err)
+{
+    static const char *const known[] = {"seconds"};
+    jm_def def = {config, pointer};
+    double seconds;
+    if (jm_def_known(def, known, COUNT(known), err))
+        return err->code;
+    return jm_def_number(def, "seconds", 0, MAX_SLEEP_S, &seconds, err);
+}
+
+static void sleep_over(void *ctx)
+{
+    jm_step_end(ctx, JM_STEP_SUCCESS, NULL, 0, NULL);
+}
+
+/* What the definition says counts; params where it says nothing. The caller drops the reference. */
+static json_t *member(const jm_step_run *run, const char *key)
+{
+    json_t *value = json_object_get(run->def->config, key);
+    if (value)
+        return json_incref(value);
+    json_t *params = json_loadb(run->params, run->params_len, JSON_DECODE_INT_AS_REAL, NULL);
+    value = json_incref(json_object_get(params, key));
+    json_decref(params);
+    return value;
+}
+
+static void sleep_start(jm_step_run *run)
+{
+    json_t *value = member(run, "seconds");
+    double seconds = json_is_number(value) ? json_number_value(value) : -1;
+    json_decref(value);
+    if (!(seconds >= 0 && seconds <= MAX_SLEEP_S))
+        jm_step_end(run, JM_STEP_PERMANENT, NULL, 0,
+                    "sleep needs params.seconds, a number of seconds from 0 to a year");
+    else
+        jm_timer_set(run->loop, &run->timer, jm_loop_now_us(run->loop) + (int64_t)(seconds * 1e6),
+                     sleep_over, run);
+}
+
+const jm_executor jm_executor_sleep = {.name = "sleep",
+                                       .slot_class = JM_SLOT_ASYNC,
+                                       .check = sleep_check,
+                                       .start = sleep_start,
+                                       .stop = stop_now};
+
+/* ---- fail ---- */
+
+static int fail_check(const json_t *config, const char *pointer, jm_err *err)
+{
+    static const char *const known[] = {"message"};
+    jm_def def = {config, pointer};
+    const char *message;
+    if (jm_def_known(def, known, COUNT(known), err))
+        return err->code;
+    return jm_def_string(def, "message", &message, err);
+}
+
+static void fail_start(jm_step_run *run)
+{
+    json_t *value = member(run, "message");
+    const char *message = json_string_value(value);
+    jm_step_end(run, JM_STEP_FAILURE, NULL, 0, message ? message : "failed on purpose");
+    json_decref(value);
+}
+
+const jm_executor jm_executor_fail = {.name = "fail",
+                                      .slot_class = JM_SLOT_NONE,
+                                      .check = fail_check,
+                                      .start = fail_start,
+                                      .stop = stop_now};
+
+/* ---- the table ---- */
+
+static const jm_executor *const table[] = {&jm_executor_noop, &jm_executor_sleep,
+                                           &jm_executor_fail};
+
+const jm_executor *jm_executor_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(table); i++)
+        if (!strcmp(table[i]->name, name))
+            return table[i];
+    return NULL;
+}
+
+const char *const *jm_executor_names(size_t *n)
+{
+    static const char *const names[] = {"noop", "sleep", "fail"};
+    *n = COUNT(names);
+    return names;
+}

@@ -1,0 +1,78 @@
+/* What can execute a step: the interface, the table, and the sinks an executor reports into. */
+#ifndef JM_EXECUTOR_H
+#define JM_EXECUTOR_H
+
+#include "common/job.h"
+#include "worker/job_type.h"
+#include "worker/loop.h"
+#include "worker/raw_json.h"
+
+struct jm_attempt;
+struct jm_spawner;
+
+/* How one try of a step ended. */
+typedef enum jm_verdict {
+    JM_STEP_SUCCESS,
+    JM_STEP_FAILURE,  /* may succeed if tried again */
+    JM_STEP_PERMANENT /* trying again is pointless */
+} jm_verdict;
+
+/* One try of one step, as its executor sees it. All of it is the runner's thread's. */
+typedef struct jm_step_run {
+    struct jm_attempt *attempt; /* for the sinks below */
+    jm_loop *loop;
+    struct jm_spawner *spawner;
+    const jm_step_def *def;
+    const jm_job *job;
+    const char *params; /* merged over the profile; one JSON object, may span lines */
+    size_t params_len;
+    const char *steps_data; /* {"earlier step": its data} */
+    int try;                /* from 1 */
+    int kill_grace_ms;
+    jm_timer timer; /* the executor's own */
+    void *state;    /* the executor's own */
+} jm_step_run;
+
+typedef struct jm_executor {
+    const char *name; /* the key in a step's definition */
+    jm_slot_class slot_class;
+    bool trivial; /* start does nothing but succeed: the runner may leave the call out */
+    /* Checks a step's object; pointer is its place in the definition. */
+    int (*check)(const json_t *config, const char *pointer, jm_err *err);
+    /* Begins. Ends by jm_step_end, in this call or later. */
+    void (*start)(jm_step_run *run);
+    /* Asks it to end soon, by jm_step_end, in this call or later; called at most once a try. */
+    void (*stop)(jm_step_run *run);
+} jm_executor;
+
+/* NULL when there is none of that name. */
+const jm_executor *jm_executor_find(const char *name);
+/* The names of all, n of them. */
+const char *const *jm_executor_names(size_t *n);
+
+extern const jm_executor jm_executor_noop, jm_executor_sleep, jm_executor_fail, jm_executor_exec;
+
+/* ---- sinks, worker/attempt.c ---- */
+
+/* A log row of the job. Any bytes are taken; details is a valid raw JSON value or NULL. */
+void jm_step_log(jm_step_run *run, jm_log_level level, const char *message, size_t len,
+                 const char *details);
+/* What the child wrote; borrowed for the call. return_code -1: none. */
+typedef struct jm_step_output {
+    const char *out_text, *err_text; /* valid UTF-8 or NULL */
+    int return_code;
+} jm_step_output;
+void jm_step_put_output(jm_step_run *run, const jm_step_output *output);
+/* The directory for files of this attempt, made on the first call; NULL with err when it cannot be.
+ */
+const char *jm_step_output_dir(jm_step_run *run, jm_err *err);
+/* One line of the handler protocol. Never fails: a broken one becomes a WARNING row. Returns the
+ * raw data of a result (borrowed from line), or {NULL}. */
+jm_raw jm_step_handler_line(jm_step_run *run, const char *line, size_t len);
+
+/* The try has ended; the run is gone after the call. data is raw JSON or NULL. error says why it
+ * did not succeed. */
+void jm_step_end(jm_step_run *run, jm_verdict verdict, const char *data, size_t data_len,
+                 const char *error);
+
+#endif

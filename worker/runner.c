@@ -1,0 +1,357 @@
+/* The thread that runs jobs: it takes them in, lets attempts run, and pushes their reports. */
+#include "runner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "common/mem.h"
+#include "worker/attempt.h"
+#include "worker/executor.h"
+#include "worker/loop.h"
+
+enum { TURN_MS = 1000 };
+
+/* Jobs that ended in this turn, by type. The reference keeps the type past its jobs' last reports.
+ */
+typedef struct freed_slots {
+    jm_job_type *type;
+    int n;
+} freed_slots;
+
+/* Somebody wants jobs to end. */
+typedef struct stop_request {
+    struct stop_request *next;
+    bool all;
+    jm_uuid id;
+    int attempt;
+    jm_end end;
+    char *error;
+} stop_request;
+
+struct jm_runner {
+    jm_runner_options options;
+    char *work_dir;
+    jm_queue *inbox;
+    pthread_t thread;
+    bool started;
+    _Atomic int running;
+    _Atomic bool closing;
+
+    pthread_mutex_t lock; /* of stops */
+    stop_request *stops, **last_stop;
+
+    /* The thread's own. */
+    jm_loop *loop;
+    jm_watch *inbox_watch;
+    jm_attempt_env env;
+    jm_attempt *attempts; /* in flight */
+    jm_chain arrivals;
+    jm_chain reports; /* of this turn */
+    int n_ended;      /* of them, those that end their job */
+    freed_slots *freed;
+    int n_freed, cap_freed;
+};
+
+/* ---- reports ---- */
+
+static void count_freed(jm_runner *runner, jm_job_type *type)
+{
+    runner->n_ended++;
+    for (int i = 0; i < runner->n_freed; i++) {
+        if (runner->freed[i].type == type) {
+            runner->freed[i].n++;
+            return;
+        }
+    }
+    if (runner->n_freed == runner->cap_freed) {
+        runner->cap_freed = runner->cap_freed ? runner->cap_freed * 2 : 8;
+        runner->freed = jm_realloc(runner->freed, (size_t)runner->cap_freed * sizeof(freed_slots));
+    }
+    runner->freed[runner->n_freed++] = (freed_slots){jm_job_type_ref(type), 1};
+}
+
+static void emit(void *ctx, jm_attempt *attempt, jm_report *report)
+{
+    jm_runner *runner = ctx;
+    if (report->end != JM_END_NONE) {
+        jm_attempt_links *links = jm_attempt_get_links(attempt);
+        if (links->prev)
+            jm_attempt_get_links(links->prev)->next = links->next;
+        else
+            runner->attempts = links->next;
+        if (links->next)
+            jm_attempt_get_links(links->next)->prev = links->prev;
+        count_freed(runner, report->job->job_type);
+    }
+    jm_chain_add(&runner->reports, &report->node);
+}
+
+/* Slots first: the store may hand out the next jobs while these are being recorded. */
+static void end_turn(jm_runner *runner)
+{
+    for (int i = 0; i < runner->n_freed; i++) {
+        if (runner->options.slots_free)
+            runner->options.slots_free(runner->options.ctx, runner->freed[i].type,
+                                       runner->freed[i].n);
+        jm_job_type_unref(runner->freed[i].type);
+    }
+    runner->n_freed = 0;
+    int n_ended = runner->n_ended;
+    runner->n_ended = 0;
+    if (runner->reports.n && jm_queue_push(runner->options.reports, &runner->reports))
+        for (jm_node *node; (node = jm_chain_take(&runner->reports));)
+            jm_report_free((jm_report *)node);
+    atomic_fetch_sub(&runner->running, n_ended);
+}
+
+/* ---- starting ---- */
+
+/* The common job: one step that does nothing. It takes one allocation and no attempt. */
+static bool is_trivial(const jm_job *job)
+{
+    const jm_job_type *type = job->job_type;
+    const jm_step_def *step = type->steps;
+    return type->n_steps == 1 && step->executor->trivial && !step->set && !job->profile &&
+           !job->done_steps && (type->log_off || type->log_level > JM_DEBUG) &&
+           strlen(step->name) < 32;
+}
+
+static void run_trivial(jm_runner *runner, jm_job *job)
+{
+    static const char head[] = "step ", tail[] = ": success in 0 ms";
+    const jm_job_type *type = job->job_type;
+    const char *name = type->steps->name;
+    jm_report *report = jm_report_new(job);
+    int64_t now_us = jm_loop_now_us(runner->loop);
+    report->end = JM_END_COMPLETED;
+    report->started_us = report->ended_us = now_us;
+    report->one_step = (jm_step_row){.seq = 1,
+                                     .name = name,
+                                     .status = "success",
+                                     .attempts = 1,
+                                     .started_us = now_us,
+                                     .ended_us = now_us};
+    report->steps = &report->one_step;
+    report->n_steps = 1;
+    if (!type->log_off && type->log_level == JM_INFO) {
+        size_t len = strlen(name);
+        memcpy(report->one_text, head, sizeof head - 1);
+        memcpy(report->one_text + sizeof head - 1, name, len);
+        memcpy(report->one_text + sizeof head - 1 + len, tail, sizeof tail);
+        report->one_log = (jm_log_row){
+            .seq = 1, .step = name, .at_us = now_us, .level = JM_INFO, .message = report->one_text};
+        report->logs = &report->one_log;
+        report->n_logs = 1;
+    }
+    count_freed(runner, job->job_type);
+    jm_chain_add(&runner->reports, &report->node);
+}
+
+static void start_job(jm_runner *runner, jm_job *job)
+{
+    assert(job->job_type);
+    if (is_trivial(job)) {
+        run_trivial(runner, job);
+        return;
+    }
+    jm_attempt *attempt = jm_attempt_new(&runner->env, job);
+    jm_attempt_links *links = jm_attempt_get_links(attempt);
+    links->next = runner->attempts;
+    if (links->next)
+        jm_attempt_get_links(links->next)->prev = attempt;
+    runner->attempts = attempt;
+    jm_attempt_begin(attempt);
+}
+
+/* ---- stopping ---- */
+
+static bool is_meant(const stop_request *stop, const jm_job *job)
+{
+    return stop->all || (job->attempt == stop->attempt && !jm_uuid_cmp(&job->id, &stop->id));
+}
+
+static void end_unstarted(jm_runner *runner, jm_job *job, const stop_request *stop)
+{
+    jm_report *report = jm_report_new(job);
+    report->arena = jm_arena_new(512);
+    report->end = stop->end;
+    report->error = jm_arena_strdup(report->arena, stop->error);
+    report->started_us = report->ended_us = jm_loop_now_us(runner->loop);
+    count_freed(runner, job->job_type);
+    jm_chain_add(&runner->reports, &report->node);
+}
+
+static void stop_jobs(jm_runner *runner, const stop_request *stop)
+{
+    jm_chain left = {0};
+    for (jm_node *node; (node = jm_chain_take(&runner->arrivals));) {
+        if (is_meant(stop, (jm_job *)node))
+            end_unstarted(runner, (jm_job *)node, stop);
+        else
+            jm_chain_add(&left, node);
+    }
+    runner->arrivals = left;
+    for (jm_attempt *attempt = runner->attempts, *next; attempt; attempt = next) {
+        next = jm_attempt_get_links(attempt)->next;
+        if (is_meant(stop, jm_attempt_job(attempt)))
+            jm_attempt_stop(attempt, stop->end, stop->error);
+    }
+}
+
+static void free_stop(stop_request *stop)
+{
+    free(stop->error);
+    free(stop);
+}
+
+static void take_stops(jm_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    stop_request *stops = runner->stops;
+    runner->stops = NULL;
+    runner->last_stop = &runner->stops;
+    pthread_mutex_unlock(&runner->lock);
+    for (stop_request *stop = stops, *next; stop; stop = next) {
+        next = stop->next;
+        stop_jobs(runner, stop);
+        free_stop(stop);
+    }
+}
+
+/* ---- the thread ---- */
+
+/* The inbox is emptied before requests to stop are taken, so a request finds every job that was
+ * pushed before it. */
+static void on_inbox(void *ctx, uint32_t events)
+{
+    jm_runner *runner = ctx;
+    (void)events;
+    jm_queue_pop_all(runner->inbox, &runner->arrivals, 0);
+    take_stops(runner);
+    for (jm_node *node; (node = jm_chain_take(&runner->arrivals));)
+        start_job(runner, (jm_job *)node);
+}
+
+static void *run(void *arg)
+{
+    jm_runner *runner = arg;
+    pthread_setname_np(pthread_self(), "runner");
+    while (!atomic_load(&runner->closing)) {
+        jm_loop_turn(runner->loop, TURN_MS);
+        end_turn(runner);
+    }
+    return NULL;
+}
+
+/* ---- interface ---- */
+
+static const char *default_work_dir(void)
+{
+    const char *dir = getenv("TMPDIR");
+    return dir && *dir ? dir : "/tmp";
+}
+
+int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err)
+{
+    jm_runner *runner = jm_calloc(1, sizeof *runner);
+    runner->options = *options;
+    runner->work_dir = jm_strdup(options->work_dir ? options->work_dir : default_work_dir());
+    runner->last_stop = &runner->stops;
+    pthread_mutex_init(&runner->lock, NULL);
+    runner->inbox = jm_queue_new(0);
+    if (jm_loop_new(&runner->loop, err)) {
+        jm_runner_free(runner);
+        return err->code;
+    }
+    runner->inbox_watch =
+        jm_loop_watch(runner->loop, jm_queue_fd(runner->inbox), EPOLLIN, on_inbox, runner);
+    if (!runner->inbox_watch) {
+        jm_err_errno(err, JM_ERR_IO, "cannot watch the runner's queue");
+        jm_runner_free(runner);
+        return err->code;
+    }
+    runner->env = (jm_attempt_env){.loop = runner->loop,
+                                   .work_dir = runner->work_dir,
+                                   .kill_grace_ms = options->kill_grace_ms,
+                                   .emit = emit,
+                                   .ctx = runner};
+    *out = runner;
+    return JM_OK;
+}
+
+int jm_runner_start(jm_runner *runner, jm_err *err)
+{
+    int rc = pthread_create(&runner->thread, NULL, run, runner);
+    if (rc) {
+        errno = rc;
+        return jm_err_errno(err, JM_ERR_IO, "cannot start the runner's thread");
+    }
+    runner->started = true;
+    return JM_OK;
+}
+
+int jm_runner_push(jm_runner *runner, jm_chain *jobs)
+{
+    int n = (int)jobs->n;
+    atomic_fetch_add(&runner->running, n);
+    int rc = jm_queue_push(runner->inbox, jobs);
+    if (rc)
+        atomic_fetch_sub(&runner->running, n);
+    return rc;
+}
+
+static void request_stop(jm_runner *runner, const stop_request *wanted, const char *error)
+{
+    stop_request *stop = jm_malloc(sizeof *stop);
+    *stop = *wanted;
+    stop->error = jm_strdup(error ? error : "stopped");
+    pthread_mutex_lock(&runner->lock);
+    *runner->last_stop = stop;
+    runner->last_stop = &stop->next;
+    pthread_mutex_unlock(&runner->lock);
+    jm_queue_wake(runner->inbox);
+}
+
+void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_end end,
+                        const char *error)
+{
+    request_stop(runner, &(stop_request){.id = *id, .attempt = attempt, .end = end}, error);
+}
+
+void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error)
+{
+    request_stop(runner, &(stop_request){.all = true, .end = end}, error);
+}
+
+int jm_runner_running(const jm_runner *runner)
+{
+    return atomic_load(&runner->running);
+}
+
+void jm_runner_free(jm_runner *runner)
+{
+    if (!runner)
+        return;
+    if (runner->started) {
+        atomic_store(&runner->closing, true);
+        jm_queue_wake(runner->inbox);
+        pthread_join(runner->thread, NULL);
+    }
+    jm_watch_free(runner->inbox_watch);
+    jm_loop_free(runner->loop);
+    for (stop_request *stop = runner->stops, *next; stop; stop = next) {
+        next = stop->next;
+        free_stop(stop);
+    }
+    jm_queue_free(runner->inbox);
+    pthread_mutex_destroy(&runner->lock);
+    free(runner->freed);
+    free(runner->work_dir);
+    free(runner);
+}
