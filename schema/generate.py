@@ -113,6 +113,73 @@ COMMENT ON FUNCTION submit_fields IS 'The fields of the job message: characters,
 """
 
 
+# Shape and ranges of RFC 3339; that February of a common year has 28 days is beyond a pattern.
+TIME_PATTERN = (
+    "^(?!0000)[0-9]{4}-"
+    "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|[12][0-9]))"
+    "[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?"
+    "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$")
+UUID7_PATTERN = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$"
+
+
+def text_schema(field):
+    schema = {"type": "string", "minLength": field["min"], "maxLength": field["max"]}
+    if field["kind"] in PATTERNS:
+        schema["pattern"] = PATTERNS[field["kind"]]
+    return schema
+
+
+def field_schema(field, fields):
+    kind = field["kind"]
+    if kind in ("name", "id", "string", "url"):
+        schema = text_schema(field)
+    elif kind == "integer":
+        schema = {"type": "integer", "minimum": field["min"], "maximum": field["max"]}
+    elif kind == "time":
+        schema = {"type": "string", "format": "date-time", "pattern": TIME_PATTERN}
+    elif kind == "object":
+        schema = {"type": "object"}
+    elif kind == "scalars":
+        schema = {
+            "type": "object",
+            "propertyNames": {"minLength": field["min"], "maxLength": field["max"]},
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        }
+    else:
+        external = next(f for f in fields if f["kind"] == "id")
+        schema = {
+            "type": "array",
+            "maxItems": field["max"],
+            "items": {"anyOf": [
+                {"type": "string", "pattern": UUID7_PATTERN},
+                {"type": "object", "required": ["external_id"], "additionalProperties": False,
+                 "properties": {"external_id": text_schema(external)}},
+            ]},
+        }
+    schema = {"description": field["help"], **schema}
+    if "default" in field:
+        schema["default"] = field["default"]
+    return schema
+
+
+def message_schema(fields):
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:jobmill:job_message:v1",
+        "$comment": "Generated from schema/job_fields.json by schema/generate.py: do not edit.",
+        "title": "Job message",
+        "description": "Value of a Kafka record in <prefix>.jobs.<queue>. The parser is stricter where no "
+                       "schema can be: see docs/protocol.md.",
+        "type": "object",
+        "required": [f["name"] for f in fields if f.get("required")],
+        "properties": {f["name"]: field_schema(f, fields) for f in fields},
+        "patternProperties": {"^x-": {"description": "Yours; jobmill does not look at it"}},
+        "additionalProperties": False,
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def between_marks(path, text):
     """The file with what stands between its two marks replaced."""
     head, _, rest = path.read_text().partition(BEGIN)
@@ -126,6 +193,7 @@ def outputs():
     fields = json.loads((SCHEMA / "job_fields.json").read_text())["fields"]
     yield ROOT / "common/job_fields.h", job_fields_h(fields)
     yield ROOT / "common/job_fields.c", job_fields_c(fields)
+    yield SCHEMA / "job_message.v1.json", message_schema(fields)
     submit = SCHEMA / "migrations/0002_submit.sql"
     yield submit, between_marks(submit, submit_fields_sql(fields))
 
