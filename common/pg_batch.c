@@ -141,6 +141,20 @@ void jm_col_add_str(jm_col *col, const char *s)
     jm_col_add_bytes(col, s, s ? strlen(s) : 0);
 }
 
+void jm_cols_init(jm_cols *cols, const jm_col_type *types, int n)
+{
+    assert(n <= JM_COLS_MAX);
+    cols->n = n;
+    for (int i = 0; i < n; i++)
+        jm_col_init(&cols->col[i], types[i]);
+}
+
+void jm_cols_fini(jm_cols *cols)
+{
+    for (int i = 0; i < cols->n; i++)
+        jm_col_fini(&cols->col[i]);
+}
+
 void jm_pg_args_init(jm_pg_args *args)
 {
     args->n = 0;
@@ -210,4 +224,10 @@ void jm_pg_arg_col(jm_pg_args *args, jm_col *col)
                         htobe32((uint32_t)col->n), htobe32(1)};
     memcpy(col->buf.data, head, sizeof head);
     add(args, col->buf.data, col->buf.len, 1, oids[col->type].array);
+}
+
+void jm_pg_arg_cols(jm_pg_args *args, jm_cols *cols)
+{
+    for (int i = 0; i < cols->n; i++)
+        jm_pg_arg_col(args, &cols->col[i]);
 }

@@ -42,6 +42,18 @@ void jm_col_add_uuid(jm_col *col, const jm_uuid *id);          /* NULL: null */
 void jm_col_add_bytes(jm_col *col, const void *p, size_t len); /* text, jsonb, bytea; NULL: null */
 void jm_col_add_str(jm_col *col, const char *s);               /* NUL-terminated; NULL: null */
 
+#define JM_COLS_MAX     24
+#define JM_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* The columns of one statement. Embedded. */
+typedef struct jm_cols {
+    jm_col col[JM_COLS_MAX];
+    int n;
+} jm_cols;
+
+void jm_cols_init(jm_cols *cols, const jm_col_type *types, int n);
+void jm_cols_fini(jm_cols *cols);
+
 #define JM_PG_ARGS_MAX 40
 
 /* The parameters of one statement in order $1, $2, ... Embedded; borrows strings and columns. */
@@ -63,5 +75,6 @@ void jm_pg_arg_i64(jm_pg_args *args, int64_t v);
 void jm_pg_arg_ts(jm_pg_args *args, int64_t us);          /* microseconds since 1970; 0: null */
 void jm_pg_arg_uuid(jm_pg_args *args, const jm_uuid *id); /* NULL: null */
 void jm_pg_arg_col(jm_pg_args *args, jm_col *col);
+void jm_pg_arg_cols(jm_pg_args *args, jm_cols *cols); /* each of them in turn */
 
 #endif

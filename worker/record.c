@@ -22,56 +22,43 @@ struct jm_recorder {
     jm_record_counts counts;
 };
 
-/* Columns of the two statements, by place: jobs, then steps, then logs. */
-enum { ENDED_JOB_COLS = 20, STEP_COLS = 10, LOG_COLS = 7 };
-
 static const jm_col_type completed_types[] = {JM_COL_UUID, JM_COL_I32, JM_COL_TS, JM_COL_I64,
                                               JM_COL_JSONB};
-static const jm_col_type ended_types[ENDED_JOB_COLS] = {
+static const jm_col_type ended_types[] = {
     JM_COL_UUID,  JM_COL_I32,   JM_COL_TEXT, JM_COL_TS,  JM_COL_I64,   JM_COL_TEXT, JM_COL_JSONB,
     JM_COL_JSONB, JM_COL_JSONB, JM_COL_I64,  JM_COL_I64, JM_COL_I64,   JM_COL_TS,   JM_COL_TEXT,
     JM_COL_TS,    JM_COL_TEXT,  JM_COL_TEXT, JM_COL_I32, JM_COL_JSONB, JM_COL_I64};
-static const jm_col_type step_types[STEP_COLS] = {
-    JM_COL_UUID, JM_COL_I32, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
-    JM_COL_TEXT, JM_COL_I32, JM_COL_TS,   JM_COL_TS,   JM_COL_I64};
-static const jm_col_type log_types[LOG_COLS] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TEXT, JM_COL_TS,
-                                                JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB};
-
-#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+static const jm_col_type step_types[] = {JM_COL_UUID,  JM_COL_I32,  JM_COL_TEXT, JM_COL_TEXT,
+                                         JM_COL_JSONB, JM_COL_TEXT, JM_COL_I32,  JM_COL_TS,
+                                         JM_COL_TS,    JM_COL_I64};
+static const jm_col_type log_types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TEXT, JM_COL_TS,
+                                        JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB};
 
 /* The arrays of one statement. */
 struct rows {
-    jm_col job[ENDED_JOB_COLS], step[STEP_COLS], log[LOG_COLS];
-    int n_job_cols;
-    jm_uuid lo, hi;
+    jm_cols jobs, steps, logs;
+    jm_uuid lo, hi; /* of the jobs */
 };
 
 static void rows_init(struct rows *rows, const jm_col_type *types, int n)
 {
-    rows->n_job_cols = n;
-    for (int i = 0; i < n; i++)
-        jm_col_init(&rows->job[i], types[i]);
-    for (int i = 0; i < STEP_COLS; i++)
-        jm_col_init(&rows->step[i], step_types[i]);
-    for (int i = 0; i < LOG_COLS; i++)
-        jm_col_init(&rows->log[i], log_types[i]);
+    jm_cols_init(&rows->jobs, types, n);
+    jm_cols_init(&rows->steps, step_types, JM_COUNT(step_types));
+    jm_cols_init(&rows->logs, log_types, JM_COUNT(log_types));
 }
 
 static void rows_fini(struct rows *rows)
 {
-    for (int i = 0; i < rows->n_job_cols; i++)
-        jm_col_fini(&rows->job[i]);
-    for (int i = 0; i < STEP_COLS; i++)
-        jm_col_fini(&rows->step[i]);
-    for (int i = 0; i < LOG_COLS; i++)
-        jm_col_fini(&rows->log[i]);
+    jm_cols_fini(&rows->jobs);
+    jm_cols_fini(&rows->steps);
+    jm_cols_fini(&rows->logs);
 }
 
 static void widen(struct rows *rows, const jm_uuid *id)
 {
-    if (!rows->job[0].n || jm_uuid_cmp(id, &rows->lo) < 0)
+    if (!rows->jobs.col[0].n || jm_uuid_cmp(id, &rows->lo) < 0)
         rows->lo = *id;
-    if (!rows->job[0].n || jm_uuid_cmp(id, &rows->hi) > 0)
+    if (!rows->jobs.col[0].n || jm_uuid_cmp(id, &rows->hi) > 0)
         rows->hi = *id;
 }
 
@@ -89,7 +76,7 @@ static void add_steps(jm_recorder *recorder, struct rows *rows, const jm_report 
 {
     for (int i = 0; i < report->n_steps; i++) {
         const jm_step_row *step = &report->steps[i];
-        jm_col *c = rows->step;
+        jm_col *c = rows->steps.col;
         jm_col_add_uuid(&c[0], &report->job->id);
         jm_col_add_i32(&c[1], step->seq);
         jm_col_add_str(&c[2], step->name);
@@ -116,7 +103,7 @@ static void add_logs(jm_recorder *recorder, struct rows *rows, const jm_report *
     static const char *const levels[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
     for (int i = 0; i < report->n_logs; i++) {
         const jm_log_row *log = &report->logs[i];
-        jm_col *c = rows->log;
+        jm_col *c = rows->logs.col;
         jm_col_add_uuid(&c[0], &report->job->id);
         jm_col_add_i32(&c[1], log->seq);
         jm_col_add_str(&c[2], log->step);
@@ -130,11 +117,11 @@ static void add_logs(jm_recorder *recorder, struct rows *rows, const jm_report *
 static void add_completed(jm_recorder *recorder, struct rows *rows, const jm_report *report)
 {
     widen(rows, &report->job->id);
-    jm_col_add_uuid(&rows->job[0], &report->job->id);
-    jm_col_add_i32(&rows->job[1], report->job->attempt);
-    jm_col_add_ts(&rows->job[2], at(recorder, report->ended_us));
-    jm_col_add_i64(&rows->job[3], (report->ended_us - report->started_us) / 1000);
-    add_json(&rows->job[4], report->result);
+    jm_col_add_uuid(&rows->jobs.col[0], &report->job->id);
+    jm_col_add_i32(&rows->jobs.col[1], report->job->attempt);
+    jm_col_add_ts(&rows->jobs.col[2], at(recorder, report->ended_us));
+    jm_col_add_i64(&rows->jobs.col[3], (report->ended_us - report->started_us) / 1000);
+    add_json(&rows->jobs.col[4], report->result);
     add_steps(recorder, rows, report);
     add_logs(recorder, rows, report);
 }
@@ -174,7 +161,7 @@ static void add_count(jm_col *col, int64_t v)
 
 static void add_ended(jm_recorder *recorder, struct rows *rows, const jm_report *report)
 {
-    jm_col *c = rows->job;
+    jm_col *c = rows->jobs.col;
     bool running = report->end == JM_END_NONE;
     widen(rows, &report->job->id);
     jm_col_add_uuid(&c[0], &report->job->id);
@@ -258,14 +245,11 @@ static void add_args(jm_pg_args *args, jm_recorder *recorder, struct rows *rows)
 {
     jm_pg_args_init(args);
     jm_pg_arg_uuid(args, &recorder->options.worker_id);
-    for (int i = 0; i < rows->n_job_cols; i++)
-        jm_pg_arg_col(args, &rows->job[i]);
+    jm_pg_arg_cols(args, &rows->jobs);
     jm_pg_arg_uuid(args, &rows->lo);
     jm_pg_arg_uuid(args, &rows->hi);
-    for (int i = 0; i < STEP_COLS; i++)
-        jm_pg_arg_col(args, &rows->step[i]);
-    for (int i = 0; i < LOG_COLS; i++)
-        jm_pg_arg_col(args, &rows->log[i]);
+    jm_pg_arg_cols(args, &rows->steps);
+    jm_pg_arg_cols(args, &rows->logs);
 }
 
 /* Claims whose last job is in reports from..to. */
@@ -290,8 +274,8 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
 {
     struct rows completed, ended;
     jm_col seqs;
-    rows_init(&completed, completed_types, COUNT(completed_types));
-    rows_init(&ended, ended_types, ENDED_JOB_COLS);
+    rows_init(&completed, completed_types, JM_COUNT(completed_types));
+    rows_init(&ended, ended_types, JM_COUNT(ended_types));
     jm_col_init(&seqs, JM_COL_I64);
     for (int i = from; i < to; i++) {
         if (is_short(g->reports[i]))
@@ -303,12 +287,12 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
     jm_pg_args args[3];
     jm_pg_call calls[3];
     int n = 0;
-    if (completed.job[0].n) {
+    if (completed.jobs.col[0].n) {
         add_args(&args[n], g->recorder, &completed);
         calls[n] = (jm_pg_call){.sql = &jm_sql_record_completed, .args = &args[n], .binary = true};
         n++;
     }
-    if (ended.job[0].n) {
+    if (ended.jobs.col[0].n) {
         add_args(&args[n], g->recorder, &ended);
         calls[n] = (jm_pg_call){.sql = &jm_sql_record_ended, .args = &args[n], .binary = true};
         n++;
@@ -404,29 +388,28 @@ static bool record_superseded(struct group *g)
     static const jm_col_type types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TS,   JM_COL_TS,
                                         JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_I32};
     struct rows rows;
-    rows_init(&rows, types, COUNT(types));
+    rows_init(&rows, types, JM_COUNT(types));
     for (int i = 0; i < g->n; i++) {
         const jm_report *report = g->reports[i];
         if (g->passed[i] || report->end == JM_END_NONE)
             continue;
         widen(&rows, &report->job->id);
-        jm_col_add_uuid(&rows.job[0], &report->job->id);
-        jm_col_add_i32(&rows.job[1], report->job->attempt);
-        jm_col_add_ts(&rows.job[2], at(g->recorder, report->started_us));
-        jm_col_add_ts(&rows.job[3], at(g->recorder, report->ended_us));
-        jm_col_add_str(&rows.job[4], report->error);
-        jm_col_add_str(&rows.job[5], report->out_text);
-        jm_col_add_str(&rows.job[6], report->err_text);
-        jm_col_add_i32(&rows.job[7], report->return_code);
+        jm_col_add_uuid(&rows.jobs.col[0], &report->job->id);
+        jm_col_add_i32(&rows.jobs.col[1], report->job->attempt);
+        jm_col_add_ts(&rows.jobs.col[2], at(g->recorder, report->started_us));
+        jm_col_add_ts(&rows.jobs.col[3], at(g->recorder, report->ended_us));
+        jm_col_add_str(&rows.jobs.col[4], report->error);
+        jm_col_add_str(&rows.jobs.col[5], report->out_text);
+        jm_col_add_str(&rows.jobs.col[6], report->err_text);
+        jm_col_add_i32(&rows.jobs.col[7], report->return_code);
     }
     bool done = true;
-    while (rows.job[0].n && (done = wait_db(g->recorder))) {
+    while (rows.jobs.col[0].n && (done = wait_db(g->recorder))) {
         jm_err err = {0};
         jm_pg_args args;
         jm_pg_args_init(&args);
         jm_pg_arg_uuid(&args, &g->recorder->options.worker_id);
-        for (int i = 0; i < rows.n_job_cols; i++)
-            jm_pg_arg_col(&args, &rows.job[i]);
+        jm_pg_arg_cols(&args, &rows.jobs);
         jm_pg_arg_uuid(&args, &rows.lo);
         jm_pg_arg_uuid(&args, &rows.hi);
         jm_pg_call call = {.sql = &jm_sql_record_superseded, .args = &args, .binary = true};
@@ -505,12 +488,12 @@ static int take_group(jm_recorder *recorder, jm_chain *chain, struct group *g)
     g->n = 0;
     while (g->n < bound && chain->head) {
         jm_report *report = (jm_report *)jm_chain_take(chain);
-        bool seen = n_partial == COUNT(partial);
+        bool seen = n_partial == JM_COUNT(partial);
         for (int i = 0; i < n_partial && !seen; i++)
             seen = partial[i] == report->job;
         if (seen) {
             jm_chain_add(&later, &report->node);
-            if (n_partial < COUNT(partial))
+            if (n_partial < JM_COUNT(partial))
                 continue; /* further reports of it go behind this one */
             break;
         }

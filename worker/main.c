@@ -1,0 +1,43 @@
+/* jobmill-worker: consumes queues, runs jobs, records them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/daemon.h"
+#include "worker/run_command.h"
+#include "worker/worker.h"
+
+static const char usage[] =
+    "Usage: jobmill-worker [options]                  run jobs until told to stop\n"
+    "       jobmill-worker run TYPE [--params JSON]   run one job here and now, without Kafka and "
+    "database\n"
+    "       jobmill-worker check FILE...              check job type definitions\n"
+    "\n"
+    "SIGTERM stops gracefully, a second one at once; SIGHUP reloads job types; SIGUSR1 prints the "
+    "status.\n";
+
+static int command(int argc, char **argv)
+{
+    jm_config *config;
+    jm_err err = {0};
+    if (jm_config_load(&config, &argc, argv, &err)) {
+        fprintf(stderr, "jobmill-worker: %s%s%s\n", err.field, err.field[0] ? ": " : "", err.msg);
+        return 2;
+    }
+    int status = jm_run_command(argc, argv, config);
+    jm_config_free(config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "check")))
+        return command(argc, argv);
+    jm_config *config = NULL;
+    int status = 0;
+    if (!jm_daemon_start(&config, argc, argv, "jobmill-worker", usage, &status))
+        return status;
+    jm_daemon_init();
+    status = jm_worker_run(config);
+    jm_config_free(config);
+    return status;
+}
