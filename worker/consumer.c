@@ -227,13 +227,26 @@ void jm_consumer_set_store(jm_consumer *consumer, jm_store *store)
 
 /* ---- the thread ---- */
 
+/* The queue's topic does not exist: made here, so that its settings are ours (LogAppendTime).
+ * Blocks the thread for a moment; there is nothing to poll yet. */
+static void create_topic(struct source *source)
+{
+    jm_err err = {0};
+    bool created = false;
+    if (jm_kafka_topic_create(source->consumer->options.config, source->topic, 5000, &created,
+                              &err))
+        jm_log_kv(JM_WARNING, "consumer", "the topic does not exist and cannot be created", "topic",
+                  source->topic, "why", err.msg, NULL);
+    else if (created)
+        jm_log_kv(JM_INFO, "consumer", "topic created", "topic", source->topic, NULL);
+}
+
 static void take_message(struct source *source, rd_kafka_message_t *message,
                          const jm_message_limits *limits)
 {
     if (message->err) {
         if (message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-            jm_log_kv(JM_INFO, "consumer", "the topic does not exist yet", "topic", source->topic,
-                      NULL);
+            create_topic(source);
         else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             jm_log_kv(JM_WARNING, "consumer", rd_kafka_message_errstr(message), "queue",
                       source->queue, NULL);
