@@ -192,13 +192,19 @@ jm_wakeup *jm_wakeup_new(const char *conninfo, const char *schema,
     return wakeup;
 }
 
+void jm_wakeup_stop(jm_wakeup *wakeup)
+{
+    if (!wakeup || atomic_exchange(&wakeup->stop, true))
+        return;
+    ring(wakeup);
+    pthread_join(wakeup->thread, NULL);
+}
+
 void jm_wakeup_free(jm_wakeup *wakeup)
 {
     if (!wakeup)
         return;
-    atomic_store(&wakeup->stop, true);
-    ring(wakeup);
-    pthread_join(wakeup->thread, NULL);
+    jm_wakeup_stop(wakeup);
     jm_pg_free(wakeup->pg);
     drop_payloads(wakeup->payloads, wakeup->n);
     pthread_mutex_destroy(&wakeup->lock);

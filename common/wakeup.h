@@ -13,7 +13,10 @@ typedef struct jm_wakeup jm_wakeup;
  * jm_wakeup_send asks for, at most 20 a second, equal payloads once. on_notify may be NULL. */
 jm_wakeup *jm_wakeup_new(const char *conninfo, const char *schema,
                          void (*on_notify)(void *ctx, const char *payload), void *ctx);
-void jm_wakeup_free(jm_wakeup *wakeup);                      /* stops the thread */
+/* Ends the thread: on_notify is not called any more; what is sent from now on is dropped. Not from
+ * on_notify. */
+void jm_wakeup_stop(jm_wakeup *wakeup);
+void jm_wakeup_free(jm_wakeup *wakeup); /* stops it too; nobody may send any more */
 void jm_wakeup_send(jm_wakeup *wakeup, const char *payload); /* any thread; never blocks */
 
 #endif

@@ -53,6 +53,7 @@ struct jm_relay {
     int64_t extend_at_ms; /* when to look for rows to keep again */
     int64_t report_at_ms; /* when failures may be logged again */
     uint64_t unreported;  /* failures not logged yet */
+    bool was_silent;      /* Kafka did not answer when the thread started */
     int keep_s;
 };
 
@@ -127,8 +128,9 @@ static void report_failure(jm_relay *relay, const char *queue, const jm_err *err
 static void came_back(jm_relay *relay)
 {
     relay->answered_ms = jm_mono_ms();
-    if (!atomic_exchange(&relay->away, false))
+    if (!atomic_exchange(&relay->away, false) && !relay->was_silent)
         return;
+    relay->was_silent = false;
     jm_logf(JM_INFO, "relay", "Kafka answers again");
     relay->take_at_ms = 0;
 }
@@ -343,6 +345,10 @@ static void *run(void *arg)
     jm_relay *relay = arg;
     pthread_setname_np(pthread_self(), "jm-relay");
     struct pollfd pfd = {.fd = jm_queue_fd(relay->queue), .events = POLLIN};
+    relay->was_silent = !jm_kafka_producer_answers(relay->producer, 2000);
+    if (relay->was_silent)
+        jm_logf(JM_WARNING, "relay", "Kafka does not answer at %s; jobs wait in the database",
+                jm_config_str(relay->config, "kafka.bootstrap.servers"));
     for (int rc = JM_OK; rc != JM_ERR_CLOSED;) {
         poll(&pfd, 1, wait_ms(relay));
         jm_chain chain = {0};

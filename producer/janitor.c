@@ -1,0 +1,338 @@
+/* The janitor: rescue, expiry, sweep, counts, partitions, retention, and the producer's own row. */
+#include "producer/janitor.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/queue.h"
+#include "producer/rescue.h"
+#include "producer/retention.h"
+
+enum {
+    LEASE_S = 30, /* of the producer's own row: nothing is rescued from it, it is for people */
+    FOLD_ROWS = 10000,
+    DEDUP_ROWS = 5000,
+    LATE_ROWS = 500,
+    FAILED_MS = 10000, /* a chore that failed is tried again after its interval, at most this */
+    MAX_CHORES = 16
+};
+
+struct jm_janitor {
+    pthread_t thread;
+    jm_queue *queue; /* carries nothing: its close ends the thread */
+    _Atomic uint64_t lost_workers, rescued, expired, swept;
+    /* the thread's own */
+    const jm_config *config;
+    jm_pg *pg;
+    jm_db_clock *clock;
+    jm_wakeup *wakeup;
+    jm_uuid id;
+    char host[256];
+    int64_t next_ms[MAX_CHORES];
+    /* Since when the database has been reached without interruption (0: it is not), and the last
+     * time: what a rescue stands on. */
+    int64_t reach_since_ms, reached_ms;
+    uint64_t generation;
+};
+
+/* Runs one chore; *more: at once again, there is more to do. */
+typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
+
+static chore_fn rescue, expire, sweep, heartbeat, fold, dedup, workers, partitions, retention;
+
+static const struct {
+    const char *name;
+    int interval_ms;
+    chore_fn *run;
+} chores[] = {
+    {"rescue", 1000, rescue},
+    {"expire", 1000, expire},
+    {"sweep", 5000, sweep},
+    {"heartbeat", LEASE_S * 1000 / 3, heartbeat},
+    {"fold", 2000, fold},
+    {"dedup", 30000, dedup},
+    {"workers", 60000, workers},
+    {"partitions", 3600000, partitions},
+    {"retention", 3600000, retention},
+};
+
+enum { N_CHORES = sizeof chores / sizeof *chores };
+_Static_assert((int)N_CHORES <= (int)MAX_CHORES, "room for every chore");
+
+static const jm_sql sql_begin = {"begin", "BEGIN"};
+static const jm_sql sql_commit = {"commit", "COMMIT"};
+
+/* The number in a result's first column. */
+static int64_t first_number(const PGresult *res)
+{
+    return PQntuples(res) ? jm_pg_get_i64(res, 0, 0) : 0;
+}
+
+static int rescue(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    jm_rescue_result result;
+    int64_t reach_ms = janitor->reach_since_ms ? jm_mono_ms() - janitor->reach_since_ms : 0;
+    int rc = jm_rescue_run(janitor->pg, reach_ms, janitor->wakeup, &result, err);
+    atomic_fetch_add(&janitor->lost_workers, result.workers);
+    atomic_fetch_add(&janitor->rescued, result.again + result.ended);
+    if (result.stalled)
+        janitor->reach_since_ms = 0;
+    return rc;
+}
+
+/* Ends the jobs of a locked batch whose start_by has passed; ids need not be in order. */
+static int expire_batch(jm_janitor *janitor, const PGresult *late, jm_err *err)
+{
+    jm_col ids;
+    jm_col_init(&ids, JM_COL_UUID);
+    jm_uuid first = jm_pg_get_uuid(late, 0, 0), last = first;
+    for (int row = 0; row < PQntuples(late); row++) {
+        jm_uuid id = jm_pg_get_uuid(late, row, 0);
+        first = jm_uuid_cmp(&id, &first) < 0 ? id : first;
+        last = jm_uuid_cmp(&id, &last) > 0 ? id : last;
+        jm_col_add_uuid(&ids, &id);
+    }
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_col(&args, &ids);
+    jm_pg_arg_uuid(&args, &first);
+    jm_pg_arg_uuid(&args, &last);
+    jm_pg_call calls[] = {{.sql = &jm_sql_janitor_expire, .args = &args}, {.sql = &sql_commit}};
+    int rc = jm_pg_run(janitor->pg, calls, 2, err);
+    if (!rc)
+        atomic_fetch_add(&janitor->expired, (uint64_t)PQntuples(calls[0].res));
+    jm_pg_calls_clear(calls, 2);
+    jm_col_fini(&ids);
+    return rc;
+}
+
+static int expire(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, LATE_ROWS);
+    jm_pg_call calls[] = {{.sql = &sql_begin},
+                          {.sql = &jm_sql_janitor_late, .args = &args, .binary = true}};
+    int rc = jm_pg_run(janitor->pg, calls, 2, err);
+    int n = rc ? 0 : PQntuples(calls[1].res);
+    if (n)
+        rc = expire_batch(janitor, calls[1].res, err);
+    if ((rc || !n) && jm_pg_is_up(janitor->pg))
+        jm_pg_exec(janitor->pg, "ROLLBACK", NULL, NULL);
+    *more = !rc && n == LATE_ROWS;
+    jm_pg_calls_clear(calls, 2);
+    return rc;
+}
+
+static int sweep(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, (int)jm_config_int(janitor->config, "relay.sweep_after_s"));
+    jm_pg_arg_i32(&args, (int)jm_config_int(janitor->config, "worker.max_waiting"));
+    PGresult *res = NULL;
+    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_sweep, &args, &res, err);
+    int n = rc ? 0 : PQntuples(res);
+    for (int row = 0; row < n; row++) {
+        char payload[80];
+        const char *queue = PQgetvalue(res, row, 0);
+        if (row && !strcmp(queue, PQgetvalue(res, row - 1, 0)))
+            continue;
+        snprintf(payload, sizeof payload, "ready %s", queue);
+        if (janitor->wakeup)
+            jm_wakeup_send(janitor->wakeup, payload);
+    }
+    if (n)
+        jm_logf(JM_WARNING, "janitor",
+                "%d published jobs that no worker has claimed start from the database instead", n);
+    atomic_fetch_add(&janitor->swept, (uint64_t)n);
+    PQclear(res);
+    return rc;
+}
+
+static int beat(jm_janitor *janitor, const char *state, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, &janitor->id);
+    jm_pg_arg_text(&args, janitor->host);
+    jm_pg_arg_i32(&args, (int)getpid());
+    jm_pg_arg_text(&args, JM_VERSION);
+    jm_pg_arg_i32(&args, LEASE_S);
+    jm_pg_arg_text(&args, state);
+    return jm_pg_query(janitor->pg, &jm_sql_janitor_heartbeat, &args, NULL, err);
+}
+
+static int heartbeat(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    return beat(janitor, "running", err);
+}
+
+static int fold(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    jm_pg_args args;
+    jm_uuid oldest = jm_uuid7_floor(jm_db_clock_us(janitor->clock) / 1000 - 8 * INT64_C(86400000));
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, FOLD_ROWS);
+    jm_pg_arg_uuid(&args, &oldest);
+    jm_pg_call call = {.sql = &jm_sql_janitor_fold, .args = &args, .binary = true};
+    int rc = jm_pg_run(janitor->pg, &call, 1, err);
+    *more = !rc && first_number(call.res) == FOLD_ROWS;
+    jm_pg_calls_clear(&call, 1);
+    return rc;
+}
+
+static int dedup(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, DEDUP_ROWS);
+    PGresult *res = NULL;
+    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_dedup, &args, &res, err);
+    *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DEDUP_ROWS;
+    PQclear(res);
+    return rc;
+}
+
+static int workers(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    return jm_pg_query(janitor->pg, &jm_sql_janitor_workers, NULL, NULL, err);
+}
+
+static int partitions(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    jm_pg_call call = {.sql = &jm_sql_janitor_partitions, .binary = true};
+    int rc = jm_pg_run(janitor->pg, &call, 1, err);
+    if (!rc && first_number(call.res))
+        jm_logf(JM_INFO, "janitor", "made %lld partitions", (long long)first_number(call.res));
+    jm_pg_calls_clear(&call, 1);
+    return rc;
+}
+
+static int retention(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    int64_t days = jm_config_int(janitor->config, "retention.history_days");
+    if (!days)
+        return JM_OK;
+    int dropped;
+    int64_t before_us = jm_db_clock_us(janitor->clock) - days * INT64_C(86400000000);
+    int rc = jm_retention_run(janitor->pg, before_us, &dropped, err);
+    if (dropped)
+        jm_logf(JM_INFO, "janitor", "retention dropped %d partitions", dropped);
+    return rc;
+}
+
+/* Judges, before and after each chore, whether the database has been within reach all the time. A
+ * gap without contact is an interruption whatever its cause: the database was away, or this process
+ * was stopped; the workers may not have been able to renew their leases either. */
+static void note_contact(jm_janitor *janitor, int rc)
+{
+    int64_t now = jm_mono_ms();
+    bool again = jm_pg_generation(janitor->pg) != janitor->generation;
+    janitor->generation = jm_pg_generation(janitor->pg);
+    if (rc == JM_ERR_DB_DOWN) {
+        janitor->reach_since_ms = 0;
+    } else if (again || !janitor->reach_since_ms || now - janitor->reached_ms > JM_RESCUE_GAP_MS) {
+        janitor->reach_since_ms = now;
+    }
+    janitor->reached_ms = now;
+}
+
+static void run_chore(jm_janitor *janitor, int i)
+{
+    jm_err err = {0};
+    bool more = false;
+    /* Stopped and continued since the last contact? Then that contact says nothing about now. */
+    if (jm_mono_ms() - janitor->reached_ms > JM_RESCUE_GAP_MS)
+        janitor->reach_since_ms = 0;
+    int rc = chores[i].run(janitor, &more, &err);
+    note_contact(janitor, rc);
+    int64_t interval = chores[i].interval_ms;
+    if (rc && interval > FAILED_MS)
+        interval = FAILED_MS;
+    janitor->next_ms[i] = more ? 0 : jm_mono_ms() + interval;
+    if (rc == JM_ERR_DB)
+        jm_log_kv(err.retriable ? JM_INFO : JM_WARNING, "janitor", err.msg, "chore", chores[i].name,
+                  NULL);
+}
+
+/* Runs what is due; returns the milliseconds until the next. */
+static int one_round(jm_janitor *janitor)
+{
+    jm_err err = {0};
+    if (jm_pg_ensure(janitor->pg, &err)) {
+        janitor->reach_since_ms = 0;
+        return jm_pg_retry_in_ms(janitor->pg) + 1;
+    }
+    for (int i = 0; i < N_CHORES && jm_pg_is_up(janitor->pg); i++)
+        if (jm_mono_ms() >= janitor->next_ms[i])
+            run_chore(janitor, i);
+    int64_t now = jm_mono_ms(), next = now + 1000;
+    for (int i = 0; i < N_CHORES; i++)
+        next = janitor->next_ms[i] < next ? janitor->next_ms[i] : next;
+    return next > now ? (int)(next - now) : 0;
+}
+
+static void *run(void *arg)
+{
+    jm_janitor *janitor = arg;
+    pthread_setname_np(pthread_self(), "jm-janitor");
+    jm_chain none = {0};
+    while (jm_queue_pop_all(janitor->queue, &none, one_round(janitor)) != JM_ERR_CLOSED)
+        ;
+    jm_err err;
+    if (jm_pg_is_up(janitor->pg))
+        beat(janitor, "stopped", &err);
+    return NULL;
+}
+
+jm_janitor *jm_janitor_new(const jm_janitor_options *options)
+{
+    jm_janitor *janitor = jm_calloc(1, sizeof *janitor);
+    jm_pg_options pg = {.conninfo = options->conninfo,
+                        .schema = options->schema,
+                        .name = "jobmill-producer janitor",
+                        .batch = true,
+                        .clock = options->clock};
+    janitor->pg = jm_pg_new(&pg);
+    janitor->config = options->config;
+    janitor->clock = options->clock;
+    janitor->wakeup = options->wakeup;
+    janitor->id = jm_uuid7_new();
+    if (gethostname(janitor->host, sizeof janitor->host - 1))
+        snprintf(janitor->host, sizeof janitor->host, "unknown");
+    janitor->queue = jm_queue_new(0);
+    if (pthread_create(&janitor->thread, NULL, run, janitor))
+        abort(); /* out of threads before the program has begun to work */
+    return janitor;
+}
+
+void jm_janitor_free(jm_janitor *janitor)
+{
+    if (!janitor)
+        return;
+    jm_queue_close(janitor->queue);
+    pthread_join(janitor->thread, NULL);
+    jm_pg_free(janitor->pg);
+    jm_queue_free(janitor->queue);
+    free(janitor);
+}
+
+void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out)
+{
+    *out = (jm_janitor_stats){.lost_workers = atomic_load(&janitor->lost_workers),
+                              .rescued = atomic_load(&janitor->rescued),
+                              .expired = atomic_load(&janitor->expired),
+                              .swept = atomic_load(&janitor->swept)};
+}

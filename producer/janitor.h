@@ -1,0 +1,26 @@
+/* The janitor: a thread with a table of chores, most of them one query each. */
+#ifndef JM_JANITOR_H
+#define JM_JANITOR_H
+
+#include "common/config.h"
+#include "common/pg.h"
+#include "common/wakeup.h"
+
+typedef struct jm_janitor jm_janitor;
+
+typedef struct jm_janitor_options {
+    const jm_config *config; /* borrowed */
+    const char *conninfo, *schema;
+    jm_db_clock *clock;
+    jm_wakeup *wakeup; /* gets hints for workers; borrowed, may be NULL */
+} jm_janitor_options;
+
+typedef struct jm_janitor_stats {
+    uint64_t lost_workers, rescued, expired, swept;
+} jm_janitor_stats;
+
+jm_janitor *jm_janitor_new(const jm_janitor_options *options); /* starts the thread */
+void jm_janitor_free(jm_janitor *janitor); /* stops it; the producer's row says so */
+void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out);
+
+#endif

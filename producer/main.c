@@ -1,0 +1,278 @@
+/* jobmill-producer: starts scheduler, relay and janitor once the database can be used, and ends
+ * them. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/migrate.h"
+#include "common/wakeup.h"
+#include "producer/janitor.h"
+#include "producer/relay.h"
+#include "producer/scheduler.h"
+
+enum {
+    STATUS_MS = 10000,      /* between two status lines, and only when something has changed */
+    RELAY_GRACE_MS = 10000, /* for records in flight when the program ends */
+    REFUSALS = 5            /* of the first statements, before the program gives up */
+};
+
+static const char usage[] =
+    "usage: jobmill-producer [--no-scheduler] [--no-http] [--config FILE] "
+    "[--section.key=value]...\n"
+    "\n"
+    "Fires schedules, publishes waiting jobs to Kafka, rescues the jobs of lost workers and keeps "
+    "the\n"
+    "database in order. Any number of producers may run at once.\n"
+    "\n"
+    "  --no-scheduler    fire no schedules; publish and keep order all the same\n"
+    "  --no-http         serve no HTTP (this version has none to serve)";
+
+typedef struct jm_producer {
+    jm_config *config;
+    char *conninfo;
+    const char *schema;
+    bool with_scheduler;
+    jm_db_clock clock;
+    jm_pg *pg; /* of this thread: the check of the schema, and what the ready line says */
+    jm_relay *relay;
+    jm_wakeup *wakeup;
+    _Atomic(jm_scheduler *) scheduler;
+    jm_janitor *janitor;
+    char status[400]; /* as last printed */
+} jm_producer;
+
+/* Takes a flag of ours out of the arguments. */
+static bool take_flag(int *argc, char **argv, const char *flag)
+{
+    bool found = false;
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], flag) != 0)
+            argv[kept++] = argv[i];
+        else
+            found = true;
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return found;
+}
+
+/* Runs on the wakeup's thread. */
+static void on_notify(void *ctx, const char *payload)
+{
+    jm_producer *producer = ctx;
+    jm_scheduler *scheduler = atomic_load(&producer->scheduler);
+    bool any = !*payload;
+    if (any || !strcmp(payload, "pending"))
+        jm_relay_wake(producer->relay);
+    if (scheduler && (any || !strcmp(payload, "schedules")))
+        jm_scheduler_wake(scheduler);
+}
+
+static int start_threads(jm_producer *producer, jm_err *err)
+{
+    jm_relay_options relay = {.config = producer->config,
+                              .conninfo = producer->conninfo,
+                              .schema = producer->schema,
+                              .clock = &producer->clock};
+    int rc = jm_relay_new(&relay, &producer->relay, err);
+    if (rc)
+        return rc;
+    producer->wakeup = jm_wakeup_new(producer->conninfo, producer->schema, on_notify, producer);
+    jm_scheduler_options scheduler = {.conninfo = producer->conninfo,
+                                      .schema = producer->schema,
+                                      .clock = &producer->clock,
+                                      .relay = producer->relay,
+                                      .wakeup = producer->wakeup};
+    if (producer->with_scheduler)
+        atomic_store(&producer->scheduler, jm_scheduler_new(&scheduler));
+    jm_janitor_options janitor = {.config = producer->config,
+                                  .conninfo = producer->conninfo,
+                                  .schema = producer->schema,
+                                  .clock = &producer->clock,
+                                  .wakeup = producer->wakeup};
+    producer->janitor = jm_janitor_new(&janitor);
+    return JM_OK;
+}
+
+/* Whoever hands over ends before whoever takes. */
+static void stop_threads(jm_producer *producer)
+{
+    /* The wakeup's thread may be about to use the scheduler: it ends first, and with it on_notify.
+     * Its other users only queue hints, which nobody will miss, so they end before it is freed. */
+    jm_scheduler *scheduler = atomic_exchange(&producer->scheduler, NULL);
+    jm_wakeup_stop(producer->wakeup);
+    jm_scheduler_free(scheduler);
+    jm_janitor_free(producer->janitor);
+    jm_relay_free(producer->relay, RELAY_GRACE_MS);
+    jm_wakeup_free(producer->wakeup);
+}
+
+static void say_ready(jm_producer *producer)
+{
+    char text[512];
+    jm_err err;
+    jm_pg_call call = {.sql = &jm_sql_scheduler_active, .binary = true};
+    long long n = 0;
+    if (!jm_pg_run(producer->pg, &call, 1, &err))
+        n = jm_pg_get_i64(call.res, 0, 0);
+    jm_pg_calls_clear(&call, 1);
+    const PGconn *conn = jm_pg_conn(producer->pg);
+    snprintf(text, sizeof text, "ready: database %s:%s/%s, kafka %s, %lld active schedules",
+             conn ? PQhost(conn) : "?", conn ? PQport(conn) : "?", conn ? PQdb(conn) : "?",
+             jm_config_str(producer->config, "kafka.bootstrap.servers"), n);
+    jm_logf(JM_INFO, "producer", "%s", text);
+    jm_daemon_notify_ready(text);
+}
+
+static void say_status(jm_producer *producer, bool always)
+{
+    jm_firing_stats fired = {0};
+    jm_relay_stats relay;
+    jm_janitor_stats janitor;
+    char text[sizeof producer->status];
+    jm_scheduler *scheduler = atomic_load(&producer->scheduler);
+    if (scheduler)
+        jm_scheduler_get_stats(scheduler, &fired);
+    jm_relay_get_stats(producer->relay, &relay);
+    jm_janitor_get_stats(producer->janitor, &janitor);
+    snprintf(
+        text, sizeof text,
+        "fired %llu, skipped %llu, missed %llu, coalesced %llu; published %llu, in flight %zu%s; "
+        "lost workers %llu, rescued %llu, expired %llu, swept %llu",
+        (unsigned long long)fired.fired, (unsigned long long)fired.skipped,
+        (unsigned long long)fired.missed, (unsigned long long)fired.coalesced,
+        (unsigned long long)relay.published, relay.in_flight,
+        relay.kafka_away ? ", Kafka away" : "", (unsigned long long)janitor.lost_workers,
+        (unsigned long long)janitor.rescued, (unsigned long long)janitor.expired,
+        (unsigned long long)janitor.swept);
+    if (!always && !strcmp(text, producer->status))
+        return;
+    memcpy(producer->status, text, sizeof text);
+    jm_logf(JM_INFO, "producer", "%s", text);
+    jm_daemon_notify_status(text);
+}
+
+static int check_schema(jm_producer *producer, jm_err *err)
+{
+    int rc = jm_pg_ensure(producer->pg, err);
+    return rc ? rc
+              : jm_migrate_check(producer->pg, producer->schema,
+                                 jm_config_bool(producer->config, "database.auto_migrate"),
+                                 jm_config_bool(producer->config, "database.allow_unsafe"), err);
+}
+
+static void reload(jm_producer *producer)
+{
+    jm_err err;
+    if (jm_config_reload(producer->config, &err))
+        jm_logf(JM_ERROR, "producer", "configuration not reloaded: %s: %s", err.field, err.msg);
+    else
+        jm_logf(JM_INFO, "producer", "configuration reloaded");
+}
+
+/* Waits until the database is there and its schema can be used. Returns 0 to go on, 1 to give up
+ * with a failure, -1 when the program is to end. */
+static int wait_for_database(jm_producer *producer)
+{
+    int refusals = 0;
+    bool told = false;
+    jm_err err = {0};
+    for (;;) {
+        int rc = check_schema(producer, &err);
+        if (!rc)
+            return 0;
+        if (rc != JM_ERR_DB_DOWN && (rc != JM_ERR_DB || ++refusals >= REFUSALS)) {
+            jm_logf(JM_ERROR, "producer", "%s", err.msg);
+            return 1;
+        }
+        if (!told) {
+            jm_logf(JM_WARNING, "producer", "waiting for the database: %s", err.msg);
+            jm_daemon_notify_ready("waiting for the database");
+        }
+        told = true;
+        int wait_ms = jm_pg_retry_in_ms(producer->pg);
+        jm_daemon_event event = jm_daemon_wait(wait_ms > 100 ? wait_ms : 100);
+        if (event == JM_DAEMON_STOP)
+            return -1;
+        if (event == JM_DAEMON_RELOAD)
+            reload(producer);
+        jm_daemon_notify_watchdog();
+    }
+}
+
+static void serve(jm_producer *producer)
+{
+    int64_t status_at_ms = jm_mono_ms() + STATUS_MS;
+    for (;;) {
+        jm_daemon_event event = jm_daemon_wait(1000);
+        jm_daemon_notify_watchdog();
+        if (event == JM_DAEMON_STOP)
+            break;
+        if (event == JM_DAEMON_RELOAD)
+            reload(producer);
+        bool due = jm_mono_ms() >= status_at_ms;
+        if (event == JM_DAEMON_STATUS || due)
+            say_status(producer, event == JM_DAEMON_STATUS);
+        if (due)
+            status_at_ms = jm_mono_ms() + STATUS_MS;
+    }
+}
+
+static int run(jm_producer *producer)
+{
+    jm_err err = {0};
+    int rc = wait_for_database(producer);
+    if (rc)
+        return rc > 0;
+    if (start_threads(producer, &err)) {
+        jm_logf(JM_ERROR, "producer", "%s: %s", err.field, err.msg);
+        return 1;
+    }
+    say_ready(producer);
+    jm_pg_disconnect(producer->pg); /* the threads have connections of their own */
+    serve(producer);
+    jm_daemon_notify_stopping();
+    jm_logf(JM_INFO, "producer", "stopping");
+    say_status(producer, true);
+    stop_threads(producer);
+    jm_logf(JM_INFO, "producer", "stopped");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    jm_producer producer = {0};
+    jm_err err = {0};
+    int status;
+    producer.with_scheduler = !take_flag(&argc, argv, "--no-scheduler");
+    take_flag(&argc, argv, "--no-http");
+    if (!jm_daemon_start(&producer.config, argc, argv, "jobmill-producer", usage, &status))
+        return status;
+    jm_daemon_init();
+    if (!jm_config_bool(producer.config, "database.enabled")) {
+        jm_logf(JM_ERROR, "producer",
+                "running without a database ([database] enabled=false) is not in this version");
+        status = 2;
+    } else if (jm_config_conninfo(producer.config, &producer.conninfo, &err)) {
+        jm_logf(JM_ERROR, "producer", "%s: %s", err.field, err.msg);
+        status = 2;
+    } else {
+        producer.schema = jm_config_str(producer.config, "database.schema");
+        jm_pg_options options = {.conninfo = producer.conninfo,
+                                 .schema = producer.schema,
+                                 .name = "jobmill-producer",
+                                 .clock = &producer.clock};
+        producer.pg = jm_pg_new(&options);
+        status = run(&producer);
+    }
+    jm_pg_free(producer.pg);
+    free(producer.conninfo);
+    jm_config_free(producer.config);
+    return status;
+}
