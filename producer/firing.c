@@ -10,6 +10,7 @@
 #include "common/submit.h"
 #include "producer/relay.h"
 #include "producer/tick_policy.h"
+#include "producer/tx.h"
 
 enum {
     MAX_SCHEDULES = 500, /* in one transaction */
@@ -18,9 +19,6 @@ enum {
     OPEN_DAYS = 8,       /* unfinished jobs older than this count only as a schedule's last */
     PUBLISH_WITHIN_US = 2000000 /* what the relay has not been handed by then it reads */
 };
-
-static const jm_sql sql_begin = {"begin", "BEGIN"};
-static const jm_sql sql_commit = {"commit", "COMMIT"};
 
 /* A schedule of the batch and what was decided. */
 typedef struct jm_due {
@@ -199,7 +197,7 @@ static int take(jm_firing *firing, int *taken, jm_err *err)
     jm_pg_args_init(&args);
     jm_pg_arg_i32(&args, firing->limit);
     arg_muted(firing, &args, &muted);
-    jm_pg_call calls[] = {{.sql = &sql_begin},
+    jm_pg_call calls[] = {{.sql = &jm_tx_begin},
                           {.sql = &jm_sql_scheduler_take, .args = &args, .binary = true}};
     int rc = jm_pg_run(firing->pg, calls, 2, err);
     if (!rc) {
@@ -419,18 +417,12 @@ static int write_rest(jm_firing *firing, jm_err *err)
     if (jm_submit_count(firing->submit))
         calls[n++] = jm_submit_call(firing->submit);
     calls[n++] = (jm_pg_call){.sql = &jm_sql_scheduler_advance, .args = &args};
-    calls[n++] = (jm_pg_call){.sql = &sql_commit};
+    calls[n++] = (jm_pg_call){.sql = &jm_tx_commit};
     int rc = jm_pg_run(firing->pg, calls, n, err);
     jm_pg_calls_clear(calls, rc ? 0 : n);
     for (int i = 0; i < N_ADVANCE_COLS; i++)
         jm_col_fini(&cols[i]);
     return rc;
-}
-
-static void roll_back(jm_firing *firing)
-{
-    if (jm_pg_is_up(firing->pg))
-        jm_pg_exec(firing->pg, "ROLLBACK", NULL, NULL);
 }
 
 /* Looks for the schedule that PostgreSQL refuses by taking them one at a time, and mutes it. */
@@ -499,9 +491,9 @@ int jm_firing_run(jm_firing *firing, jm_wakeup *wakeup, jm_chain *items, int *ta
     if (!rc && firing->n_due)
         rc = decide_and_write(firing, &made, err);
     else
-        roll_back(firing);
+        jm_tx_rollback(firing->pg);
     if (rc) {
-        roll_back(firing);
+        jm_tx_rollback(firing->pg);
         if (!make_partitions(firing, err))
             narrow(firing, err);
         for (jm_node *node; (node = jm_chain_take(&made));)

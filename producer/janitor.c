@@ -12,6 +12,7 @@
 #include "common/queue.h"
 #include "producer/rescue.h"
 #include "producer/retention.h"
+#include "producer/tx.h"
 
 enum {
     LEASE_S = 30, /* of the producer's own row: nothing is rescued from it, it is for people */
@@ -64,9 +65,6 @@ static const struct {
 enum { N_CHORES = sizeof chores / sizeof *chores };
 _Static_assert((int)N_CHORES <= (int)MAX_CHORES, "room for every chore");
 
-static const jm_sql sql_begin = {"begin", "BEGIN"};
-static const jm_sql sql_commit = {"commit", "COMMIT"};
-
 /* The number in a result's first column. */
 static int64_t first_number(const PGresult *res)
 {
@@ -103,7 +101,7 @@ static int expire_batch(jm_janitor *janitor, const PGresult *late, jm_err *err)
     jm_pg_arg_col(&args, &ids);
     jm_pg_arg_uuid(&args, &first);
     jm_pg_arg_uuid(&args, &last);
-    jm_pg_call calls[] = {{.sql = &jm_sql_janitor_expire, .args = &args}, {.sql = &sql_commit}};
+    jm_pg_call calls[] = {{.sql = &jm_sql_janitor_expire, .args = &args}, {.sql = &jm_tx_commit}};
     int rc = jm_pg_run(janitor->pg, calls, 2, err);
     if (!rc)
         atomic_fetch_add(&janitor->expired, (uint64_t)PQntuples(calls[0].res));
@@ -117,14 +115,14 @@ static int expire(jm_janitor *janitor, bool *more, jm_err *err)
     jm_pg_args args;
     jm_pg_args_init(&args);
     jm_pg_arg_i32(&args, LATE_ROWS);
-    jm_pg_call calls[] = {{.sql = &sql_begin},
+    jm_pg_call calls[] = {{.sql = &jm_tx_begin},
                           {.sql = &jm_sql_janitor_late, .args = &args, .binary = true}};
     int rc = jm_pg_run(janitor->pg, calls, 2, err);
     int n = rc ? 0 : PQntuples(calls[1].res);
     if (n)
         rc = expire_batch(janitor, calls[1].res, err);
-    if ((rc || !n) && jm_pg_is_up(janitor->pg))
-        jm_pg_exec(janitor->pg, "ROLLBACK", NULL, NULL);
+    if (rc || !n)
+        jm_tx_rollback(janitor->pg);
     *more = !rc && n == LATE_ROWS;
     jm_pg_calls_clear(calls, 2);
     return rc;

@@ -5,23 +5,15 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "producer/tx.h"
 
 enum { CLAIMS_AT_ONCE = 5 };
-
-static const jm_sql sql_begin = {"begin", "BEGIN"};
-static const jm_sql sql_commit = {"commit", "COMMIT"};
 
 /* A worker whose lease has lapsed. */
 typedef struct jm_lapsed {
     jm_uuid id;
     int64_t asked_ms; /* when the database was asked, monotonic */
 } jm_lapsed;
-
-static void roll_back(jm_pg *pg)
-{
-    if (jm_pg_is_up(pg))
-        jm_pg_exec(pg, "ROLLBACK", NULL, NULL);
-}
 
 static void tell_queue(jm_wakeup *wakeup, const char *queue)
 {
@@ -73,7 +65,7 @@ static int rescue_batch(jm_pg *pg, const jm_lapsed *worker, const PGresult *clai
     jm_pg_arg_col(&unclaim, &seqs);
     jm_pg_call calls[] = {{.sql = &jm_sql_rescue_jobs, .args = &jobs, .binary = true},
                           {.sql = &jm_sql_rescue_unclaim, .args = &unclaim},
-                          {.sql = &sql_commit}};
+                          {.sql = &jm_tx_commit}};
     int rc = jm_pg_run(pg, calls, 3, err);
     if (!rc)
         count_jobs(calls[0].res, wakeup, result);
@@ -95,7 +87,7 @@ static int rescue_some(jm_pg *pg, jm_lapsed *worker, jm_wakeup *wakeup, jm_rescu
     jm_pg_args_init(&claims);
     jm_pg_arg_uuid(&claims, &worker->id);
     jm_pg_arg_i32(&claims, CLAIMS_AT_ONCE);
-    jm_pg_call calls[] = {{.sql = &sql_begin},
+    jm_pg_call calls[] = {{.sql = &jm_tx_begin},
                           {.sql = &jm_sql_rescue_mark, .args = &mark},
                           {.sql = &jm_sql_rescue_claims, .args = &claims, .binary = true}};
     int rc = jm_pg_run(pg, calls, 3, err);
@@ -104,14 +96,14 @@ static int rescue_some(jm_pg *pg, jm_lapsed *worker, jm_wakeup *wakeup, jm_rescu
     result->stalled = result->stalled || now - worker->asked_ms > JM_RESCUE_GAP_MS;
     worker->asked_ms = now;
     if (rc || result->stalled || !PQntuples(calls[1].res)) {
-        roll_back(pg);
+        jm_tx_rollback(pg);
     } else if (!PQntuples(calls[2].res)) {
         rc = jm_pg_exec(pg, "COMMIT", NULL, err);
     } else {
         rc = rescue_batch(pg, worker, calls[2].res, wakeup, result, err);
         *more = !rc;
         if (rc)
-            roll_back(pg);
+            jm_tx_rollback(pg);
         worker->asked_ms = jm_mono_ms();
     }
     jm_pg_calls_clear(calls, 3);
@@ -127,7 +119,8 @@ static int rescue_worker(jm_pg *pg, const PGresult *res, int row, int64_t asked_
     for (bool more = true; more && !rc;)
         rc = rescue_some(pg, &worker, wakeup, result, &more, err);
     bool known = jm_pg_get_bool(res, row, 4);
-    if (result->stalled || (known && result->again + result->ended == before.again + before.ended))
+    if (rc || result->stalled ||
+        (known && result->again + result->ended == before.again + before.ended))
         return rc;
     char id[JM_UUID_TEXT], pid[16], again[24], ended[24];
     jm_uuid_format(&worker.id, id);

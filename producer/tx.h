@@ -1,0 +1,13 @@
+/* BEGIN and COMMIT as statements of jm_pg_run, for transactions of several round trips. */
+#ifndef JM_TX_H
+#define JM_TX_H
+
+#include "common/pg.h"
+
+/* One object each: a connection knows what it has prepared by the object, the server by the name. */
+extern const jm_sql jm_tx_begin, jm_tx_commit;
+
+/* Ends a transaction that failed, if the connection is still there. */
+void jm_tx_rollback(jm_pg *pg);
+
+#endif
