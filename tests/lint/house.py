@@ -10,7 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LONGEST_FILE = 900
 TOP_LEVEL = set("CMakeLists.txt CMakePresets.json README.md LICENSE CHANGELOG.md CONTRIBUTING.md dev .ci .clang-format "
-                ".clang-tidy .gitignore .dockerignore common producer worker schema tests compose docs".split())
+                ".clang-tidy .gitignore common producer worker schema tests compose docs".split())
 
 # Path prefix of a file → what it must not include, as (pattern, why).
 LIBPQ = r"libpq-fe\.h|postgresql/|common/pg(_batch|_pool)?\.h"

@@ -1,0 +1,41 @@
+# What `cmake --install` puts where, and the packages that `cpack` makes: .deb and .tar.gz.
+include(GNUInstallDirs)
+install(TARGETS jobmill jobmill-producer jobmill-worker jobmill-broker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# systemd finds programs that are named without a directory in /usr/local/bin and /usr/bin.
+install(FILES compose/systemd/jobmill-producer.service compose/systemd/jobmill-worker@.service
+  DESTINATION lib/systemd/system)
+install(FILES compose/systemd/jobmill.sysusers DESTINATION lib/sysusers.d RENAME jobmill.conf)
+install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL)
+install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/schema
+  FILES_MATCHING PATTERN "*.json" PATTERN "*.yaml" PATTERN "roles.sql"
+  PATTERN migrations EXCLUDE PATTERN queries EXCLUDE)
+install(DIRECTORY compose/demo/jobs.d compose/demo/handlers DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+  USE_SOURCE_PERMISSIONS)
+
+set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_PACKAGE_NAME jobmill)
+set(CPACK_PACKAGE_VENDOR jobmill)
+set(CPACK_PACKAGE_CONTACT "jobmill developers <jobmill@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_PACKAGE_DESCRIPTION "jobmill runs jobs from Kafka topics, from schedules and from SQL on any number of
+ workers, and records each job with its steps and log lines in PostgreSQL.")
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
+set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "postgresql-client, kcat")
+find_program(JM_SHLIBDEPS dpkg-shlibdeps)
+if(JM_SHLIBDEPS)
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+else()
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS
+    "libc6, librdkafka1 (>= 2.0.2), libpq5 (>= 15), libjansson4, libsmartcols1, libinih1, libsystemd0, libssl3")
+endif()
+foreach(script postinst prerm postrm)
+  list(APPEND CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/compose/debian/${script})
+endforeach()
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+include(CPack)
