@@ -1,6 +1,10 @@
 # What `cmake --install` puts where, and the packages that `cpack` makes: .deb and .tar.gz.
 include(GNUInstallDirs)
-install(TARGETS jobmill jobmill-producer jobmill-worker jobmill-broker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+foreach(program jobmill jobmill-producer jobmill-worker jobmill-broker)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
 # systemd finds programs that are named without a directory in /usr/local/bin and /usr/bin.
 install(FILES compose/systemd/jobmill-producer.service compose/systemd/jobmill-worker@.service
   DESTINATION lib/systemd/system)

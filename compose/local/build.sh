@@ -12,7 +12,13 @@ options=()
 if have ccache; then options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache); fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if [ ! -e "build/$preset/build.ninja" ]; then
+# Configured with other options, or never: then again. (-DNAME=VALUE is NAME:TYPE=VALUE in the cache.)
+configured=1
+for option in "${options[@]}"; do
+  option=${option#-D}
+  grep -q "^${option%%=*}:[A-Z]*=${option#*=}$" "build/$preset/CMakeCache.txt" 2>/dev/null || configured=0
+done
+if [ "$configured" = 0 ] || [ ! -e "build/$preset/build.ninja" ]; then
   say "configuring build/$preset"
   cmake --preset "$preset" "${options[@]}" >"$log" 2>&1 || { cat "$log" >&2; die "could not configure build/$preset"; }
 fi
