@@ -128,7 +128,7 @@ void jm_config_print_sample(FILE *to)
           "; a line or after a space. The environment (JOBMILL_<SECTION>_<KEY>) and the command "
           "line\n"
           "; (--section.key=value) override what stands here.\n"
-          "; This file is generated from the table of keys in common/config_table.c.\n",
+          "; Generated from common/config_table.c: jobmill --print-config-sample.\n",
           to);
     for (size_t s = 0; s < jm_config_n_sections; s++) {
         fputc('\n', to);
@@ -182,7 +182,7 @@ static void print_row(FILE *to, const jm_config_key *key)
 
 void jm_config_print_markdown(FILE *to)
 {
-    fputs("<!-- Generated from common/config_table.c by jobmill-docgen; do not edit. -->\n"
+    fputs("<!-- Generated from common/config_table.c: jobmill --print-config-markdown. -->\n"
           "# Configuration\n\n"
           "Every program reads one INI file, the environment and its command line; the later in "
           "that\n"

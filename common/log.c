@@ -49,6 +49,16 @@ static void blank_range(char *p, char *end)
     memmove(p + stars, end, strlen(end) + 1);
 }
 
+/* The value at p: a word, or quoted as in a connection string, where \\ escapes. */
+static void blank_password(char *p)
+{
+    char *end = p + strcspn(p, " &\"'");
+    if (*p == '\'')
+        for (end = ++p; *end && *end != '\'';)
+            end += *end == '\\' && end[1] ? 2 : 1;
+    blank_range(p, end);
+}
+
 void jm_mask_secrets(char *text)
 {
     for (char *p = text; (p = strstr(p, "://")); p += 3) {
@@ -63,7 +73,7 @@ void jm_mask_secrets(char *text)
         }
     }
     for (char *p = text; (p = strcasestr(p, "password=")); p += 9)
-        blank_range(p + 9, p + 9 + strcspn(p + 9, " &\"'"));
+        blank_password(p + 9);
 }
 
 static void put_pair(jm_buf *line, bool json, const char *key, const char *value)

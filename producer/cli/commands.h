@@ -53,6 +53,7 @@ typedef struct jm_cli_command {
     const char *description;        /* paragraphs, or NULL */
     const char *examples;           /* lines, or NULL */
     const jm_cli_option *options;   /* or NULL */
+    bool job_fields; /* behind them, every field of the job message is an option too */
     /* For commands that another program runs: argv as given goes to it, and run gets no options. */
     bool pass;
     int (*run)(jm_cli *cli); /* returns an exit code */
@@ -68,6 +69,12 @@ extern const jm_cli_noun jm_cli_nouns[]; /* ends with a NULL name */
 
 const jm_cli_noun *jm_cli_noun_find(const char *name);                                /* or NULL */
 const jm_cli_command *jm_cli_command_find(const jm_cli_noun *noun, const char *verb); /* or NULL */
+
+/* Option i of a command, job fields included; false past the last. Names are equal when they are so
+ * with '_' as '-'; dashes are what is shown. */
+bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out);
+#define JM_CLI_NAME_MAX 40
+const char *jm_cli_option_name(const jm_cli_option *option, char name[JM_CLI_NAME_MAX]);
 
 /* The words that a mistyped one is compared with; NULL when none is near. */
 const char *jm_cli_noun_near(const char *name);

@@ -1,0 +1,366 @@
+/* One call of the command line: parses its arguments by the table and prints its answer. */
+#include "producer/cli/cli.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/nearest.h"
+#include "producer/cli/commands.h"
+#include "producer/cli/table.h"
+#include "producer/service/json_exact.h"
+#include "producer/service/session.h"
+
+#define MAX_OPTIONS 40
+
+struct jm_cli {
+    const jm_cli_noun *noun;
+    const jm_cli_command *command;
+    const jm_config *config;
+    bool json;
+    const char *values[MAX_OPTIONS]; /* by jm_cli_option_at; NULL: not given; of a flag: "" */
+    char **operands;
+    int n_operands;
+    struct jm_pg *pg;
+};
+
+/* ---- messages ---- */
+
+static void say_va(const char *fmt, va_list ap)
+{
+    char text[1200];
+    vsnprintf(text, sizeof text, fmt, ap);
+    jm_mask_secrets(text);
+    fprintf(stderr, "jobmill: %s\n", text);
+}
+
+int jm_cli_say(const jm_cli *cli, int code, const char *fmt, ...)
+{
+    (void)cli;
+    va_list ap;
+    va_start(ap, fmt);
+    say_va(fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+int jm_cli_usage(const jm_cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say_va(fmt, ap);
+    va_end(ap);
+    const char *verb = cli->command->verb;
+    fprintf(stderr, "jobmill: see jobmill %s%s%s --help\n", cli->noun->name, verb ? " " : "",
+            verb ? verb : "");
+    return JM_EXIT_USAGE;
+}
+
+int jm_cli_fail(jm_cli *cli, const jm_err *err)
+{
+    int code = err->code == JM_ERR_NOT_FOUND ? JM_EXIT_NOT_FOUND
+               : err->code == JM_ERR_INVALID ? JM_EXIT_USAGE
+                                             : JM_EXIT_FAILURE;
+    jm_cli_say(cli, code, "%s", err->msg);
+    if (err->code == JM_ERR_DB_DOWN)
+        jm_cli_say(cli, code,
+                   "is [database] url (JOBMILL_DATABASE_URL) right? jobmill doctor looks closer");
+    return code;
+}
+
+/* ---- parsing ---- */
+
+/* Whether the len bytes at given are that option's name, '_' and '-' being the same. */
+static bool is_named(const char *name, const char *given, size_t len)
+{
+    size_t i = 0;
+    for (; i < len && name[i]; i++)
+        if (name[i] != given[i] && !(strchr("_-", name[i]) && strchr("_-", given[i])))
+            return false;
+    return i == len && !name[i];
+}
+
+static int find_option(const jm_cli *cli, const char *name, size_t len, jm_cli_option *out)
+{
+    for (int i = 0; jm_cli_option_at(cli->command, i, out); i++)
+        if (is_named(out->name, name, len))
+            return i;
+    return -1;
+}
+
+static int unknown_option(const jm_cli *cli, const char *arg)
+{
+    char names[MAX_OPTIONS][JM_CLI_NAME_MAX];
+    const char *known[MAX_OPTIONS + 2] = {"json", "help"};
+    jm_cli_option option;
+    int n = 0;
+    for (; n < MAX_OPTIONS && jm_cli_option_at(cli->command, n, &option); n++)
+        known[n + 2] = jm_cli_option_name(&option, names[n]);
+    char *name = jm_strndup(arg, strcspn(arg, "="));
+    const char *near = jm_nearest(name + strspn(name, "-"), known, (size_t)n + 2);
+    int rc = jm_cli_usage(cli, "unknown option %s%s%s%s", name, near ? "; did you mean --" : "",
+                          near ? near : "", near ? "?" : "");
+    free(name);
+    return rc;
+}
+
+static int check_choice(const jm_cli *cli, const jm_cli_option *option, const char *value)
+{
+    size_t n = 0;
+    jm_buf words = {0};
+    for (; option->choices[n]; n++) {
+        if (!strcmp(option->choices[n], value)) {
+            jm_buf_fini(&words);
+            return JM_EXIT_OK;
+        }
+        jm_buf_addf(&words, "%s%s", n ? (option->choices[n + 1] ? ", " : " or ") : "",
+                    option->choices[n]);
+    }
+    const char *near = jm_nearest(value, option->choices, n);
+    int rc =
+        jm_cli_usage(cli, "--%s is \"%s\", needs %s%s%s%s", option->name, value, jm_buf_str(&words),
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    jm_buf_fini(&words);
+    return rc;
+}
+
+/* Takes the option argv[*i], with its value. */
+static int take_option(jm_cli *cli, int argc, char **argv, int *i)
+{
+    const char *arg = argv[*i] + 2, *eq = strchr(arg, '=');
+    size_t len = eq ? (size_t)(eq - arg) : strlen(arg);
+    if (!strcmp(arg, "json")) {
+        cli->json = true;
+        return JM_EXIT_OK;
+    }
+    jm_cli_option option;
+    char name[JM_CLI_NAME_MAX];
+    int at = find_option(cli, arg, len, &option);
+    if (at < 0 || at >= MAX_OPTIONS)
+        return unknown_option(cli, argv[*i]);
+    jm_cli_option_name(&option, name);
+    if (cli->values[at])
+        return jm_cli_usage(cli, "--%s is given twice", name);
+    if (!option.value) {
+        if (eq)
+            return jm_cli_usage(cli, "--%s takes no value", name);
+        cli->values[at] = "";
+        return JM_EXIT_OK;
+    }
+    if (!eq && *i + 1 >= argc)
+        return jm_cli_usage(cli, "--%s needs a value: --%s %s", name, name, option.value);
+    cli->values[at] = eq ? eq + 1 : argv[++*i];
+    return option.choices ? check_choice(cli, &option, cli->values[at]) : JM_EXIT_OK;
+}
+
+static int check_complete(jm_cli *cli)
+{
+    const jm_cli_command *command = cli->command;
+    jm_cli_option option;
+    char name[JM_CLI_NAME_MAX];
+    for (int i = 0; jm_cli_option_at(command, i, &option); i++)
+        if (option.required && !cli->values[i])
+            return jm_cli_usage(cli, "--%s %s is missing", jm_cli_option_name(&option, name),
+                                option.value);
+    if (cli->n_operands < command->min_operands)
+        return jm_cli_usage(cli, "%s is missing", command->operands);
+    if (command->max_operands >= 0 && cli->n_operands > command->max_operands)
+        return jm_cli_usage(cli, "unexpected argument %s", cli->operands[command->max_operands]);
+    return JM_EXIT_OK;
+}
+
+static int parse(jm_cli *cli, int argc, char **argv)
+{
+    bool only_operands = cli->command->pass;
+    cli->operands = jm_calloc((size_t)argc + 1, sizeof *cli->operands);
+    for (int i = 1; i < argc; i++) {
+        if (!only_operands && !strcmp(argv[i], "--")) {
+            only_operands = true;
+        } else if (!only_operands && !strncmp(argv[i], "--", 2)) {
+            int rc = take_option(cli, argc, argv, &i);
+            if (rc)
+                return rc;
+        } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
+            return unknown_option(cli, argv[i]);
+        } else {
+            cli->operands[cli->n_operands++] = argv[i];
+        }
+    }
+    return cli->command->pass ? JM_EXIT_OK : check_complete(cli);
+}
+
+int jm_cli_new(const jm_cli_noun *noun, const jm_cli_command *command, const jm_config *config,
+               int argc, char **argv, jm_cli **out)
+{
+    jm_cli *cli = jm_calloc(1, sizeof *cli);
+    cli->noun = noun;
+    cli->command = command;
+    cli->config = config;
+    int rc = parse(cli, argc, argv);
+    if (rc) {
+        jm_cli_free(cli);
+        cli = NULL;
+    }
+    *out = cli;
+    return rc;
+}
+
+void jm_cli_free(jm_cli *cli)
+{
+    if (!cli)
+        return;
+    if (cli->pg)
+        jm_session_close(cli->pg);
+    free(cli->operands);
+    free(cli);
+}
+
+/* ---- what was given ---- */
+
+const jm_config *jm_cli_config(const jm_cli *cli)
+{
+    return cli->config;
+}
+
+bool jm_cli_json(const jm_cli *cli)
+{
+    return cli->json;
+}
+
+int jm_cli_n_operands(const jm_cli *cli)
+{
+    return cli->n_operands;
+}
+
+const char *jm_cli_operand(const jm_cli *cli, int i)
+{
+    return i < cli->n_operands ? cli->operands[i] : NULL;
+}
+
+const char *jm_cli_option_text(const jm_cli *cli, const char *name)
+{
+    jm_cli_option option;
+    int at = find_option(cli, name, strlen(name), &option);
+    assert(at >= 0);
+    return at >= 0 ? cli->values[at] : NULL;
+}
+
+bool jm_cli_option_flag(const jm_cli *cli, const char *name)
+{
+    return jm_cli_option_text(cli, name) != NULL;
+}
+
+int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, int64_t max,
+                      int64_t *out)
+{
+    const char *text = jm_cli_option_text(cli, name);
+    char *end;
+    *out = def;
+    if (!text)
+        return JM_EXIT_OK;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || v < min || v > max)
+        return jm_cli_usage(cli, "--%s is \"%s\", needs a whole number from %lld to %lld", name,
+                            text, (long long)min, (long long)max);
+    *out = v;
+    return JM_EXIT_OK;
+}
+
+int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char **out)
+{
+    json_t *value;
+    jm_err err;
+    *out = NULL;
+    const char *text = jm_cli_option_text(cli, name);
+    if (!text)
+        return JM_EXIT_OK;
+    if (jm_json_exact_load(text, strlen(text), &value, &err))
+        return jm_cli_usage(cli, "--%s is not JSON: %s", name, err.msg);
+    json_type is = json_typeof(value);
+    json_decref(value);
+    if (is != type)
+        return jm_cli_usage(cli, "--%s needs a JSON %s, such as %s", name,
+                            type == JSON_ARRAY ? "array" : "object",
+                            type == JSON_ARRAY ? "'[1, 2]'" : "'{\"n\": 1}'");
+    *out = text;
+    return JM_EXIT_OK;
+}
+
+/* ---- the database ---- */
+
+struct jm_pg *jm_cli_pg_unchecked(jm_cli *cli)
+{
+    jm_err err;
+    if (!cli->pg && jm_session_open(cli->config, &cli->pg, &err))
+        jm_cli_fail(cli, &err);
+    return cli->pg;
+}
+
+struct jm_pg *jm_cli_pg(jm_cli *cli)
+{
+    jm_err err;
+    if (!cli->pg && jm_cli_pg_unchecked(cli) && jm_session_check(cli->pg, cli->config, &err)) {
+        jm_cli_fail(cli, &err);
+        jm_session_close(cli->pg);
+        cli->pg = NULL;
+    }
+    return cli->pg;
+}
+
+/* ---- answers ---- */
+
+static int finish(const jm_cli *cli)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return JM_EXIT_OK;
+    return jm_cli_say(cli, JM_EXIT_FAILURE, "cannot write the answer: %s", strerror(errno));
+}
+
+int jm_cli_print_json(jm_cli *cli, json_t *value)
+{
+    char *text = jm_json_exact_dump(value, JSON_INDENT(2));
+    puts(text ? text : "null");
+    free(text);
+    json_decref(value);
+    return finish(cli);
+}
+
+int jm_cli_print_value(jm_cli *cli, json_t *value, const char *member)
+{
+    if (cli->json)
+        return jm_cli_print_json(cli, value);
+    char *cell = jm_cli_table_cell(json_object_get(value, member), JM_CLI_TEXT);
+    puts(cell);
+    free(cell);
+    json_decref(value);
+    return finish(cli);
+}
+
+int jm_cli_print_object(jm_cli *cli, json_t *value, const jm_cli_column *columns)
+{
+    if (cli->json)
+        return jm_cli_print_json(cli, value);
+    jm_cli_table_print_object(stdout, value, columns);
+    json_decref(value);
+    return finish(cli);
+}
+
+int jm_cli_print_list(jm_cli *cli, json_t *items, const jm_cli_column *columns, const char *empty)
+{
+    if (cli->json)
+        return jm_cli_print_json(cli, json_pack("{s:o}", "items", items));
+    if (json_array_size(items))
+        jm_cli_table_print(stdout, items, columns);
+    else
+        fprintf(stderr, "%s\n", empty);
+    json_decref(items);
+    return finish(cli);
+}

@@ -1,0 +1,437 @@
+/* jobmill job: submitting jobs and looking at them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/job_fields.h"
+#include "producer/cli/commands.h"
+#include "producer/cli/table.h"
+#include "producer/service/jobs.h"
+
+static const jm_cli_column list_columns[] = {{"ID", "id", JM_CLI_TEXT},
+                                             {"TYPE", "type", JM_CLI_TEXT},
+                                             {"STATUS", "status", JM_CLI_TEXT},
+                                             {"QUEUE", "queue", JM_CLI_TEXT},
+                                             {"ATTEMPT", "attempt", JM_CLI_RIGHT},
+                                             {"CREATED", "created_at", JM_CLI_TIME},
+                                             {"DURATION", "duration_ms", JM_CLI_MS},
+                                             {"ERROR", "error", JM_CLI_WIDE},
+                                             {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
+                                             {"External id", "external_id", JM_CLI_TEXT},
+                                             {"Type", "type", JM_CLI_TEXT},
+                                             {"Status", "status", JM_CLI_TEXT},
+                                             {"Error", "error", JM_CLI_TEXT},
+                                             {"Project", "project", JM_CLI_TEXT},
+                                             {"Queue", "queue", JM_CLI_TEXT},
+                                             {"Priority", "priority", JM_CLI_TEXT},
+                                             {"Key", "ordering_key", JM_CLI_TEXT},
+                                             {"Dedup key", "dedup_key", JM_CLI_TEXT},
+                                             {"Profile", "profile", JM_CLI_TEXT},
+                                             {"Params", "params", JM_CLI_TEXT},
+                                             {"Metadata", "metadata", JM_CLI_TEXT},
+                                             {"Schedule", "schedule_id", JM_CLI_TEXT},
+                                             {"Due", "due_at", JM_CLI_TIME},
+                                             {"Retry of", "retry_of", JM_CLI_TEXT},
+                                             {"Submitted by", "submitted_by", JM_CLI_TEXT},
+                                             {"Created", "created_at", JM_CLI_TIME},
+                                             {"Not before", "run_at", JM_CLI_TIME},
+                                             {"Start by", "start_by", JM_CLI_TIME},
+                                             {"Attempt", "attempt", JM_CLI_TEXT},
+                                             {"Of at most", "max_attempts", JM_CLI_TEXT},
+                                             {"Worker", "worker_id", JM_CLI_TEXT},
+                                             {"Started", "started_at", JM_CLI_TIME},
+                                             {"Ended", "completed_at", JM_CLI_TIME},
+                                             {"Took", "duration_ms", JM_CLI_MS},
+                                             {"Cancel asked", "cancel_requested", JM_CLI_TEXT},
+                                             {"Progress", "progress", JM_CLI_TEXT},
+                                             {"Result", "result", JM_CLI_TEXT},
+                                             {"Errors", "errors", JM_CLI_TEXT},
+                                             {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column waiting_columns[] = {{"Waits as", "state", JM_CLI_TEXT},
+                                                {"Not before", "visible_at", JM_CLI_TIME},
+                                                {"Because", "reason", JM_CLI_TEXT},
+                                                {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column step_columns[] = {
+    {"ATTEMPT", "attempt", JM_CLI_RIGHT},   {"SEQ", "seq", JM_CLI_RIGHT},
+    {"STEP", "name", JM_CLI_TEXT},          {"STATUS", "status", JM_CLI_TEXT},
+    {"TRIES", "attempts", JM_CLI_RIGHT},    {"STARTED", "started_at", JM_CLI_TIME},
+    {"DURATION", "duration_ms", JM_CLI_MS}, {"DATA", "data", JM_CLI_WIDE},
+    {"ERROR", "error", JM_CLI_WIDE},        {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column attempt_columns[] = {{"ATTEMPT", "attempt", JM_CLI_RIGHT},
+                                                {"OUTCOME", "outcome", JM_CLI_TEXT},
+                                                {"STARTED", "started_at", JM_CLI_TIME},
+                                                {"ENDED", "completed_at", JM_CLI_TIME},
+                                                {"EXIT", "return_code", JM_CLI_RIGHT},
+                                                {"ERROR", "error", JM_CLI_WIDE},
+                                                {NULL, NULL, JM_CLI_TEXT}};
+
+/* ---- submit ---- */
+
+static void add_member(jm_buf *options, const char *name, const char *text, bool raw)
+{
+    jm_buf_addf(options, "%s\"%s\":", options->len > 1 ? "," : "", name);
+    if (raw)
+        jm_buf_adds(options, text);
+    else
+        jm_buf_add_json(options, text, strlen(text));
+}
+
+/* One field as the user gave it, checked as far as it can be without the database. */
+static int add_field(jm_cli *cli, const jm_field *field, jm_buf *options)
+{
+    int64_t number;
+    jm_err err;
+    const char *text = jm_cli_option_text(cli, field->name);
+    if (!text)
+        return JM_EXIT_OK;
+    int rc = JM_EXIT_OK;
+    bool raw = false;
+    switch (field->kind) {
+    case JM_FIELD_INTEGER:
+        rc = jm_cli_option_int(cli, field->name, 0, field->min, field->max, &number);
+        raw = true;
+        break;
+    case JM_FIELD_OBJECT:
+    case JM_FIELD_SCALARS:
+    case JM_FIELD_JOBS:
+        rc = jm_cli_option_json(cli, field->name,
+                                field->kind == JM_FIELD_JOBS ? JSON_ARRAY : JSON_OBJECT, &text);
+        raw = true;
+        break;
+    case JM_FIELD_TIME:
+        if (jm_rfc3339_parse(text, strlen(text), &number, &err))
+            rc = jm_cli_usage(cli, "--%s is \"%s\": %s", field->name, text, err.msg);
+        break;
+    case JM_FIELD_NAME:
+    case JM_FIELD_ID:
+    case JM_FIELD_STRING:
+    case JM_FIELD_URL:
+        break;
+    }
+    if (!rc)
+        add_member(options, field->name, text, raw);
+    return rc;
+}
+
+static int submit(jm_cli *cli)
+{
+    jm_buf options = {0};
+    const char *params = NULL, *queue = jm_cli_option_text(cli, "queue");
+    int rc = jm_cli_option_json(cli, "params", JSON_OBJECT, &params);
+    jm_buf_addc(&options, '{');
+    for (int f = 0; !rc && f < JM_JOB_FIELDS; f++)
+        if (f != JM_JOB_FIELD_TYPE && f != JM_JOB_FIELD_PARAMS && jm_job_fields[f].supported)
+            rc = add_field(cli, &jm_job_fields[f], &options);
+    if (queue)
+        add_member(&options, "queue", queue, false);
+    jm_buf_addc(&options, '}');
+    struct jm_pg *pg = rc ? NULL : jm_cli_pg(cli);
+    if (!rc && !pg)
+        rc = JM_EXIT_FAILURE;
+    if (!rc) {
+        jm_uuid id;
+        jm_err err;
+        char text[JM_UUID_TEXT];
+        if (jm_jobs_submit(pg, jm_cli_option_text(cli, "type"), params, options.data, &id, &err)) {
+            rc = jm_cli_fail(cli, &err);
+        } else {
+            jm_uuid_format(&id, text);
+            rc = jm_cli_print_value(cli, json_pack("{s:s}", "id", text), "id");
+        }
+    }
+    jm_buf_fini(&options);
+    return rc;
+}
+
+/* ---- looking ---- */
+
+static int list(jm_cli *cli)
+{
+    jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"),
+                             .type = jm_cli_option_text(cli, "type"),
+                             .project = jm_cli_option_text(cli, "project"),
+                             .queue = jm_cli_option_text(cli, "queue"),
+                             .schedule = jm_cli_option_text(cli, "schedule")};
+    json_t *items;
+    jm_err err;
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_jobs_list(pg, &filter, &items, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_list(cli, items, list_columns, "no such jobs");
+}
+
+/* The job that the first operand names; its row too where job is not NULL. */
+static int find_job(jm_cli *cli, struct jm_pg **pg, jm_uuid *id, json_t **job)
+{
+    jm_err err;
+    *pg = jm_cli_pg(cli);
+    if (!*pg)
+        return JM_EXIT_FAILURE;
+    json_t *row = NULL;
+    if (jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), id, &err) || jm_jobs_show(*pg, id, &row, &err))
+        return jm_cli_fail(cli, &err);
+    if (job)
+        *job = row;
+    else
+        json_decref(row);
+    return JM_EXIT_OK;
+}
+
+/* A list under its own heading, left out when there is nothing in it. */
+static void print_part(json_t *items, const jm_cli_column *columns)
+{
+    if (json_array_size(items)) {
+        putchar('\n');
+        jm_cli_table_print(stdout, items, columns);
+    }
+}
+
+static int show(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    json_t *job, *steps = NULL, *attempts = NULL, *waiting = NULL;
+    jm_err err;
+    int rc = find_job(cli, &pg, &id, &job);
+    if (rc)
+        return rc;
+    if (jm_jobs_steps(pg, &id, &steps, &err) ||
+        (!jm_cli_json(cli) && (jm_jobs_attempts(pg, &id, &attempts, &err) ||
+                               jm_jobs_waiting(pg, &id, &waiting, &err)))) {
+        rc = jm_cli_fail(cli, &err);
+    } else if (jm_cli_json(cli)) {
+        json_object_set(job, "steps", steps);
+        rc = jm_cli_print_json(cli, json_incref(job));
+    } else {
+        rc = jm_cli_print_object(cli, json_incref(job), show_columns);
+        if (waiting)
+            jm_cli_table_print_object(stdout, waiting, waiting_columns);
+        print_part(steps, step_columns);
+        print_part(attempts, attempt_columns);
+    }
+    json_decref(job);
+    json_decref(steps);
+    json_decref(attempts);
+    json_decref(waiting);
+    return rc;
+}
+
+static int steps(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    json_t *items;
+    jm_err err;
+    int rc = find_job(cli, &pg, &id, NULL);
+    if (rc)
+        return rc;
+    if (jm_jobs_steps(pg, &id, &items, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_list(cli, items, step_columns, "no steps yet");
+}
+
+/* "2026-11-22T14:30:00.123Z  INFO     1  run  message  {details}" */
+static void print_line(const json_t *line)
+{
+    const char *ts = json_string_value(json_object_get(line, "ts"));
+    char *step = jm_cli_table_cell(json_object_get(line, "step"), JM_CLI_TEXT);
+    char *message = jm_cli_table_cell(json_object_get(line, "message"), JM_CLI_TEXT);
+    const json_t *details = json_object_get(line, "details");
+    char *more = details && !json_is_null(details) ? jm_cli_table_cell(details, JM_CLI_TEXT) : NULL;
+    char stamp[32];
+    const char *dot = strchr(ts, '.');
+    snprintf(stamp, sizeof stamp, "%.19s.%.*sZ", ts,
+             dot ? (int)(strspn(dot + 1, "0123456789") < 3 ? strspn(dot + 1, "0123456789") : 3) : 0,
+             dot ? dot + 1 : "");
+    printf("%-24s  %-7s  %lld  %-12s  %s%s%s\n", stamp,
+           json_string_value(json_object_get(line, "level")),
+           (long long)json_integer_value(json_object_get(line, "attempt")), step, message,
+           more ? "  " : "", more ? more : "");
+    free(step);
+    free(message);
+    free(more);
+}
+
+static int logs(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    json_t *items, *line;
+    jm_err err;
+    size_t i;
+    int rc = find_job(cli, &pg, &id, NULL);
+    if (rc)
+        return rc;
+    if (jm_jobs_logs(pg, &id, jm_cli_option_text(cli, "level"), &items, &err))
+        return jm_cli_fail(cli, &err);
+    if (jm_cli_json(cli))
+        return jm_cli_print_list(cli, items, NULL, "");
+    json_array_foreach(items, i, line)
+    {
+        print_line(line);
+    }
+    if (!i)
+        fputs("no log lines\n", stderr);
+    json_decref(items);
+    return JM_EXIT_OK;
+}
+
+static int result(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    json_t *job;
+    int rc = find_job(cli, &pg, &id, &job);
+    if (rc)
+        return rc;
+    const char *status = json_string_value(json_object_get(job, "status"));
+    json_t *value = json_incref(json_object_get(job, "result"));
+    if (json_is_null(value) && strcmp(status, "completed") != 0) {
+        rc = jm_cli_say(cli, JM_EXIT_FAILURE, "the job is %s and has no result", status);
+        json_decref(value);
+    } else {
+        rc = jm_cli_print_json(cli, value);
+    }
+    json_decref(job);
+    return rc;
+}
+
+/* ---- wait ---- */
+
+static int wait_timeout(jm_cli *cli, int64_t *ms)
+{
+    const char *text = jm_cli_option_text(cli, "timeout");
+    char *end;
+    jm_err err;
+    *ms = -1;
+    if (!text)
+        return JM_EXIT_OK;
+    double seconds = strtod(text, &end);
+    if (end != text && !*end && seconds >= 0 && seconds < 1e9) {
+        *ms = (int64_t)(seconds * 1000);
+        return JM_EXIT_OK;
+    }
+    int64_t us;
+    if (jm_duration_parse(text, &us, &err))
+        return jm_cli_usage(cli, "--timeout is \"%s\", needs seconds, or a duration such as 5m",
+                            text);
+    *ms = us / 1000;
+    return JM_EXIT_OK;
+}
+
+static int say_ended(jm_cli *cli, const json_t *job)
+{
+    const char *status = json_string_value(json_object_get(job, "status"));
+    const char *error = json_string_value(json_object_get(job, "error"));
+    if (!strcmp(status, "completed"))
+        return JM_EXIT_OK;
+    return jm_cli_say(cli, JM_EXIT_FAILURE, "the job is %s%s%s", status, error ? ": " : "",
+                      error ? error : "");
+}
+
+static int wait_for(jm_cli *cli)
+{
+    int64_t timeout_ms;
+    jm_uuid id;
+    json_t *job = NULL;
+    jm_err err;
+    if (wait_timeout(cli, &timeout_ms))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    int rc = jm_jobs_resolve(pg, jm_cli_operand(cli, 0), &id, &err);
+    if (!rc)
+        rc = jm_jobs_wait(pg, &id, timeout_ms, &job, &err);
+    if (rc == JM_ERR_TIMEOUT)
+        rc = jm_cli_say(cli, JM_EXIT_FAILURE, "the time is over and the job is %s",
+                        job ? json_string_value(json_object_get(job, "status"))
+                            : "not known: the database is away");
+    else
+        rc = rc ? jm_cli_fail(cli, &err) : say_ended(cli, job);
+    if (job && jm_cli_json(cli))
+        jm_cli_print_json(cli, json_incref(job));
+    json_decref(job);
+    return rc;
+}
+
+/* ---- the table ---- */
+
+static const char *const status_words[] = {"pending",   "running", "completed", "failed",
+                                           "cancelled", "expired", NULL};
+static const char *const level_words[] = {"debug", "info",    "warning", "error", "DEBUG",
+                                          "INFO",  "WARNING", "ERROR",   NULL};
+
+static const jm_cli_option submit_options[] = {
+    {.name = "queue", .value = "Q", .help = "Queue it belongs to (default default)."},
+    {.name = NULL}};
+static const jm_cli_option list_options[] = {
+    {.name = "status", .value = "S", .help = "Only jobs that are so.", .choices = status_words},
+    {.name = "type", .value = "T", .help = "Only jobs of this type."},
+    {.name = "project", .value = "P", .help = "Only jobs of this project."},
+    {.name = "queue", .value = "Q", .help = "Only jobs of this queue."},
+    {.name = "schedule",
+     .value = "S",
+     .help = "Only jobs that this schedule fired; its name or id."},
+    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
+    {.name = "offset", .value = "N", .help = "Leave out the first N."},
+    {.name = NULL}};
+static const jm_cli_option logs_options[] = {{.name = "level",
+                                              .value = "L",
+                                              .help = "Only lines of this level and above.",
+                                              .choices = level_words},
+                                             {.name = NULL}};
+static const jm_cli_option wait_options[] = {
+    {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
+    {.name = NULL}};
+
+#define ONE_JOB .operands = "ID", .min_operands = 1, .max_operands = 1
+
+const jm_cli_command jm_cli_job_commands[] = {
+    {.verb = "submit",
+     .summary = "Submit a job",
+     .description =
+         "Prints the job's id, alone. The job is accepted once that is printed: it survives "
+         "whatever stops "
+         "after that. An --id or --dedup-key that is taken gives the id of the job that has it.",
+     .examples = "jobmill job submit --type noop\n"
+                 "jobmill job submit --type mail --params '{\"to\": \"you@example.org\"}' "
+                 "--dedup-key mail-7",
+     .options = submit_options,
+     .job_fields = true,
+     .run = submit},
+    {.verb = "list",
+     .summary = "List jobs, newest first",
+     .options = list_options,
+     .run = list,
+     .examples = "jobmill job list --status failed --limit 10"},
+    {.verb = "show",
+     ONE_JOB,
+     .summary = "Show a job with its steps",
+     .description = "ID is the job's id or its external id. With --json: the columns of table "
+                    "jobs, and steps.",
+     .run = show},
+    {.verb = "steps", ONE_JOB, .summary = "Show the steps of a job", .run = steps},
+    {.verb = "logs",
+     ONE_JOB,
+     .summary = "Show the log lines of a job, by time",
+     .options = logs_options,
+     .run = logs},
+    {.verb = "result", ONE_JOB, .summary = "Print the result of a job, as JSON", .run = result},
+    {.verb = "wait",
+     ONE_JOB,
+     .summary = "Wait until a job has ended",
+     .description = "Exits 0 when it completed; 1 when it failed, expired or was cancelled, or "
+                    "when the time is over "
+                    "(which is said on standard error); 3 when there is no such job.",
+     .options = wait_options,
+     .run = wait_for},
+    {.summary = NULL}};

@@ -1,0 +1,118 @@
+/* jobmill schema: the tables in the database. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "producer/cli/commands.h"
+#include "producer/cli/table.h"
+#include "producer/service/schema.h"
+
+static const jm_cli_column status_columns[] = {
+    {"Schema", "schema", JM_CLI_TEXT},
+    {"State", "state", JM_CLI_TEXT},
+    {"Version", "version", JM_CLI_TEXT},
+    {"This program knows", "program_version", JM_CLI_TEXT},
+    {"Needs jobmill", "needs_program", JM_CLI_TEXT},
+    {"Not applied", "missing", JM_CLI_TEXT},
+    {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column migrate_columns[] = {{"Schema", "schema", JM_CLI_TEXT},
+                                                {"Version", "version", JM_CLI_TEXT},
+                                                {"Applied now", "applied", JM_CLI_TEXT},
+                                                {NULL, NULL, JM_CLI_TEXT}};
+
+static int migrate(jm_cli *cli)
+{
+    json_t *done;
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg_unchecked(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schema_migrate(pg, jm_cli_config(cli), &done, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_object(cli, done, migrate_columns);
+}
+
+static int status(jm_cli *cli)
+{
+    json_t *shown;
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg_unchecked(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schema_show(pg, jm_cli_config(cli), &shown, &err))
+        return jm_cli_fail(cli, &err);
+    const char *state = json_string_value(json_object_get(shown, "state"));
+    const char *mend = !strcmp(state, "empty")    ? "run jobmill schema init"
+                       : !strcmp(state, "behind") ? "run jobmill schema migrate"
+                       : !strcmp(state, "too_new")
+                           ? "this program is too old for the schema: upgrade it"
+                           : NULL;
+    int rc = jm_cli_print_object(cli, shown, status_columns);
+    if (rc || !mend)
+        return rc;
+    return jm_cli_say(cli, JM_EXIT_FAILURE, "%s", mend);
+}
+
+/* Asks on the terminal; where there is none, --yes must have said it. */
+static bool is_sure(jm_cli *cli, const char *schema)
+{
+    char answer[80] = "";
+    if (jm_cli_option_flag(cli, "yes"))
+        return true;
+    if (!isatty(STDIN_FILENO)) {
+        jm_cli_say(cli, JM_EXIT_USAGE,
+                   "schema reset drops %s with all jobs and schedules in it: say --yes", schema);
+        return false;
+    }
+    fprintf(
+        stderr,
+        "This drops schema %s with all jobs and schedules in it. Type its name to go on: ", schema);
+    if (!fgets(answer, sizeof answer, stdin))
+        return false;
+    answer[strcspn(answer, "\n")] = 0;
+    if (!strcmp(answer, schema))
+        return true;
+    jm_cli_say(cli, JM_EXIT_FAILURE, "nothing was done");
+    return false;
+}
+
+static int reset(jm_cli *cli)
+{
+    jm_err err;
+    const char *schema = jm_config_str(jm_cli_config(cli), "database.schema");
+    if (!is_sure(cli, schema))
+        return isatty(STDIN_FILENO) ? JM_EXIT_FAILURE : JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg_unchecked(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schema_reset(pg, jm_cli_config(cli), &err))
+        return jm_cli_fail(cli, &err);
+    return migrate(cli);
+}
+
+static const jm_cli_option reset_options[] = {{.name = "yes", .help = "Do not ask."},
+                                              {.name = NULL}};
+
+const jm_cli_command jm_cli_schema_commands[] = {
+    {.verb = "init",
+     .summary = "Make the tables in an empty database",
+     .description = "Makes the schema, its tables and the project default. Harmless where they are "
+                    "there: then "
+                    "it applies the migrations that are missing, as schema migrate does.",
+     .run = migrate},
+    {.verb = "migrate",
+     .summary = "Apply the migrations that are missing",
+     .description = "Each migration is one transaction, under an advisory lock, so that any number "
+                    "of programs may "
+                    "do this at once.",
+     .run = migrate},
+    {.verb = "status",
+     .summary = "Show which migrations are applied",
+     .description = "Exits 0 when this program runs on the schema as it is, else 1.",
+     .run = status},
+    {.verb = "reset",
+     .summary = "Drop the tables with everything in them, and make them anew",
+     .description = "Asks for the name of the schema on a terminal; elsewhere it needs --yes.",
+     .options = reset_options,
+     .run = reset},
+    {.summary = NULL}};

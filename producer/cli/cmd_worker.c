@@ -1,0 +1,144 @@
+/* jobmill worker, type and run: who runs what. The last, and type check, are run by jobmill-worker.
+ */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/mem.h"
+#include "producer/cli/commands.h"
+#include "producer/cli/table.h"
+#include "producer/service/types.h"
+#include "producer/service/workers.h"
+
+static const jm_cli_column worker_columns[] = {{"ID", "id", JM_CLI_TEXT},
+                                               {"KIND", "kind", JM_CLI_TEXT},
+                                               {"HOST", "host", JM_CLI_TEXT},
+                                               {"PID", "pid", JM_CLI_RIGHT},
+                                               {"STATE", "state", JM_CLI_TEXT},
+                                               {"ALIVE", "alive", JM_CLI_TEXT},
+                                               {"RUNNING", "running", JM_CLI_RIGHT},
+                                               {"PROCESSES", "concurrency", JM_CLI_RIGHT},
+                                               {"QUEUES", "queues", JM_CLI_WIDE},
+                                               {"TYPES", "types", JM_CLI_WIDE},
+                                               {"HEARTBEAT", "heartbeat_at", JM_CLI_TIME},
+                                               {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column type_columns[] = {{"NAME", "name", JM_CLI_TEXT},
+                                             {"WORKERS", "workers", JM_CLI_RIGHT},
+                                             {"DEFINITIONS", "definitions", JM_CLI_RIGHT},
+                                             {"ATTEMPTS", "max_attempts", JM_CLI_RIGHT},
+                                             {"ANNOUNCED", "announced_at", JM_CLI_TIME},
+                                             {"DESCRIPTION", "description", JM_CLI_WIDE},
+                                             {NULL, NULL, JM_CLI_TEXT}};
+
+static int worker_list(jm_cli *cli)
+{
+    json_t *items;
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_workers_list(pg, jm_cli_option_flag(cli, "all"), &items, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_list(cli, items, worker_columns, "no workers: start jobmill-worker");
+}
+
+static int type_list(jm_cli *cli)
+{
+    json_t *items;
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_types_list(pg, NULL, &items, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_list(cli, items, type_columns,
+                             "no types: workers announce theirs when they start");
+}
+
+/* jobmill-worker beside this program, else from PATH, with verb and the arguments as they were
+ * given. */
+static int become_worker(jm_cli *cli, const char *verb)
+{
+    char self[PATH_MAX];
+    jm_buf beside = {0};
+    int n = jm_cli_n_operands(cli);
+    char **argv = jm_calloc((size_t)n + 3, sizeof *argv);
+    argv[0] = (char *)"jobmill-worker";
+    argv[1] = (char *)verb;
+    for (int i = 0; i < n; i++)
+        argv[2 + i] = (char *)jm_cli_operand(cli, i);
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len > 0) {
+        self[len] = 0;
+        jm_buf_addf(&beside, "%s/jobmill-worker", dirname(self));
+        execv(beside.data, argv);
+    }
+    if (errno == ENOENT || len <= 0)
+        execvp(argv[0], argv);
+    int rc = jm_cli_say(cli, JM_EXIT_FAILURE,
+                        "cannot run jobmill-worker: %s (looked beside jobmill and in PATH)",
+                        strerror(errno));
+    jm_buf_fini(&beside);
+    free(argv);
+    return rc;
+}
+
+static int type_check(jm_cli *cli)
+{
+    return become_worker(cli, "check");
+}
+
+static int run(jm_cli *cli)
+{
+    return become_worker(cli, "run");
+}
+
+static const jm_cli_option worker_options[] = {
+    {.name = "all", .help = "Also those that have stopped or are lost."}, {.name = NULL}};
+
+const jm_cli_command jm_cli_worker_commands[] = {
+    {.verb = "list",
+     .summary = "List workers and producers",
+     .description = "RUNNING is as of the last heartbeat. One that is not ALIVE has let its lease "
+                    "lapse; its jobs are "
+                    "rescued by a producer.",
+     .options = worker_options,
+     .run = worker_list},
+    {.summary = NULL}};
+
+const jm_cli_command jm_cli_type_commands[] = {
+    {.verb = "list",
+     .summary = "List the job types that workers have announced",
+     .description = "WORKERS is how many that are alive can run it. More than one of DEFINITIONS "
+                    "means that workers "
+                    "had different ones, now or before.",
+     .run = type_list},
+    {.verb = "check",
+     .operands = "FILE...",
+     .min_operands = 1,
+     .max_operands = -1,
+     .summary = "Check definitions of job types",
+     .description = "Says file, line and reason of what is wrong; exits 1 then.",
+     .examples = "jobmill type check /etc/jobmill/jobs.d/*.json",
+     .pass = true,
+     .run = type_check},
+    {.summary = NULL}};
+
+const jm_cli_command jm_cli_run_commands[] = {
+    {.operands = "TYPE [OPTION...]",
+     .min_operands = 1,
+     .max_operands = -1,
+     .summary = "Run a job type here and now, with neither Kafka nor database",
+     .description = "Runs one job with the worker's own step runner, from [worker] jobs_dir: for "
+                    "people who write "
+                    "handlers. Steps and log lines go to standard error, the result to standard "
+                    "output. Options "
+                    "are those of jobmill-worker run.",
+     .examples = "jobmill run hello --params '{\"name\": \"you\"}' --worker.jobs_dir=./jobs.d",
+     .pass = true,
+     .run = run},
+    {.summary = NULL}};

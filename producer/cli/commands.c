@@ -1,0 +1,93 @@
+/* The table of nouns, and finding in it. */
+#include "producer/cli/commands.h"
+
+#include <string.h>
+
+#include "common/job_fields.h"
+#include "common/nearest.h"
+
+const jm_cli_noun jm_cli_nouns[] = {
+    {"job", "Submit jobs and look at them", jm_cli_job_commands},
+#if __has_include("producer/cli/cmd_schedule.c")
+    {"schedule", "What is to run when", jm_cli_schedule_commands},
+#endif
+    {"worker", "Workers and producers that are alive", jm_cli_worker_commands},
+    {"type", "Job types", jm_cli_type_commands},
+    {"run", "Run a job type here and now, with neither Kafka nor database", jm_cli_run_commands},
+    {"dead", "Messages that could not become jobs", jm_cli_dead_commands},
+    {"topics", "Kafka topics of queues", jm_cli_topics_commands},
+    {"schema", "Tables in the database", jm_cli_schema_commands},
+    {"doctor", "Look for what is wrong and say how to mend it", jm_cli_doctor_commands},
+    {NULL, NULL, NULL}};
+
+const jm_cli_noun *jm_cli_noun_find(const char *name)
+{
+    for (const jm_cli_noun *noun = jm_cli_nouns; noun->name; noun++)
+        if (!strcmp(noun->name, name))
+            return noun;
+    return NULL;
+}
+
+const jm_cli_command *jm_cli_command_find(const jm_cli_noun *noun, const char *verb)
+{
+    for (const jm_cli_command *command = noun->commands; command->summary; command++)
+        if (!command->verb || (verb && !strcmp(command->verb, verb)))
+            return command;
+    return NULL;
+}
+
+/* Field i of those that this version supports. */
+static const jm_field *supported_field(int i)
+{
+    for (int f = 0; f < JM_JOB_FIELDS; f++)
+        if (jm_job_fields[f].supported && i-- == 0)
+            return &jm_job_fields[f];
+    return NULL;
+}
+
+bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out)
+{
+    int n = 0;
+    for (const jm_cli_option *o = command->options; o && o->name; o++, n++) {
+        if (n == i) {
+            *out = *o;
+            return true;
+        }
+    }
+    const jm_field *field = command->job_fields ? supported_field(i - n) : NULL;
+    if (!field)
+        return false;
+    *out = (jm_cli_option){.name = field->name,
+                           .value = field->placeholder,
+                           .help = field->help,
+                           .required = field->required};
+    return true;
+}
+
+const char *jm_cli_option_name(const jm_cli_option *option, char name[JM_CLI_NAME_MAX])
+{
+    snprintf(name, JM_CLI_NAME_MAX, "%s", option->name);
+    for (char *p = name; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    return name;
+}
+
+const char *jm_cli_noun_near(const char *name)
+{
+    const char *known[32];
+    size_t n = 0;
+    for (const jm_cli_noun *noun = jm_cli_nouns; noun->name; noun++)
+        known[n++] = noun->name;
+    return jm_nearest(name, known, n);
+}
+
+const char *jm_cli_verb_near(const jm_cli_noun *noun, const char *verb)
+{
+    const char *known[32];
+    size_t n = 0;
+    for (const jm_cli_command *command = noun->commands; command->summary; command++)
+        if (command->verb)
+            known[n++] = command->verb;
+    return jm_nearest(verb, known, n);
+}

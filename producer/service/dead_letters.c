@@ -1,0 +1,84 @@
+/* Dead letters: records that could not become jobs. */
+#include "producer/service/dead_letters.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json_scan.h"
+#include "common/mem.h"
+#include "common/pg.h"
+#include "producer/service/rows.h"
+
+static int nibble(char c)
+{
+    return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* bytea as JSON shows it ("\x6a6f62") becomes text, or base64 where it is no UTF-8. */
+static json_t *decode(const char *hex)
+{
+    if (hex[0] != '\\' || hex[1] != 'x')
+        return json_string(hex);
+    size_t len = strlen(hex + 2) / 2;
+    unsigned char *bytes = jm_malloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (unsigned char)(nibble(hex[2 + 2 * i]) << 4 | nibble(hex[3 + 2 * i]));
+    json_t *value;
+    if (jm_utf8_is_valid(bytes, len, NULL) && !memchr(bytes, 0, len)) {
+        value = json_stringn((const char *)bytes, len);
+    } else {
+        unsigned char *text = jm_malloc(4 * ((len + 2) / 3) + 1);
+        int n = EVP_EncodeBlock(text, bytes, (int)len);
+        value = json_pack("{s:s#}", "base64", (const char *)text, n);
+        free(text);
+    }
+    free(bytes);
+    return value;
+}
+
+static void decode_member(json_t *letter, const char *name)
+{
+    const char *hex = json_string_value(json_object_get(letter, name));
+    if (hex)
+        json_object_set_new(letter, name, decode(hex));
+}
+
+int jm_dead_letters_list(jm_pg *pg, const char *reason, const char *topic, int64_t limit,
+                         int64_t offset, json_t **items, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, reason);
+    jm_pg_arg_text(&args, topic);
+    jm_pg_arg_i64(&args, limit);
+    jm_pg_arg_i64(&args, offset);
+    int rc = jm_rows_list(pg, &jm_sql_dead_list, &args, items, err);
+    size_t i;
+    json_t *letter;
+    json_array_foreach(*items, i, letter)
+    {
+        decode_member(letter, "key");
+    }
+    return rc;
+}
+
+int jm_dead_letters_show(jm_pg *pg, const char *id, json_t **letter, jm_err *err)
+{
+    jm_uuid uuid;
+    *letter = NULL;
+    if (!jm_uuid_parse(id, strlen(id), &uuid))
+        return jm_err_field(
+            err, "id", "\"%.80s\" is no id of a dead letter; jobmill dead list shows them", id);
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, &uuid);
+    int rc = jm_rows_one(pg, &jm_sql_dead_show, &args, letter, err);
+    if (rc == JM_ERR_NOT_FOUND)
+        return jm_err_set(err, rc, "there is no dead letter %s", id);
+    if (!rc) {
+        decode_member(*letter, "key");
+        decode_member(*letter, "value");
+    }
+    return rc;
+}

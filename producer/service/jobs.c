@@ -1,0 +1,248 @@
+/* Jobs: submitting, finding, listing, waiting. */
+#include "producer/service/jobs.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/job.h"
+#include "common/log.h"
+#include "common/nearest.h"
+#include "common/pg.h"
+#include "producer/service/rows.h"
+
+/* ---- submitting ---- */
+
+/* What submit() refuses is the caller's input: without the query's name in front. */
+static int refused_input(jm_err *err)
+{
+    if (err->code != JM_ERR_DB ||
+        (strncmp(err->sqlstate, "22", 2) && strncmp(err->sqlstate, "23", 2)))
+        return err->code;
+    const char *text = strstr(err->msg, ": ");
+    if (text)
+        memmove(err->msg, text + 2, strlen(text + 2) + 1);
+    return err->code = JM_ERR_INVALID;
+}
+
+int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *options,
+                   jm_uuid *id, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, type);
+    jm_pg_arg_text(&args, params ? params : "{}");
+    jm_pg_arg_text(&args, options ? options : "{}");
+    int rc = jm_pg_query(pg, &jm_sql_job_submit, &args, &res, err);
+    if (rc)
+        return refused_input(err);
+    const char *text = PQgetvalue(res, 0, 0);
+    bool ok = jm_uuid_parse(text, strlen(text), id);
+    PQclear(res);
+    if (!ok)
+        return jm_err_set(err, JM_ERR_DB, "submit() gave no id");
+    jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
+    (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
+    return JM_OK;
+}
+
+/* ---- finding ---- */
+
+int jm_jobs_resolve(jm_pg *pg, const char *text, jm_uuid *id, jm_err *err)
+{
+    if (jm_uuid_parse(text, strlen(text), id) && jm_uuid7_is(id))
+        return JM_OK;
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, text);
+    int rc = jm_pg_query(pg, &jm_sql_job_by_external_id, &args, &res, err);
+    if (rc)
+        return rc;
+    const char *found = PQntuples(res) ? PQgetvalue(res, 0, 0) : "";
+    if (!jm_uuid_parse(found, strlen(found), id))
+        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no job with the external id %.200s", text);
+    PQclear(res);
+    return rc;
+}
+
+static int not_there(const jm_uuid *id, int rc, jm_err *err)
+{
+    char text[JM_UUID_TEXT];
+    if (rc != JM_ERR_NOT_FOUND)
+        return rc;
+    jm_uuid_format(id, text);
+    return jm_err_set(
+        err, rc,
+        "there is no job %s (one sent through Kafka appears once a worker has accepted it)", text);
+}
+
+int jm_jobs_show(jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    return not_there(id, jm_rows_one(pg, &jm_sql_job_show, &args, job, err), err);
+}
+
+int jm_jobs_steps(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    return jm_rows_list(pg, &jm_sql_job_steps_of, &args, items, err);
+}
+
+int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    return jm_rows_list(pg, &jm_sql_job_attempts_of, &args, items, err);
+}
+
+int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, json_t **items, jm_err *err)
+{
+    static const char *const names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+    jm_log_level least = JM_DEBUG;
+    *items = NULL;
+    if (level && !jm_log_level_parse(level, &least))
+        return jm_err_field(err, "level", "level is \"%s\", needs debug, info, warning or error",
+                            level);
+    jm_col levels;
+    jm_col_init(&levels, JM_COL_TEXT);
+    for (int i = (int)least; i < 4; i++)
+        jm_col_add_str(&levels, names[i]);
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    jm_pg_arg_col(&args, &levels);
+    int rc = jm_rows_list(pg, &jm_sql_job_logs_of, &args, items, err);
+    jm_col_fini(&levels);
+    return rc;
+}
+
+int jm_jobs_waiting(jm_pg *pg, const jm_uuid *id, json_t **waiting, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    int rc = jm_rows_one(pg, &jm_sql_job_waiting, &args, waiting, err);
+    return rc == JM_ERR_NOT_FOUND ? JM_OK : rc;
+}
+
+/* ---- listing ---- */
+
+static int check_status(const char *status, jm_err *err)
+{
+    const char *known[JM_JOB_EXPIRED + 1];
+    jm_job_status parsed;
+    if (!status || jm_job_status_parse(status, &parsed))
+        return JM_OK;
+    for (int i = 0; i <= JM_JOB_EXPIRED; i++)
+        known[i] = jm_job_status_text((jm_job_status)i);
+    const char *near = jm_nearest(status, known, JM_JOB_EXPIRED + 1);
+    return jm_err_field(err, "status",
+                        "status is \"%s\", needs one of pending, running, completed, failed, "
+                        "cancelled, expired%s%s%s",
+                        status, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* The id of a schedule, given by id or by name. */
+static int resolve_schedule(jm_pg *pg, const jm_jobs_filter *filter, jm_uuid *id, jm_err *err)
+{
+    if (jm_uuid_parse(filter->schedule, strlen(filter->schedule), id))
+        return JM_OK;
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, filter->schedule);
+    jm_pg_arg_text(&args, filter->project);
+    int rc = jm_pg_query(pg, &jm_sql_job_schedule_named, &args, &res, err);
+    if (rc)
+        return rc;
+    int n = PQntuples(res);
+    const char *text = n ? PQgetvalue(res, 0, 0) : "";
+    if (n == 0 || !jm_uuid_parse(text, strlen(text), id))
+        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %.200s", filter->schedule);
+    else if (n > 1)
+        rc = jm_err_field(err, "schedule",
+                          "several projects have a schedule %.200s: name the project, or "
+                          "give the schedule's id",
+                          filter->schedule);
+    PQclear(res);
+    return rc;
+}
+
+/* The query whose index fits: what is most selective first. */
+static const jm_sql *query_for(const jm_jobs_filter *filter)
+{
+    const char *status = filter->status ? filter->status : "";
+    if (filter->schedule)
+        return &jm_sql_job_list_schedule;
+    if (!strcmp(status, "running"))
+        return &jm_sql_job_list_running;
+    if (!strcmp(status, "pending"))
+        return &jm_sql_job_list_pending;
+    if (*status && strcmp(status, "completed") != 0)
+        return &jm_sql_job_list_outcome;
+    if (filter->type)
+        return filter->project ? &jm_sql_job_list_project_type : &jm_sql_job_list_type;
+    return &jm_sql_job_list;
+}
+
+int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, jm_err *err)
+{
+    jm_uuid schedule;
+    *items = NULL;
+    int rc = check_status(filter->status, err);
+    if (!rc && filter->schedule)
+        rc = resolve_schedule(pg, filter, &schedule, err);
+    if (rc)
+        return rc;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, filter->status);
+    jm_pg_arg_text(&args, filter->type);
+    jm_pg_arg_text(&args, filter->project);
+    jm_pg_arg_text(&args, filter->queue);
+    jm_pg_arg_uuid(&args, filter->schedule ? &schedule : NULL);
+    jm_pg_arg_i64(&args, filter->limit);
+    jm_pg_arg_i64(&args, filter->offset);
+    return jm_rows_list(pg, query_for(filter), &args, items, err);
+}
+
+/* ---- waiting ---- */
+
+static bool has_ended(const json_t *job)
+{
+    const char *text = json_string_value(json_object_get(job, "status"));
+    jm_job_status status;
+    return text && jm_job_status_parse(text, &status) && jm_job_status_is_terminal(status);
+}
+
+int jm_jobs_wait(jm_pg *pg, const jm_uuid *id, int64_t timeout_ms, json_t **job, jm_err *err)
+{
+    int64_t until = jm_mono_ms() + timeout_ms;
+    *job = NULL;
+    for (int pause_ms = 50;; pause_ms = pause_ms * 3 / 2 < 500 ? pause_ms * 3 / 2 : 500) {
+        json_t *now = NULL;
+        int rc = jm_pg_ensure(pg, err);
+        if (!rc)
+            rc = jm_jobs_show(pg, id, &now, err);
+        if (rc && !err->retriable && rc != JM_ERR_DB_DOWN)
+            return rc;
+        if (!rc) {
+            json_decref(*job);
+            *job = now;
+            if (has_ended(now))
+                return JM_OK;
+        }
+        int64_t left = timeout_ms < 0 ? pause_ms : until - jm_mono_ms();
+        if (left <= 0)
+            return jm_err_set(err, JM_ERR_TIMEOUT, "the time is over");
+        poll(NULL, 0, (int)(left < pause_ms ? left : pause_ms));
+    }
+}

@@ -1,0 +1,50 @@
+/* Jobs: submitting, finding, listing, waiting. The rules and queries behind the command line and
+ * the API. Values have the columns of the tables as members; the caller owns them. */
+#ifndef JM_SERVICE_JOBS_H
+#define JM_SERVICE_JOBS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/uuid7.h"
+
+struct jm_pg;
+
+/* Submits one job in a transaction of its own and, once that has committed, wakes relays. params
+ * and options are JSON text (options: fields of the message, and queue); either may be NULL.
+ * Errors: JM_ERR_INVALID with what is wrong with which field. */
+int jm_jobs_submit(struct jm_pg *pg, const char *type, const char *params, const char *options,
+                   jm_uuid *id, jm_err *err);
+
+/* What a person calls a job: a UUIDv7 is its id; any other text is an external id, of which the
+ * newest job counts. JM_ERR_NOT_FOUND says so. Whether the id exists is not looked at. */
+int jm_jobs_resolve(struct jm_pg *pg, const char *text, jm_uuid *id, jm_err *err);
+
+typedef struct jm_jobs_filter {
+    const char *status, *type, *project, *queue; /* NULL: any */
+    const char *schedule;                        /* id of a schedule, or its name */
+    int64_t limit, offset;
+} jm_jobs_filter;
+
+/* Newest first. Each combination walks an index that is in the order of ids and stops at the limit.
+ */
+int jm_jobs_list(struct jm_pg *pg, const jm_jobs_filter *filter, json_t **items, jm_err *err);
+
+/* The row; JM_ERR_NOT_FOUND. */
+int jm_jobs_show(struct jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err);
+/* Steps by attempt and place; attempts by number; log lines by time, of that level and above (NULL:
+ * all). Of a job that does not exist there are none. */
+int jm_jobs_steps(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
+int jm_jobs_attempts(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
+int jm_jobs_logs(struct jm_pg *pg, const jm_uuid *id, const char *level, json_t **items,
+                 jm_err *err);
+/* Why it waits: {"state", "visible_at", "reason"}, or NULL when it does not. */
+int jm_jobs_waiting(struct jm_pg *pg, const jm_uuid *id, json_t **waiting, jm_err *err);
+
+/* Polls until the job has ended; timeout_ms -1: without end. *job is its row, also after
+ * JM_ERR_TIMEOUT. Goes on while the database is away. Errors: JM_ERR_NOT_FOUND, JM_ERR_TIMEOUT. */
+int jm_jobs_wait(struct jm_pg *pg, const jm_uuid *id, int64_t timeout_ms, json_t **job,
+                 jm_err *err);
+
+#endif

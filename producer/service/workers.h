@@ -1,0 +1,15 @@
+/* Workers and producers that have registered. */
+#ifndef JM_SERVICE_WORKERS_H
+#define JM_SERVICE_WORKERS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/err.h"
+
+struct jm_pg;
+
+/* Columns of workers and "alive". all: also those that have stopped or are lost. */
+int jm_workers_list(struct jm_pg *pg, bool all, json_t **items, jm_err *err);
+
+#endif

@@ -1,0 +1,12 @@
+-- Lists the jobs of a type in a project ($2 and $3 are not null): along the index on both and id.
+-- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset.
+-- Result: each job as JSON, newest first.
+SELECT row_to_json(j)
+FROM jobs j
+WHERE ($1::text IS NULL OR j.status = $1)
+    AND j.type = $2::text
+    AND j.project = $3::text
+    AND ($4::text IS NULL OR j.queue = $4)
+    AND ($5::uuid IS NULL OR j.schedule_id = $5)
+ORDER BY j.id DESC
+LIMIT $6::bigint OFFSET $7::bigint

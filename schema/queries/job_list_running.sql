@@ -1,0 +1,18 @@
+-- Lists jobs that are running: those of claims, whose jobs row is looked up by id, so that nothing
+-- depends on an index on status.
+-- $1 status (not looked at), $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset.
+-- Result: each job as JSON, newest first.
+WITH claimed AS MATERIALIZED (
+    SELECT DISTINCT job_id FROM claims c, unnest(c.job_ids) AS job_id
+)
+SELECT row_to_json(j)
+FROM claimed c
+CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = c.job_id LIMIT 1) j
+WHERE j.status = 'running'
+    AND ($1::text IS NULL OR true)
+    AND ($2::text IS NULL OR j.type = $2)
+    AND ($3::text IS NULL OR j.project = $3)
+    AND ($4::text IS NULL OR j.queue = $4)
+    AND ($5::uuid IS NULL OR j.schedule_id = $5)
+ORDER BY j.id DESC
+LIMIT $6::bigint OFFSET $7::bigint
