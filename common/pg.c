@@ -173,7 +173,7 @@ static int set_up(jm_pg *pg, jm_err *err)
     PQfreemem(ident);
     if (pg->batch)
         jm_buf_adds(&text, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;"
-                           "SET jit = off;");
+                           "SET jit = off; SET enable_nestloop = off;");
     jm_buf_adds(&text, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
     int64_t asked = jm_mono_us();
     PGresult *res = NULL;
