@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that the packages of the named groups are installed: packages.sh GROUP...   (build servers kafka kcat test lint)
+# Sees to it that the packages of the named groups are installed: packages.sh GROUP...   (build servers kafka kcat test lint fuzz)
 # On Debian, as root or with sudo, it installs what is missing; elsewhere it names what is missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -55,6 +55,11 @@ cppcheck cmd:cppcheck
 shellcheck cmd:shellcheck
 python3 cmd:python3
 python3-yaml py:yaml
+END
+    fuzz) cat <<'END' ;;
+clang cmd:clang
+libclang-rt-14-dev cmd:clang
+python3 cmd:python3
 END
     *) die "no group of packages is called $1" ;;
   esac
