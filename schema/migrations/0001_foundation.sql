@@ -258,7 +258,7 @@ BEGIN
             CONTINUE WHEN to_regclass(format('%I.%I', schema_name, part)) IS NOT NULL;
             -- Made apart and then attached: ATTACH does not block readers and writers of the parent.
             EXECUTE format('CREATE TABLE %I.%I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS) WITH (fillfactor = %s)',
-                schema_name, part, parent, CASE parent WHEN 'jobs' THEN 50 WHEN 'job_steps' THEN 90 ELSE 100 END);
+                schema_name, part, parent, CASE parent WHEN 'jobs' THEN 42 WHEN 'job_steps' THEN 90 ELSE 100 END);
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
                 parent, schema_name, part, uuid7_floor(week), uuid7_floor(week + interval '7 days'));
             made := made + 1;
