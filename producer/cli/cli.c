@@ -75,6 +75,12 @@ int jm_cli_fail(jm_cli *cli, const jm_err *err)
     return code;
 }
 
+/* The name of an option as it is written. */
+static const char *dashed(const char *name, char to[JM_CLI_NAME_MAX])
+{
+    return jm_cli_option_name(&(jm_cli_option){.name = name}, to);
+}
+
 /* ---- parsing ---- */
 
 /* Whether the len bytes at given are that option's name, '_' and '-' being the same. */
@@ -261,15 +267,15 @@ int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, i
                       int64_t *out)
 {
     const char *text = jm_cli_option_text(cli, name);
-    char *end;
+    char *end, shown[JM_CLI_NAME_MAX];
     *out = def;
     if (!text)
         return JM_EXIT_OK;
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (end == text || *end || errno || v < min || v > max)
-        return jm_cli_usage(cli, "--%s is \"%s\", needs a whole number from %lld to %lld", name,
-                            text, (long long)min, (long long)max);
+        return jm_cli_usage(cli, "--%s is \"%s\", needs a whole number from %lld to %lld",
+                            dashed(name, shown), text, (long long)min, (long long)max);
     *out = v;
     return JM_EXIT_OK;
 }
@@ -278,16 +284,17 @@ int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char
 {
     json_t *value;
     jm_err err;
+    char shown[JM_CLI_NAME_MAX];
     *out = NULL;
     const char *text = jm_cli_option_text(cli, name);
     if (!text)
         return JM_EXIT_OK;
     if (jm_json_exact_load(text, strlen(text), &value, &err))
-        return jm_cli_usage(cli, "--%s is not JSON: %s", name, err.msg);
+        return jm_cli_usage(cli, "--%s is not JSON: %s", dashed(name, shown), err.msg);
     json_type is = json_typeof(value);
     json_decref(value);
     if (is != type)
-        return jm_cli_usage(cli, "--%s needs a JSON %s, such as %s", name,
+        return jm_cli_usage(cli, "--%s needs a JSON %s, such as %s", dashed(name, shown),
                             type == JSON_ARRAY ? "array" : "object",
                             type == JSON_ARRAY ? "'[1, 2]'" : "'{\"n\": 1}'");
     *out = text;

@@ -84,6 +84,7 @@ static int add_field(jm_cli *cli, const jm_field *field, jm_buf *options)
 {
     int64_t number;
     jm_err err;
+    char name[JM_CLI_NAME_MAX];
     const char *text = jm_cli_option_text(cli, field->name);
     if (!text)
         return JM_EXIT_OK;
@@ -103,7 +104,9 @@ static int add_field(jm_cli *cli, const jm_field *field, jm_buf *options)
         break;
     case JM_FIELD_TIME:
         if (jm_rfc3339_parse(text, strlen(text), &number, &err))
-            rc = jm_cli_usage(cli, "--%s is \"%s\": %s", field->name, text, err.msg);
+            rc = jm_cli_usage(cli, "--%s \"%s\" %s",
+                              jm_cli_option_name(&(jm_cli_option){.name = field->name}, name), text,
+                              err.msg);
         break;
     case JM_FIELD_NAME:
     case JM_FIELD_ID:

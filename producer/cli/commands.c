@@ -47,21 +47,24 @@ static const jm_field *supported_field(int i)
 
 bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out)
 {
-    int n = 0;
-    for (const jm_cli_option *o = command->options; o && o->name; o++, n++) {
-        if (n == i) {
+    const jm_field *field = command->job_fields ? supported_field(i) : NULL;
+    if (field) {
+        *out = (jm_cli_option){.name = field->name,
+                               .value = field->placeholder,
+                               .help = field->help,
+                               .required = field->required};
+        return true;
+    }
+    if (command->job_fields)
+        for (int f = 0; f < JM_JOB_FIELDS; f++)
+            i -= jm_job_fields[f].supported;
+    for (const jm_cli_option *o = command->options; o && o->name; o++) {
+        if (i-- == 0) {
             *out = *o;
             return true;
         }
     }
-    const jm_field *field = command->job_fields ? supported_field(i - n) : NULL;
-    if (!field)
-        return false;
-    *out = (jm_cli_option){.name = field->name,
-                           .value = field->placeholder,
-                           .help = field->help,
-                           .required = field->required};
-    return true;
+    return false;
 }
 
 const char *jm_cli_option_name(const jm_cli_option *option, char name[JM_CLI_NAME_MAX])

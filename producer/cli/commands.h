@@ -53,7 +53,7 @@ typedef struct jm_cli_command {
     const char *description;        /* paragraphs, or NULL */
     const char *examples;           /* lines, or NULL */
     const jm_cli_option *options;   /* or NULL */
-    bool job_fields; /* behind them, every field of the job message is an option too */
+    bool job_fields; /* before them, every field of the job message is an option too */
     /* For commands that another program runs: argv as given goes to it, and run gets no options. */
     bool pass;
     int (*run)(jm_cli *cli); /* returns an exit code */

@@ -1,25 +1,15 @@
 /* Kafka topics of jobmill. */
 #include "producer/service/topics.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/kafka.h"
 
-int jm_topics_create(const jm_config *config, const char *queue, json_t **out, jm_err *err)
-{
-    bool created = false;
-    *out = NULL;
-    if (!jm_kafka_queue_is_valid(queue))
-        return jm_err_field(err, "queue", "queue \"%.80s\" needs 1 to 63 of a-z 0-9 -", queue);
-    char *topic = jm_kafka_queue_topic(config, queue);
-    int rc = jm_kafka_topic_create(config, topic, 15000, &created, err);
-    if (!rc)
-        *out = json_pack("{s:s, s:s, s:b}", "queue", queue, "topic", topic, "created", created);
-    free(topic);
-    return rc;
-}
+#define WAIT_MS 5000
 
 static int by_name(const void *a, const void *b)
 {
@@ -74,5 +64,42 @@ int jm_topics_list(const jm_config *config, int timeout_ms, json_t **items, jm_e
         rd_kafka_metadata_destroy(metadata);
     }
     rd_kafka_destroy(rk);
+    return rc;
+}
+
+/* A broker makes a topic before it tells everybody: until it lists it, at most WAIT_MS. */
+static void wait_listed(const jm_config *config, const char *topic)
+{
+    int64_t until = jm_mono_ms() + WAIT_MS;
+    bool listed = false;
+    while (!listed && jm_mono_ms() < until) {
+        json_t *items = NULL, *item;
+        jm_err err;
+        size_t i;
+        if (jm_topics_list(config, WAIT_MS, &items, &err))
+            return;
+        json_array_foreach(items, i, item)
+        {
+            listed |= !strcmp(json_string_value(json_object_get(item, "topic")), topic);
+        }
+        json_decref(items);
+        if (!listed)
+            poll(NULL, 0, 50);
+    }
+}
+
+int jm_topics_create(const jm_config *config, const char *queue, json_t **out, jm_err *err)
+{
+    bool created = false;
+    *out = NULL;
+    if (!jm_kafka_queue_is_valid(queue))
+        return jm_err_field(err, "queue", "queue \"%.80s\" needs 1 to 63 of a-z 0-9 -", queue);
+    char *topic = jm_kafka_queue_topic(config, queue);
+    int rc = jm_kafka_topic_create(config, topic, 15000, &created, err);
+    if (!rc && created)
+        wait_listed(config, topic);
+    if (!rc)
+        *out = json_pack("{s:s, s:s, s:b}", "queue", queue, "topic", topic, "created", created);
+    free(topic);
     return rc;
 }
