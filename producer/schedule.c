@@ -309,6 +309,8 @@ static int check_supported(const jm_schedule *s, jm_err *err)
         return unsupported(err, "calendar", "a calendar");
     if (s->exclusive)
         return unsupported(err, "exclusive", "exclusive");
+    if (s->callback_url)
+        return unsupported(err, "callback_url", "callback_url");
     return 0;
 }
 

@@ -8,9 +8,7 @@
 
 const jm_cli_noun jm_cli_nouns[] = {
     {"job", "Submit jobs and look at them", jm_cli_job_commands},
-#if __has_include("producer/cli/cmd_schedule.c")
     {"schedule", "What is to run when", jm_cli_schedule_commands},
-#endif
     {"worker", "Workers and producers that are alive", jm_cli_worker_commands},
     {"type", "Job types", jm_cli_type_commands},
     {"run", "Run a job type here and now, with neither Kafka nor database", jm_cli_run_commands},
