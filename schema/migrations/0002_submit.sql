@@ -155,7 +155,7 @@ BEGIN
     END IF;
     IF bytes > 1000 AND EXISTS (
         SELECT FROM jsonb_path_query(params, 'strict $.** ? (@.type() == "number")', silent => true) AS n
-        WHERE length(n::text) > 1001) THEN
+        WHERE length(ltrim(n::text, '-')) > 1000) THEN
         PERFORM submit_refuse('bad_json', 'params', 'a number may have at most 1000 digits',
             'Write it as a string.');
     END IF;
