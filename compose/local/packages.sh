@@ -58,8 +58,12 @@ python3-yaml py:yaml
 END
     fuzz) cat <<'END' ;;
 clang cmd:clang
-libclang-rt-14-dev cmd:clang
+libclang-rt-dev cmd:clang
 python3 cmd:python3
+END
+    fuzz) cat <<'END' ;;
+clang cmd:clang
+libclang-rt-dev cmd:clang
 END
     *) die "no group of packages is called $1" ;;
   esac
