@@ -15,7 +15,9 @@ enum {
     BATCH_BYTES = 8 << 20, /* of values in a batch: bounds memory, not throughput */
     FULL_BEFORE_PAUSE_MS = 1000,
     IDLE_MS = 100, /* longest wait when nothing wakes us */
-    DOWN_LOG_MS = 30000
+    DOWN_LOG_MS = 30000,
+    ASK_EVERY_MS = 1000,
+    ASK_TIMEOUT_MS = 200
 };
 
 /* One queue: its consumer, and the batch that is being filled. */
@@ -44,7 +46,7 @@ struct jm_consumer {
     _Atomic bool up, quiet, stopping;
     _Atomic int partitions;
     _Atomic int64_t close_by_ms;
-    int64_t down_logged_ms;
+    int64_t down_logged_ms, asked_ms;
 };
 
 static void wake(jm_consumer *consumer)
@@ -371,6 +373,23 @@ static int poll_round(jm_consumer *consumer)
     return got;
 }
 
+/* While Kafka is known to be away: asks whether it is back, since librdkafka only tells of losses.
+ */
+static void look_for_kafka(jm_consumer *consumer)
+{
+    int64_t now = jm_mono_ms();
+    if (atomic_load(&consumer->up) || now - consumer->asked_ms < ASK_EVERY_MS)
+        return;
+    const struct rd_kafka_metadata *metadata;
+    if (!rd_kafka_metadata(consumer->sources[0].rk, 0, NULL, &metadata, ASK_TIMEOUT_MS)) {
+        rd_kafka_metadata_destroy(metadata);
+        atomic_store(&consumer->up, true);
+        consumer->down_logged_ms = 0;
+        jm_logf(JM_INFO, "consumer", "Kafka answers again");
+    }
+    consumer->asked_ms = jm_mono_ms();
+}
+
 static bool has_batch(const jm_consumer *consumer)
 {
     for (int i = 0; i < consumer->n_sources; i++)
@@ -399,6 +418,7 @@ static void *consumer_main(void *arg)
     jm_consumer *consumer = arg;
     while (!atomic_load(&consumer->stopping)) {
         store_offsets(consumer);
+        look_for_kafka(consumer);
         if (atomic_load(&consumer->quiet)) {
             serve_quietly(consumer);
             wait_for_news(consumer, IDLE_MS);
