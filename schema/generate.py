@@ -9,8 +9,8 @@ import sys
 
 SCHEMA = pathlib.Path(__file__).resolve().parent
 ROOT = SCHEMA.parent
-BEGIN = "-- BEGIN GENERATED from schema/job_fields.json by schema/generate.py\n"
-END = "-- END GENERATED\n"
+BEGIN = "BEGIN GENERATED from schema/job_fields.json by schema/generate.py"
+END = "END GENERATED"
 KINDS = ["name", "id", "string", "integer", "time", "object", "scalars", "url", "jobs"]
 
 
@@ -180,13 +180,40 @@ def message_schema(fields):
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def between_marks(path, text):
+def allowed_text(field):
+    low, high = field.get("min"), field.get("max")
+    return {
+        "name": f"string of {low}–{high} of `a-z 0-9 . _ -`, the first a letter or digit",
+        "id": f"string of {low}–{high} characters",
+        "string": f"string of {low}–{high} characters",
+        "integer": f"integer {low}–{high}",
+        "time": "RFC 3339 time",
+        "object": "object",
+        "scalars": "object of scalars",
+        "url": f"`http` or `https` URL of at most {high} characters",
+        "jobs": f'list of at most {high} job ids or `{{"external_id": …}}`',
+    }[field["kind"]]
+
+
+def fields_markdown(fields):
+    rows = ""
+    for f in fields:
+        allowed = allowed_text(f)
+        if f.get("required"):
+            allowed += "; **required**"
+        elif "default" in f:
+            allowed += f"; default `{f['default'] if isinstance(f['default'], str) else json.dumps(f['default'])}`"
+        rows += f"| `{f['name']}` | {allowed} | {f['help']} |\n"
+    return "| field | | |\n|---|---|---|\n" + rows
+
+
+def between_marks(path, begin, text, end):
     """The file with what stands between its two marks replaced."""
-    head, _, rest = path.read_text().partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    if not tail:
+    head, _, rest = path.read_text().partition(begin)
+    _, mark, tail = rest.partition(end)
+    if not mark:
         sys.exit(f"{path}: the marks around its generated part are missing")
-    return head + BEGIN + text + END + tail
+    return head + begin + text + end + tail
 
 
 def outputs():
@@ -195,7 +222,10 @@ def outputs():
     yield ROOT / "common/job_fields.c", job_fields_c(fields)
     yield SCHEMA / "job_message.v1.json", message_schema(fields)
     submit = SCHEMA / "migrations/0002_submit.sql"
-    yield submit, between_marks(submit, submit_fields_sql(fields))
+    yield submit, between_marks(submit, f"-- {BEGIN}\n", submit_fields_sql(fields), f"-- {END}\n")
+    protocol = ROOT / "docs/protocol.md"
+    yield protocol, between_marks(protocol, f"<!-- {BEGIN} -->\n", fields_markdown(fields),
+                                  f"<!-- {END} -->\n")
 
 
 def main(argv):

@@ -8,6 +8,7 @@ import sys
 
 import jsonschema
 import pytest
+import yaml
 
 from lib.paths import SCHEMA
 
@@ -62,3 +63,56 @@ def test_generated_files_are_up_to_date():
     done = subprocess.run([sys.executable, SCHEMA / "generate.py", "--check"],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+# The description of the topics
+
+ASYNCAPI = yaml.safe_load((SCHEMA / "asyncapi.yaml").read_text())
+
+
+def references(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_asyncapi_has_all_topics():
+    assert ASYNCAPI["asyncapi"].startswith("3.")
+    assert {c["address"] for c in ASYNCAPI["channels"].values()} == {
+        "{prefix}.jobs.{queue}", "{prefix}.events", "{prefix}.dead"}
+
+
+def test_asyncapi_refers_to_what_is_there():
+    for reference in references(ASYNCAPI):
+        if not reference.startswith("#/"):
+            assert (SCHEMA / reference).is_file(), reference
+            continue
+        node = ASYNCAPI
+        for part in reference[2:].split("/"):
+            assert part in node, reference
+            node = node[part]
+
+
+def test_asyncapi_examples_are_valid(validator):
+    examples = ASYNCAPI["components"]["messages"]["job"]["examples"]
+    for example in examples + ASYNCAPI["components"]["messages"]["relayedJob"]["examples"]:
+        validator.validate(example["payload"])
+    shown = {field for example in examples for field in example["payload"]}
+    later = {"exclusive", "callback_url", "depends_on"}
+    assert shown - {"x-mine"} == set(MESSAGE_SCHEMA["properties"]) - later
+    event = ASYNCAPI["components"]["schemas"]["cloudEvent"]
+    for example in ASYNCAPI["components"]["messages"]["cloudEventStructured"]["examples"]:
+        assert set(event["required"]) <= example["payload"].keys()
+
+
+def test_every_reason_of_the_corpus_is_documented():
+    reasons = set(ASYNCAPI["components"]["schemas"]["reason"]["enum"])
+    assert {case["reason"] for case in CASES if not case["valid"]} <= reasons
+    protocol = (ROOT / "docs/protocol.md").read_text()
+    for reason in reasons:
+        assert f"| `{reason}` |" in protocol, reason
