@@ -2,6 +2,7 @@
 #include "uuid7.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -57,12 +58,37 @@ jm_uuid jm_uuid7_derive(int64_t ms, const uint8_t seed[10])
     return make(ms, seed);
 }
 
+static pthread_key_t digest_key;
+
+static void digest_free(void *md)
+{
+    EVP_MD_CTX_free(md);
+}
+
+static void digest_key_make(void)
+{
+    if (pthread_key_create(&digest_key, digest_free))
+        abort();
+}
+
+/* One a thread, freed when the thread ends. */
+static EVP_MD_CTX *digest_of_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, digest_key_make);
+    EVP_MD_CTX *md = pthread_getspecific(digest_key);
+    if (!md) {
+        md = EVP_MD_CTX_new();
+        if (!md || pthread_setspecific(digest_key, md))
+            abort();
+    }
+    return md;
+}
+
 jm_uuid jm_uuid7_from_record(const char *topic, int32_t partition, int64_t offset, int64_t ms,
                              const void *key, size_t key_len, const void *value, size_t value_len)
 {
-    static _Thread_local EVP_MD_CTX *md; /* one per consumer thread, kept for the process's life */
-    if (!md)
-        md = EVP_MD_CTX_new();
+    EVP_MD_CTX *md = digest_of_thread();
     struct {
         int64_t offset, ms, key_len, value_len, partition;
     } head = {(int64_t)htobe64((uint64_t)offset), (int64_t)htobe64((uint64_t)ms),

@@ -1,4 +1,5 @@
 /* The statements by which accept turns part of a batch into rows, as one transaction. */
+#include <openssl/evp.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,9 +127,9 @@ static void write_headers(const rd_kafka_message_t *message, jm_buf *out)
             } else if (!value) {
                 jm_buf_adds(out, "null");
             } else {
-                jm_buf_adds(out, "{\"hex\":\"");
-                for (size_t k = 0; k < len; k++)
-                    jm_buf_addf(out, "%02x", ((const unsigned char *)value)[k]);
+                jm_buf_adds(out, "{\"base64\":\"");
+                unsigned char *to = (unsigned char *)jm_buf_reserve(out, len / 3 * 4 + 4);
+                out->len += (size_t)EVP_EncodeBlock(to, value, (int)len);
                 jm_buf_adds(out, "\"}");
             }
             json_decref(text);

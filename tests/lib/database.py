@@ -43,12 +43,15 @@ class Db:
 
     def query(self, sql, *args):
         """Rows as tuples."""
-        try:
-            cur = self._live().execute(sql, args or None)
-            return cur.fetchall() if cur.description else []
-        except psycopg.OperationalError:
-            self.close()
-            raise
+        for again in (True, False):  # the connection may be one from before a restart
+            try:
+                cur = self._live().execute(sql, args or None)
+                return cur.fetchall() if cur.description else []
+            except psycopg.OperationalError:
+                self.close()
+                if not again:
+                    raise
+        return []
 
     execute = query
 

@@ -137,7 +137,7 @@ class Stack:
     def wait_ended(self, count, timeout=60, where="true", *args):
         """Waits until so many jobs have ended."""
         return wait_until(lambda: self.db.ended(where, *args) >= count, timeout, 0.1,
-                          f"{count} jobs ended, of {self.db.statuses()}")
+                          lambda: f"{count} jobs ended, of {self.db.statuses()}")
 
     def wait_status(self, job_id, status, timeout=30):
         def reached():

@@ -1,6 +1,8 @@
 """Waiting for a condition with a deadline, never for a length of time."""
 import time
 
+import psycopg
+
 
 class TimedOut(AssertionError):
     pass
@@ -9,7 +11,8 @@ class TimedOut(AssertionError):
 def wait_until(condition, timeout=30, every=0.05, what=None):
     """Calls condition until it gives something true, and returns that.
 
-    What it raises counts as "not yet" until the deadline, and is then shown.
+    A failed assertion, or a database that is away, counts as "not yet" until the deadline, and is
+    then shown.
     """
     deadline = time.monotonic() + timeout
     error = last = None
@@ -19,10 +22,10 @@ def wait_until(condition, timeout=30, every=0.05, what=None):
             error = None
             if last:
                 return last
-        except AssertionError as e:
+        except (AssertionError, psycopg.OperationalError, psycopg.InterfaceError) as e:
             error = e
         if time.monotonic() > deadline:
-            name = what or getattr(condition, "__name__", "condition")
+            name = what() if callable(what) else what or getattr(condition, "__name__", "condition")
             why = f": {error}" if error else f" (last: {last!r})"
             raise TimedOut(f"not within {timeout} s: {name}{why}") from error
         time.sleep(every)
