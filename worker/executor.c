@@ -109,7 +109,7 @@ const jm_executor jm_executor_fail = {.name = "fail",
 
 /* ---- the table ---- */
 
-static const jm_executor *const table[] = {&jm_executor_noop, &jm_executor_sleep,
+static const jm_executor *const table[] = {&jm_executor_exec, &jm_executor_noop, &jm_executor_sleep,
                                            &jm_executor_fail};
 
 const jm_executor *jm_executor_find(const char *name)
@@ -122,7 +122,7 @@ const jm_executor *jm_executor_find(const char *name)
 
 const char *const *jm_executor_names(size_t *n)
 {
-    static const char *const names[] = {"noop", "sleep", "fail"};
+    static const char *const names[] = {"exec", "noop", "sleep", "fail"};
     *n = COUNT(names);
     return names;
 }

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/json_scan.h"
 #include "common/nearest.h"
 
 #define MAX_COUNT    9007199254740992.0 /* 2^53 */
@@ -210,17 +211,29 @@ static int parse_member(jm_handler_line *line, jm_raw key, jm_raw raw, jm_err *e
     return rc;
 }
 
+/* Strict, and nothing that PostgreSQL's jsonb would refuse later. */
+static int check_json(const char *text, size_t len, jm_err *err)
+{
+    jm_json json;
+    int rc = jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, err);
+    if (!rc && json.root.kind != JM_JSON_OBJECT)
+        rc = jm_err_set(err, JM_ERR_INVALID, "it is no JSON object");
+    jm_json_fini(&json);
+    return rc;
+}
+
 int jm_handler_line_parse(const char *text, size_t len, jm_handler_line *out, jm_err *err)
 {
     json_error_t at;
     *out = (jm_handler_line){.total = -1, .ok = -1, .failed = -1};
+    if (check_json(text, len, err))
+        return err->code;
     /* Whole numbers past 2^63 are sound in data, which is why all are read as reals. */
-    out->root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &at);
+    out->root = json_loadb(text, len, JSON_DECODE_INT_AS_REAL, &at);
     if (!out->root)
         return jm_err_set(err, JM_ERR_INVALID, "%s near column %d", at.text, at.column);
     jm_raw key, raw;
-    int rc =
-        json_is_object(out->root) ? JM_OK : jm_err_set(err, JM_ERR_INVALID, "it is no JSON object");
+    int rc = JM_OK;
     for (size_t pos = 0; !rc && jm_raw_next(text, len, &pos, &key, &raw);)
         rc = parse_member(out, key, raw, err);
     if (rc)
@@ -236,8 +249,6 @@ void jm_handler_line_fini(jm_handler_line *line)
 
 bool jm_handler_is_object(const char *text, size_t len)
 {
-    json_t *root = json_loadb(text, len, JSON_DECODE_INT_AS_REAL, NULL);
-    bool is = json_is_object(root);
-    json_decref(root);
-    return is;
+    jm_err err;
+    return !check_json(text, len, &err);
 }

@@ -14,6 +14,7 @@
 #include "worker/attempt.h"
 #include "worker/executor.h"
 #include "worker/loop.h"
+#include "worker/spawner.h"
 
 enum { TURN_MS = 1000 };
 
@@ -48,6 +49,7 @@ struct jm_runner {
 
     /* The thread's own. */
     jm_loop *loop;
+    jm_spawner *spawner;
     jm_watch *inbox_watch;
     jm_attempt_env env;
     jm_attempt *attempts; /* in flight */
@@ -241,6 +243,10 @@ static void on_inbox(void *ctx, uint32_t events)
 static void *run(void *arg)
 {
     jm_runner *runner = arg;
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE); /* a child need not read its stdin to the end */
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     pthread_setname_np(pthread_self(), "runner");
     while (!atomic_load(&runner->closing)) {
         jm_loop_turn(runner->loop, TURN_MS);
@@ -265,7 +271,8 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
     runner->last_stop = &runner->stops;
     pthread_mutex_init(&runner->lock, NULL);
     runner->inbox = jm_queue_new(0);
-    if (jm_loop_new(&runner->loop, err)) {
+    if (jm_spawner_new(&runner->spawner, err) || jm_loop_new(&runner->loop, err) ||
+        jm_spawner_attach(runner->spawner, runner->loop, err)) {
         jm_runner_free(runner);
         return err->code;
     }
@@ -277,6 +284,7 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
         return err->code;
     }
     runner->env = (jm_attempt_env){.loop = runner->loop,
+                                   .spawner = runner->spawner,
                                    .work_dir = runner->work_dir,
                                    .kill_grace_ms = options->kill_grace_ms,
                                    .emit = emit,
@@ -344,6 +352,7 @@ void jm_runner_free(jm_runner *runner)
         pthread_join(runner->thread, NULL);
     }
     jm_watch_free(runner->inbox_watch);
+    jm_spawner_free(runner->spawner);
     jm_loop_free(runner->loop);
     for (stop_request *stop = runner->stops, *next; stop; stop = next) {
         next = stop->next;

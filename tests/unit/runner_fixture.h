@@ -11,6 +11,15 @@
 
 enum { FIXTURE_REPORTS = 20000, FIXTURE_ROWS = 12000 };
 
+/* The rows of all reports, by seq: the row that closes a step in the place of its running row. */
+typedef struct fixture_rows {
+    jm_step_row steps[1200];
+    bool seen[1200];
+    int n_steps;
+    jm_log_row logs[FIXTURE_ROWS];
+    int n_logs;
+} fixture_rows;
+
 typedef struct fixture {
     jm_runner *runner;
     jm_queue *queue;
@@ -19,15 +28,8 @@ typedef struct fixture {
     jm_report *reports[FIXTURE_REPORTS]; /* all that came, in order */
     int n_reports;
     jm_job job;
+    fixture_rows rows; /* of fixture_collect */
 } fixture;
-
-/* The rows of all reports, with running rows replaced by the rows that close them. */
-typedef struct fixture_rows {
-    jm_step_row steps[1200];
-    int n_steps;
-    jm_log_row logs[FIXTURE_ROWS];
-    int n_logs;
-} fixture_rows;
 
 static inline void fixture_slots_free(void *ctx, jm_job_type *type, int n)
 {
@@ -123,14 +125,16 @@ static inline jm_report *fixture_run(fixture *f, jm_job_type *type, const char *
     return fixture_run_job(f);
 }
 
-static inline fixture_rows *fixture_collect_into(fixture *f, fixture_rows *rows)
+static inline const fixture_rows *fixture_collect(fixture *f)
 {
+    fixture_rows *rows = &f->rows;
     memset(rows, 0, sizeof *rows);
     for (int i = 0; i < f->n_reports; i++) {
         const jm_report *report = f->reports[i];
         for (int j = 0; j < report->n_steps; j++) {
             int at = report->steps[j].seq - 1;
-            ck_assert_int_eq(report->steps[j].update, at < rows->n_steps);
+            ck_assert_int_eq(report->steps[j].update, rows->seen[at]);
+            rows->seen[at] = true;
             rows->n_steps = at < rows->n_steps ? rows->n_steps : at + 1;
             rows->steps[at] = report->steps[j];
         }
@@ -138,12 +142,6 @@ static inline fixture_rows *fixture_collect_into(fixture *f, fixture_rows *rows)
             rows->logs[rows->n_logs++] = report->logs[j];
     }
     return rows;
-}
-
-static inline fixture_rows fixture_collect(fixture *f)
-{
-    static fixture_rows rows;
-    return *fixture_collect_into(f, &rows);
 }
 
 static inline void fixture_fini(fixture *f)

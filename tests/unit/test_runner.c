@@ -148,18 +148,18 @@ START_TEST(steps_in_sequence_and_step_retry)
     jm_report *last = fixture_run(&f, type, "{}");
     ck_assert_int_eq(last->end, JM_END_FAILED);
     ck_assert_str_eq(last->error, "step b: m");
-    fixture_rows rows = fixture_collect(&f);
-    ck_assert_int_eq(rows.n_steps, 2);
-    ck_assert_str_eq(rows.steps[0].status, "success");
-    ck_assert_str_eq(rows.steps[1].name, "b");
-    ck_assert_str_eq(rows.steps[1].status, "failed");
-    ck_assert_int_eq(rows.steps[1].attempts, 3);
-    ck_assert_int_eq(rows.steps[1].seq, 2);
-    ck_assert_int_eq(rows.n_logs, 6);
-    ck_assert_str_eq(rows.logs[0].message, "step a: start");
-    ck_assert_ptr_nonnull(strstr(rows.logs[3].message, "(try 1 of 3, next in 0.01 s)"));
-    for (int i = 0; i < rows.n_logs; i++)
-        ck_assert_int_eq(rows.logs[i].seq, i + 1);
+    const fixture_rows *rows = fixture_collect(&f);
+    ck_assert_int_eq(rows->n_steps, 2);
+    ck_assert_str_eq(rows->steps[0].status, "success");
+    ck_assert_str_eq(rows->steps[1].name, "b");
+    ck_assert_str_eq(rows->steps[1].status, "failed");
+    ck_assert_int_eq(rows->steps[1].attempts, 3);
+    ck_assert_int_eq(rows->steps[1].seq, 2);
+    ck_assert_int_eq(rows->n_logs, 6);
+    ck_assert_str_eq(rows->logs[0].message, "step a: start");
+    ck_assert_ptr_nonnull(strstr(rows->logs[3].message, "(try 1 of 3, next in 0.01 s)"));
+    for (int i = 0; i < rows->n_logs; i++)
+        ck_assert_int_eq(rows->logs[i].seq, i + 1);
     fixture_fini(&f);
 }
 END_TEST
@@ -175,9 +175,9 @@ START_TEST(thousand_steps_need_no_stack)
     jm_buf_adds(&text, "]}");
     jm_report *last = fixture_run(&f, fixture_type(text.data), "{}");
     ck_assert_int_eq(last->end, JM_END_COMPLETED);
-    fixture_rows rows = fixture_collect(&f);
-    ck_assert_int_eq(rows.n_steps, 1000);
-    ck_assert_int_eq(rows.n_logs, 0);
+    const fixture_rows *rows = fixture_collect(&f);
+    ck_assert_int_eq(rows->n_steps, 1000);
+    ck_assert_int_eq(rows->n_logs, 0);
     jm_buf_fini(&text);
     fixture_fini(&f);
 }
