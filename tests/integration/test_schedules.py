@@ -159,7 +159,7 @@ def test_missed_time(jm_sql):
     wait_until(lambda: jm_sql.db.value("SELECT min(next_run_at) > clock_timestamp() FROM schedules"),
                60, what="the schedules have caught up")
     for producer in producers:
-        producer.stop()
+        producer.terminate()
     seen = {}
     for name in POLICIES:
         rows = ledger(jm_sql.db, name)
@@ -195,7 +195,7 @@ def test_a_row_that_cannot_be_understood_stops_no_other(jm_sql):
                           "WHERE name = %s", name)
     producer = jm_sql.start_producer(wait=False)
     wait_until(lambda: len(ledger(jm_sql.db, "good")) >= 2, 30, what="the good schedule fires")
-    producer.stop()
+    producer.terminate()
     for name in "expression", "zone", "overlap":
         assert ledger(jm_sql.db, name) == []
         assert name in "".join(text for _, text in jm_sql.logs())
