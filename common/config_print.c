@@ -112,7 +112,7 @@ void jm_config_print_help(FILE *to)
         add_range(&text, key);
         jm_buf_addc(&text, ')');
         fprintf(to, "  --%s.%s=VALUE\n", key->section, key->name);
-        print_wrapped(to, "        ", text.data);
+        print_wrapped(to, "        ", jm_buf_str(&text));
         free(para);
         jm_buf_fini(&text);
     }
@@ -172,7 +172,7 @@ static void print_row(FILE *to, const jm_config_key *key)
     char *para = paragraph(key);
     fprintf(to, "| `%s` | %s%s%s | ", key->name, key->def ? "`" : "", key->def ? key->def : "unset",
             key->def ? "`" : "");
-    print_escaped(to, range.data);
+    print_escaped(to, jm_buf_str(&range));
     fputs(" | ", to);
     print_escaped(to, para);
     fputs(" |\n", to);

@@ -201,7 +201,7 @@ static int show(jm_cli *cli)
 {
     struct jm_pg *pg;
     jm_uuid id;
-    json_t *job, *steps = NULL, *attempts = NULL, *waiting = NULL;
+    json_t *job = NULL, *steps = NULL, *attempts = NULL, *waiting = NULL;
     jm_err err;
     int rc = find_job(cli, &pg, &id, &job);
     if (rc)
@@ -291,7 +291,7 @@ static int result(jm_cli *cli)
 {
     struct jm_pg *pg;
     jm_uuid id;
-    json_t *job;
+    json_t *job = NULL;
     int rc = find_job(cli, &pg, &id, &job);
     if (rc)
         return rc;

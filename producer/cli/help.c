@@ -79,7 +79,7 @@ static void print_option(FILE *to, const jm_cli_option *option)
     fprintf(to, "%*s", 26 - n, "");
     jm_buf text = {0};
     add_help(&text, option, "");
-    print_wrapped(to, 26, 26, text.data);
+    print_wrapped(to, 26, 26, jm_buf_str(&text));
     jm_buf_fini(&text);
 }
 
@@ -157,7 +157,7 @@ static void print_option_row(FILE *to, const jm_cli_option *option, bool first)
     fputs(first ? "\n| option | what it is |\n|---|---|\n" : "", to);
     fprintf(to, "| `--%s%s%s` | ", jm_cli_option_name(option, name), option->value ? " " : "",
             option->value ? option->value : "");
-    print_cell(to, text.data);
+    print_cell(to, jm_buf_str(&text));
     fputs(option->required ? " Required. |\n" : " |\n", to);
     jm_buf_fini(&text);
 }
