@@ -105,7 +105,7 @@ int jm_retention_run(jm_pg *pg, int64_t before_us, int *dropped, jm_err *err)
     PGresult *res = NULL;
     int rc = jm_pg_exec(pg,
                         "SET lock_timeout = '5s'; SELECT pg_try_advisory_lock("
-                        "hashtext('jobmill.retention'), hashtext(current_schema()))",
+                        "hashtext('jobmill retention'), hashtext(current_schema()))",
                         &res, err);
     bool alone = !rc && !strcmp(PQgetvalue(res, 0, 0), "t");
     PQclear(res);
@@ -113,7 +113,7 @@ int jm_retention_run(jm_pg *pg, int64_t before_us, int *dropped, jm_err *err)
         rc = drop_weeks(pg, before_us, dropped, err);
     if (alone && jm_pg_is_up(pg))
         jm_pg_exec(pg,
-                   "SELECT pg_advisory_unlock(hashtext('jobmill.retention'), "
+                   "SELECT pg_advisory_unlock(hashtext('jobmill retention'), "
                    "hashtext(current_schema()))",
                    NULL, NULL);
     if (jm_pg_is_up(pg))

@@ -3,7 +3,7 @@
 -- $1 at most so many rows  $2 oldest job id to look at for a schedule's last status
 -- Result: how many rows were folded.
 WITH me AS MATERIALIZED (
-    SELECT pg_try_advisory_xact_lock(hashtext('jobmill.fold'), hashtext(current_schema())) AS alone
+    SELECT pg_try_advisory_xact_lock(hashtext('jobmill fold'), hashtext(current_schema())) AS alone
 ), gone AS (
     DELETE FROM job_stats s
      WHERE NOT s.folded
