@@ -1,5 +1,9 @@
 /* jobmill-worker: consumes queues, runs jobs, records them. */
+#include <stdio.h>
+#include <string.h>
+
 #include "common/daemon.h"
+#include "worker/run_command.h"
 #include "worker/worker.h"
 
 static const char usage[] =
@@ -11,10 +15,26 @@ static const char usage[] =
     "SIGTERM stops gracefully, a second one at once; SIGHUP reloads job types; SIGUSR1 prints the "
     "status.\n";
 
+/* The two verbs that need no servers. */
+static int run_verb(int argc, char **argv)
+{
+    jm_config *config = NULL;
+    jm_err err;
+    if (jm_config_load(&config, &argc, argv, &err)) {
+        fprintf(stderr, "jobmill-worker: %s\n", err.msg);
+        return 2;
+    }
+    int status = jm_run_command(argc, argv, config);
+    jm_config_free(config);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     jm_config *config = NULL;
     int status = 0;
+    if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "check")))
+        return run_verb(argc, argv);
     if (!jm_daemon_start(&config, argc, argv, "jobmill-worker", usage, &status))
         return status;
     jm_daemon_init();
