@@ -130,24 +130,31 @@ static int read_time(const parse *p, const jm_field *field, const jm_json_value 
     return JM_OK;
 }
 
+static int wrong_scalar(const parse *p, const jm_field *field, const jm_json_value *name,
+                        const jm_json_value *value)
+{
+    char shown[64], path[80];
+    jm_json_show(name, shown, sizeof shown);
+    snprintf(path, sizeof path, "%s.%s", field->name, shown);
+    if (value->kind == JM_JSON_ARRAY || value->kind == JM_JSON_OBJECT)
+        return jm_err_field(
+            p->err, path,
+            "%s must be a string, number, boolean or null, not %s; params may hold it", path,
+            jm_json_kind_text(value->kind));
+    return jm_err_field(p->err, path, "names in %s must have %lld to %lld characters", field->name,
+                        (long long)field->min, (long long)field->max);
+}
+
 static int check_scalars(const parse *p, const jm_field *field, const jm_json_value *object)
 {
     jm_json_iter iter;
     jm_json_value name, value;
-    char shown[64], path[80];
     jm_json_iter_init(&iter, object);
     while (jm_json_iter_next(&iter, &name, &value)) {
         int64_t chars = (int64_t)jm_json_chars(&name);
-        jm_json_show(&name, shown, sizeof shown);
-        snprintf(path, sizeof path, "%s.%s", field->name, shown);
-        if (chars < field->min || chars > field->max)
-            return jm_err_field(p->err, path, "names in %s must have %lld to %lld characters",
-                                field->name, (long long)field->min, (long long)field->max);
-        if (value.kind == JM_JSON_ARRAY || value.kind == JM_JSON_OBJECT)
-            return jm_err_field(
-                p->err, path,
-                "%s must be a string, number, boolean or null, not %s; params may hold it", path,
-                jm_json_kind_text(value.kind));
+        if (value.kind == JM_JSON_ARRAY || value.kind == JM_JSON_OBJECT || chars < field->min ||
+            chars > field->max)
+            return wrong_scalar(p, field, &name, &value);
     }
     return JM_OK;
 }
@@ -196,11 +203,11 @@ static int read_jobs(const parse *p, const jm_field *field, const jm_json_value 
     jm_json_iter_init(&iter, value);
     for (; jm_json_iter_next(&iter, NULL, &item); n++) {
         char path[80];
+        if (is_job_reference(&item))
+            continue;
         snprintf(path, sizeof path, "%s[%lld]", field->name, (long long)n);
-        if (!is_job_reference(&item))
-            return jm_err_field(p->err, path,
-                                "%s must be the id of a job (a UUIDv7) or {\"external_id\": ...}",
-                                path);
+        return jm_err_field(
+            p->err, path, "%s must be the id of a job (a UUIDv7) or {\"external_id\": ...}", path);
     }
     if (n > field->max)
         return jm_err_field(p->err, field->name, "%s may name at most %lld jobs, not %lld",

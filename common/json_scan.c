@@ -633,11 +633,8 @@ bool jm_json_int(const jm_json_value *number, int64_t *out)
     memcpy(text, number->at, number->len);
     text[number->len] = 0;
     if (!strpbrk(text, ".eE")) {
-        char *rest;
-        if (number->len > 18)
-            return false; /* may not fit, and no field is that large */
-        *out = strtoll(text, &rest, 10);
-        return true;
+        *out = strtoll(text, NULL, 10);
+        return number->len <= 18; /* longer ones may not fit, and no field is that large */
     }
     double d = strtod(text, NULL);
     if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) || d != (double)(int64_t)d)

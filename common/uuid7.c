@@ -79,7 +79,8 @@ static EVP_MD_CTX *digest_of_thread(void)
     EVP_MD_CTX *md = pthread_getspecific(digest_key);
     if (!md) {
         md = EVP_MD_CTX_new();
-        if (!md || pthread_setspecific(digest_key, md))
+        if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL) ||
+            pthread_setspecific(digest_key, md))
             abort();
     }
     return md;
@@ -96,7 +97,7 @@ jm_uuid jm_uuid7_from_record(const char *topic, int32_t partition, int64_t offse
               (int64_t)htobe64((uint64_t)value_len), (int64_t)htobe64((uint64_t)partition)};
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+    EVP_DigestInit_ex(md, NULL, NULL); /* the digest it has: to look it up again takes locks */
     EVP_DigestUpdate(md, topic, strlen(topic) + 1);
     EVP_DigestUpdate(md, &head, sizeof head);
     if (key)
