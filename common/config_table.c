@@ -161,9 +161,10 @@ const jm_config_key jm_config_keys[] = {
     INT("worker", "shutdown_grace_s", "30", 0, 86400, 0,
         "Seconds that running jobs may go on after SIGTERM before they are stopped and handed "
         "back."),
-    TEXT("worker", "spool_dir", NULL, 0, NULL, NULL,
-         "Directory for results that wait while the database is away. Workers may share it. Unset: "
-         "they wait in memory alone."),
+    TEXT(
+        "worker", "spool_dir", NULL, UNUSED, NULL, NULL,
+        "Directory for results that wait while the database is away; workers may share it. Without "
+        "it they wait in memory."),
     INT("worker", "max_waiting", "10000", 1, 10000000, 0,
         "Jobs of a queue that may wait in the database for a free slot. Above it a worker pauses "
         "the queue, and Kafka is the backlog."),
@@ -171,10 +172,10 @@ const jm_config_key jm_config_keys[] = {
         "Records or results in one transaction at most."),
     TEXT("worker", "work_dir", NULL, 0, NULL, NULL,
          "Directory in which jobs get their output directories. Unset: $TMPDIR, or /tmp."),
-    INT("relay", "sweep_after_s", "600", 1, 604800, 0,
+    INT("relay", "sweep_after_s", "600", 1, 604800, RELOADABLE,
         "Seconds after which a job that was published and that no worker has claimed is started "
         "from the database instead."),
-    INT("retention", "history_days", "0", 0, 36500, 0,
+    INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
     INT("retention", "dedup_window_s", "86400", 1, 31536000, 0,
         "Seconds in which an external id or a dedup_key names one job."),

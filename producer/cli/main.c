@@ -1,5 +1,4 @@
 /* jobmill: the command line for people and scripts. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,7 +123,6 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && print_page(argv[1]))
         return JM_EXIT_OK;
-    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is a failed write, not a death */
     struct words words = find_words(argc, argv);
     const jm_cli_noun *noun = words.noun ? jm_cli_noun_find(argv[words.noun]) : NULL;
     const jm_cli_command *command =

@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/job.h"
 #include "common/log.h"
 #include "common/nearest.h"
 #include "common/pg.h"
+#include "producer/service/json_exact.h"
 #include "producer/service/rows.h"
+
+#define RETRY_MS 5000 /* a submission whose connection broke is tried again for so long */
 
 /* ---- submitting ---- */
 
@@ -26,23 +30,65 @@ static int refused_input(jm_err *err)
     return err->code = JM_ERR_INVALID;
 }
 
+/* One row of one id. */
+static int ask_id(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, jm_uuid *id, jm_err *err)
+{
+    PGresult *res = NULL;
+    int rc = jm_pg_query(pg, sql, args, &res, err);
+    if (rc)
+        return rc;
+    const char *text = PQntuples(res) ? PQgetvalue(res, 0, 0) : "";
+    if (!jm_uuid_parse(text, strlen(text), id))
+        rc = jm_err_set(err, JM_ERR_DB, "%s gave no id", sql->name);
+    PQclear(res);
+    return rc;
+}
+
+/* Options with an id in them, by which a submission can be repeated: the caller's, or a new one. */
+static int name_job(jm_pg *pg, const char *options, jm_buf *out, jm_err *err)
+{
+    jm_uuid id;
+    char text[JM_UUID_TEXT];
+    json_t *given = NULL;
+    jm_buf_adds(out, options);
+    if (jm_json_exact_load(options, strlen(options), &given, err) || !json_is_object(given) ||
+        json_object_get(given, "id")) {
+        json_decref(given);
+        return JM_OK; /* what is wrong with it, submit() says */
+    }
+    size_t members = json_object_size(given);
+    json_decref(given);
+    int rc = ask_id(pg, &jm_sql_job_new_id, NULL, &id, err);
+    if (rc)
+        return rc;
+    jm_uuid_format(&id, text);
+    jm_buf_clear(out);
+    jm_buf_addf(out, "{\"id\":\"%s\"%s%s", text, members ? "," : "", strchr(options, '{') + 1);
+    return JM_OK;
+}
+
 int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *options,
                    jm_uuid *id, jm_err *err)
 {
     jm_pg_args args;
-    PGresult *res = NULL;
+    jm_buf named = {0};
+    int rc = name_job(pg, options ? options : "{}", &named, err);
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, type);
     jm_pg_arg_text(&args, params ? params : "{}");
-    jm_pg_arg_text(&args, options ? options : "{}");
-    int rc = jm_pg_query(pg, &jm_sql_job_submit, &args, &res, err);
+    jm_pg_arg_text(&args, jm_buf_str(&named));
+    if (!rc)
+        rc = ask_id(pg, &jm_sql_job_submit, &args, id, err);
+    /* A connection that breaks now may have committed: by its id the same job is found again. */
+    for (int64_t until = jm_mono_ms() + RETRY_MS; rc == JM_ERR_DB_DOWN && jm_mono_ms() < until;) {
+        poll(NULL, 0, 100);
+        rc = jm_pg_connect(pg, err);
+        if (!rc)
+            rc = ask_id(pg, &jm_sql_job_submit, &args, id, err);
+    }
+    jm_buf_fini(&named);
     if (rc)
         return refused_input(err);
-    const char *text = PQgetvalue(res, 0, 0);
-    bool ok = jm_uuid_parse(text, strlen(text), id);
-    PQclear(res);
-    if (!ok)
-        return jm_err_set(err, JM_ERR_DB, "submit() gave no id");
     jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
     (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
     return JM_OK;
