@@ -12,7 +12,7 @@ FROM (
     UNION ALL
     SELECT l.job_id || '/log/' || l.attempt || '/' || l.seq, l.ts, format('log       …%s %s%s %s', right(l.job_id::text, 6),
            CASE WHEN l.step IS NULL THEN '' ELSE l.step || ': ' END, l.level, l.message)
-    FROM jobmill.job_logs l
+    FROM jobmill.job_logs l WHERE l.message NOT LIKE 'step %' -- the steps speak for themselves
     UNION ALL
     SELECT s.job_id || '/step/' || s.attempt || '/' || s.seq, s.completed_at, format('step      …%s %s %s after %s ms%s',
            right(s.job_id::text, 6), s.name, s.status, s.duration_ms, ': ' || s.error)

@@ -46,7 +46,7 @@ WITH counts AS (
     FROM counts
 )
 SELECT CASE paint
-         WHEN 'head' THEN E'\e[1m' WHEN 'completed' THEN E'\e[32m' WHEN 'running' THEN E'\e[36m' WHEN 'failed' THEN E'\e[31m'
-         WHEN 'pending' THEN E'\e[33m' WHEN 'WARNING' THEN E'\e[33m' WHEN 'ERROR' THEN E'\e[31m' ELSE '' END
-       || left(line, :cols) || E'\e[0m\e[K'
+         WHEN 'head' THEN E'\x1b[1m' WHEN 'completed' THEN E'\x1b[32m' WHEN 'running' THEN E'\x1b[36m' WHEN 'failed' THEN E'\x1b[31m'
+         WHEN 'pending' THEN E'\x1b[33m' WHEN 'WARNING' THEN E'\x1b[33m' WHEN 'ERROR' THEN E'\x1b[31m' ELSE '' END
+       || left(line, :cols) || E'\x1b[0m\x1b[K'
 FROM picture ORDER BY part, n;

@@ -61,10 +61,6 @@ clang cmd:clang
 libclang-rt-dev cmd:clang
 python3 cmd:python3
 END
-    fuzz) cat <<'END' ;;
-clang cmd:clang
-libclang-rt-dev cmd:clang
-END
     *) die "no group of packages is called $1" ;;
   esac
 }
