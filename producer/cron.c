@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/json_scan.h"
 
 #define DAY_S 86400
 
@@ -65,6 +66,8 @@ static int fail(cursor *c, const char *p, const char *expected)
         len = *p && *p != ' ' && *p != '\t';
     if (len > 20)
         len = 20;
+    while (len > 0 && !jm_utf8_is_valid(p, (size_t)len, NULL)) /* no half characters */
+        len--;
     if (!len)
         return jm_err_field(c->err, "cron_expression", "character %d (%s): %s", here(c, p),
                             c->field->name, expected);
@@ -224,7 +227,8 @@ static int expand_macro(const char **text, jm_err *err)
         }
     }
     return jm_err_field(err, "cron_expression",
-                        "\"%.20s\" is none of @hourly, @daily, @weekly, @monthly, @yearly", name);
+                        "character %d: @hourly, @daily, @weekly, @monthly or @yearly expected",
+                        (int)(name - *text) + 1);
 }
 
 /* ---- matching ---- */

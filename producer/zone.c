@@ -21,6 +21,10 @@
 #define FILE_MAX_BYTES (1 << 20)
 #define CYCLE_YEARS    400
 #define CYCLE_S        (146097LL * 86400) /* the calendar, weekdays included, repeats */
+/* What files may say: no clock is a day off, and the oldest change is 2^59 seconds before 1970. */
+#define OFFSET_MAX_S (26 * 3600)
+#define TIME_MIN_S   (-(1LL << 59))
+#define TIME_MAX_S   (1LL << 40)
 
 /* offset_s holds from at_s on. */
 typedef struct change {
@@ -153,7 +157,7 @@ static bool read_rule(const char **p, rule *out)
 static bool read_footer(const char *p, footer *out)
 {
     *out = (footer){0};
-    if (!skip_name(&p) || !read_time(&p, &out->std_s))
+    if (!skip_name(&p) || !read_time(&p, &out->std_s) || abs(out->std_s) > OFFSET_MAX_S)
         return false;
     out->std_s = -out->std_s; /* POSIX counts west of Greenwich */
     if (!*p)
@@ -163,7 +167,7 @@ static bool read_footer(const char *p, footer *out)
     if (!skip_name(&p))
         return false;
     if (*p != ',') {
-        if (!read_time(&p, &out->dst_s))
+        if (!read_time(&p, &out->dst_s) || abs(out->dst_s) > OFFSET_MAX_S)
             return false;
         out->dst_s = -out->dst_s;
     }
@@ -200,8 +204,10 @@ static int64_t rule_at(const rule *r, int64_t year)
 static void apply_footer(jm_zone *zone, const footer *f, bool has_last, int64_t last_s)
 {
     if (!f->has_dst) {
-        if (!zone->n || last_offset(zone) != f->std_s)
-            add_change(zone, has_last ? last_s : INT64_MIN + 1, f->std_s);
+        if (has_last)
+            add_change(zone, last_s, f->std_s); /* nothing, unless the file contradicts itself */
+        else
+            zone->first_offset_s = f->std_s;
         return;
     }
     int64_t from = has_last ? last_s : -2208988800; /* 1900 */
@@ -283,10 +289,15 @@ static const char *read_file(jm_zone *zone, const uint8_t *p, size_t len)
     if (h.leap)
         return "it counts leap seconds";
     const uint8_t *index = p + 8 * h.time, *types = index + h.time;
+    for (size_t i = 0; i < h.type; i++) {
+        if (abs(type_offset(types, i)) > OFFSET_MAX_S)
+            return "its file is damaged";
+    }
     zone->first_offset_s = type_offset(types, 0);
     for (size_t i = 0; i < h.time; i++) {
         int64_t at = be(p + 8 * i, 8);
-        if (index[i] >= h.type || (i && at <= be(p + 8 * (i - 1), 8)))
+        if (index[i] >= h.type || (i && at <= be(p + 8 * (i - 1), 8)) || at < TIME_MIN_S ||
+            at > TIME_MAX_S)
             return "its file is damaged";
         add_change(zone, at, type_offset(types, index[i]));
     }
@@ -411,6 +422,8 @@ int jm_zone_cache_get(jm_zone_cache *cache, const char *name, const jm_zone **ou
 jm_zone_span jm_zone_find(const jm_zone *zone, int64_t t_s)
 {
     int64_t shift = 0;
+    if (t_s > 1LL << 60)
+        t_s = 1LL << 60; /* the sums below must not overflow */
     if (zone->cyclic && t_s >= zone->cycle_s + CYCLE_S)
         shift = (t_s - zone->cycle_s) / CYCLE_S * CYCLE_S;
     int64_t t = t_s - shift;
