@@ -544,12 +544,15 @@ int jm_job_message_parse(const jm_record *record, const jm_message_limits *limit
                          jm_job *job, const char **reason, jm_err *err)
 {
     static const jm_message_limits no_limits = {0};
-    jm_err unwanted;
+    if (!err) {
+        jm_err unwanted = {0};
+        return jm_job_message_parse(record, limits, arena, job, reason, &unwanted);
+    }
     parse p = {.limits = limits ? limits : &no_limits,
                .arena = arena,
                .job = job,
                .reason = reason,
-               .err = err ? err : &unwanted};
+               .err = err};
     set_defaults(job);
     int rc = parse_record(&p, record);
     if (rc || !(job->has_id || job->from_relay)) {
