@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 
 # package, and how to see that it is there on a system that has other names for packages:
-# cmd:PROGRAM, pc:PKG-CONFIG NAME, py:PYTHON MODULE, pg: (server programs of PostgreSQL)
+# cmd:PROGRAM, hdr:C HEADER, pc:PKG-CONFIG NAME, py:PYTHON MODULE, file:PATH, pg: (server programs of PostgreSQL)
 group() {
   case $1 in
     build) cat <<'END' ;;
@@ -23,6 +23,8 @@ libsmartcols-dev pc:smartcols
 libinih-dev pc:inih
 libsystemd-dev pc:libsystemd
 libssl-dev pc:libcrypto
+uthash-dev hdr:uthash.h
+tzdata file:/usr/share/zoneinfo/UTC
 END
     postgres) cat <<'END' ;;
 postgresql pg:
@@ -67,9 +69,11 @@ END
 
 present() {
   case $1 in
+    hdr:*) echo "#include <${1#hdr:}>" | cc -E -x c - >/dev/null 2>&1 ;;
     cmd:*) have "${1#cmd:}" ;;
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
     py:*) /usr/bin/python3 -c "import ${1#py:}" 2>/dev/null ;;
+    file:*) [ -e "${1#file:}" ] ;;
     pg:) have initdb || have pg_config && [ -x "$(pg_config --bindir)/initdb" ] ;;
   esac
 }
