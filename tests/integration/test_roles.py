@@ -6,6 +6,7 @@ import uuid
 import psycopg
 import pytest
 
+from lib.database import Db, apply_migrations
 from lib.paths import SCHEMA
 
 ROLES = ("producer", "worker", "submitter", "reader")
@@ -168,3 +169,20 @@ def test_no_function_is_open_to_everybody_that_writes(db):
         "SELECT proname FROM pg_proc WHERE pronamespace = 'jobmill'::regnamespace "
         "AND has_function_privilege('public', oid, 'EXECUTE')")}
     assert not {n for n in open_to_all if re.match("submit$|submit_as|submit_insert|partition_", n)}
+
+
+def test_in_another_schema(empty_db_url):
+    apply_migrations(empty_db_url, "jobs")
+    db = Db(empty_db_url, "jobs")
+    made = Roles(db)
+    try:
+        variables = [f"-v{role}={name}" for role, name in made.names.items()]
+        done = psql(db.url, "-vschema=jobs", *variables, "-f", str(SCHEMA / "roles.sql"))
+        assert done.returncode == 0, done.stderr
+        with made.connect("submitter") as conn:
+            conn.execute("RESET search_path")
+            conn.execute("SELECT jobs.submit('noop')")
+        assert db.value("SELECT count(*) FROM jobs") == 1
+        made.drop()
+    finally:
+        db.close()
