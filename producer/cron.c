@@ -186,7 +186,7 @@ static int read_field(cursor *c, uint64_t *out)
 {
     *out = 0;
     for (;;) {
-        int from, to, step;
+        int from = 0, to = 0, step = 1;
         int code = read_range(c, &from, &to, &step);
         if (code)
             return code;

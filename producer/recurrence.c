@@ -6,7 +6,7 @@
 
 #define SECOND_US 1000000LL
 /* Instants are looked for in the years 1 to 9999, which every text form can say. */
-#define MIN_S -62135596800LL
+#define MIN_S (-62135596800LL)
 #define MAX_S 253402300800LL
 /* 100 years of 365.25 days */
 #define INTERVAL_MAX_S 3155760000LL

@@ -8,7 +8,6 @@
 typedef struct decision {
     const jm_schedule *schedule;
     int64_t cur_us;
-    int64_t now_us;
     int64_t open_jobs;
     jm_tick *ticks;
     size_t n, cap;
@@ -132,7 +131,6 @@ void jm_tick_policy_decide(const jm_schedule *schedule, int64_t now_us, int open
     assert(cap >= JM_TICKS_MIN);
     decision d = {.schedule = schedule,
                   .cur_us = schedule->next_run_us,
-                  .now_us = now_us,
                   .open_jobs = open_jobs,
                   .ticks = ticks,
                   .cap = cap};

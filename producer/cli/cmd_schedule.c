@@ -277,8 +277,7 @@ static int list(jm_cli *cli)
     jm_schedules_filter filter = {.project = jm_cli_option_text(cli, "project"),
                                   .type = jm_cli_option_text(cli, "type"),
                                   .enabled = jm_cli_option_text(cli, "enabled")};
-    json_t *items, *schedule;
-    size_t i;
+    json_t *items;
     jm_err err;
     if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
         jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
@@ -288,8 +287,8 @@ static int list(jm_cli *cli)
         return JM_EXIT_FAILURE;
     if (jm_schedules_list(pg, &filter, &items, &err))
         return fail(cli, &err);
-    if (!jm_cli_json(cli))
-        json_array_foreach(items, i, schedule) describe(schedule);
+    for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
+        describe(json_array_get(items, i));
     return jm_cli_print_list(cli, items, list_columns, "no schedules");
 }
 

@@ -243,7 +243,7 @@ START_TEST(fixed_or_not)
 }
 END_TEST
 
-#define N(table) (int)(sizeof table / sizeof *table)
+#define N(table) (int)(sizeof(table) / sizeof *(table))
 
 int main(void)
 {

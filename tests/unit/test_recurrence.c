@@ -500,7 +500,7 @@ START_TEST(speed)
 }
 END_TEST
 
-#define N(table) (int)(sizeof table / sizeof *table)
+#define N(table) (int)(sizeof(table) / sizeof *(table))
 
 int main(void)
 {

@@ -338,7 +338,7 @@ START_TEST(format)
 }
 END_TEST
 
-#define N(table) (int)(sizeof table / sizeof *table)
+#define N(table) (int)(sizeof(table) / sizeof *(table))
 
 int main(void)
 {
