@@ -2,6 +2,7 @@
 import base64
 import json
 import re
+import subprocess
 import time
 import uuid
 
@@ -84,13 +85,28 @@ def test_10000_in_one_transaction(db, conn):
     assert took < 30, f"{took:.1f} s"
 
 
-def test_from_a_script_of_psql(db):
-    """As the README shows it, in a transaction of other work."""
-    with db.connect() as other:
-        other.execute("CREATE TABLE orders (id integer)")
-        other.execute("BEGIN; INSERT INTO orders VALUES (17); "
-                      "SELECT jobmill.submit('noop', '{\"order\": 17}'); COMMIT")
-    assert db.value("SELECT count(*) FROM jobs j JOIN orders o ON (j.params->>'order')::int = o.id") == 1
+def psql(url, script):
+    done = subprocess.run(["psql", "-X", "-At", "-q", "-v", "ON_ERROR_STOP=1", "-d", url],
+                          input=script, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout.strip(), done.stderr
+
+
+def test_from_psql(db):
+    """As docs/protocol.md shows it, in a transaction of other work."""
+    code, out, err = psql(db.url, """
+        CREATE TABLE orders (id integer);
+        BEGIN;
+        INSERT INTO orders VALUES (17);
+        SELECT jobmill.submit('noop', '{"order": 17}', '{"id": "order-17"}');
+        COMMIT;
+        NOTIFY jobmill;""")
+    assert code == 0, err
+    assert db.job(out)["external_id"] == "order-17"
+    code, out, err = psql(db.url, "SELECT jobmill.submit(type => 'noop', options => '{\"priorty\": 1}')")
+    assert code != 0
+    for said in ('no option is called "priorty"', "reason: unknown_field",
+                 'The nearest is "priority"'):
+        assert said in err
 
 
 def test_waits_in_the_database_what_has_to_wait(db, conn):
