@@ -115,7 +115,17 @@ static int kafka_err(jm_err *err, rd_kafka_resp_err_t code, const char *what, co
     return JM_ERR_KAFKA;
 }
 
-/* The embedded broker has no CreateTopics, and makes a topic when it is asked about. */
+/* Whether librdkafka's mock cluster is on the other side; after some metadata has come. It has no
+ * CreateTopics: a request waits until its time is over. */
+static bool is_embedded(rd_kafka_t *rk)
+{
+    char *id = rd_kafka_clusterid(rk, 0);
+    bool embedded = id && !strncmp(id, "mockCluster", 11);
+    rd_kafka_mem_free(rk, id);
+    return embedded;
+}
+
+/* The embedded broker makes a topic when it is asked about it. */
 static int create_by_asking(rd_kafka_t *rk, const char *topic, int timeout_ms, jm_err *err)
 {
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
@@ -180,28 +190,47 @@ static rd_kafka_resp_err_t request_create(rd_kafka_t *rk, rd_kafka_NewTopic_t *n
     return code;
 }
 
+/* Whether the topic is there. Does not make it. */
+static int find_topic(rd_kafka_t *rk, const char *topic, int timeout_ms, bool *found, jm_err *err)
+{
+    const struct rd_kafka_metadata *meta = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &meta, timeout_ms);
+    if (code)
+        return kafka_err(err, code, topic, NULL);
+    *found = false;
+    for (int i = 0; i < meta->topic_cnt; i++)
+        *found = *found || !strcmp(meta->topics[i].topic, topic);
+    rd_kafka_metadata_destroy(meta);
+    return JM_OK;
+}
+
+static int create_topic(rd_kafka_t *rk, rd_kafka_NewTopic_t *nt, const char *topic, int timeout_ms,
+                        bool *created, jm_err *err)
+{
+    char text[256];
+    bool found;
+    int rc = find_topic(rk, topic, timeout_ms, &found, err);
+    if (rc || found)
+        return rc;
+    if (is_embedded(rk))
+        return create_by_asking(rk, topic, timeout_ms, err);
+    rd_kafka_resp_err_t code = request_create(rk, nt, timeout_ms, text);
+    if (code && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return kafka_err(err, code, topic, text);
+    *created = !code;
+    return JM_OK;
+}
+
 int jm_kafka_topic_create(const jm_config *config, const char *topic, int timeout_ms, bool *created,
                           jm_err *err)
 {
     rd_kafka_t *rk = NULL;
-    rd_kafka_NewTopic_t *nt = NULL;
-    char text[256];
     *created = false;
     int rc = admin_handle(config, &rk, err);
     if (rc)
         return rc;
-    nt = new_topic(config, topic, err);
-    if (!nt) {
-        rc = JM_ERR_INVALID;
-        goto out;
-    }
-    rd_kafka_resp_err_t code = request_create(rk, nt, timeout_ms, text);
-    if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
-        rc = create_by_asking(rk, topic, timeout_ms, err);
-    else if (code && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-        rc = kafka_err(err, code, topic, text);
-    *created = !code;
-out:
+    rd_kafka_NewTopic_t *nt = new_topic(config, topic, err);
+    rc = nt ? create_topic(rk, nt, topic, timeout_ms, created, err) : JM_ERR_INVALID;
     if (nt)
         rd_kafka_NewTopic_destroy(nt);
     rd_kafka_destroy(rk);
