@@ -15,6 +15,7 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL)
 install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/schema
   FILES_MATCHING PATTERN "*.json" PATTERN "*.yaml" PATTERN "roles.sql"
   PATTERN migrations EXCLUDE PATTERN queries EXCLUDE)
+install(FILES compose/jobmill.conf.sample DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill)
 install(DIRECTORY compose/demo/jobs.d compose/demo/handlers DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   USE_SOURCE_PERMISSIONS)
 

@@ -39,12 +39,22 @@ for name in sys.argv[1:]:
 sys.exit(bad)
 END
 }
+# Every file that a page of ours links to is there.
+check_links() {
+  local page link bad=0
+  while read -r page; do
+    while read -r link; do
+      [ -e "$(dirname "$page")/$link" ] || { echo "$page: links to $link, which is not there"; bad=1; }
+    done < <(grep -oE '\]\([^):#]+[)#]' "$page" | sed 's/^](//;s/[)#]$//')
+  done < <(ours '*.md')
+  return "$bad"
+}
 check_cppcheck() {
   local names
   mapfile -t names < <(ours 'common/*.c' 'producer/*.c' 'worker/*.c' 'compose/*.c')
   cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability -j "$(nproc)" \
     --library=posix --suppress=missingIncludeSystem --suppress=missingInclude --suppress=normalCheckLevelMaxBranches \
-    --suppress=unknownMacro --suppress=varFuncNullUB --suppress=readdirCalled -D_GNU_SOURCE '-DJM_VERSION="0"' '-DJM_SOURCE_DIR="."' -I . -I build/asan/schema/gen \
+    --suppress=unknownMacro --suppress=varFuncNullUB --suppress=readdirCalled --suppress=getpwnamCalled -D_GNU_SOURCE '-DJM_VERSION="0"' '-DJM_SOURCE_DIR="."' -I . -I build/asan/schema/gen \
     "${names[@]}"
 }
 # The tests' own C is left to the compiler and the sanitizers: Check's macros make the analyzer see ghosts.
@@ -62,7 +72,7 @@ prepare() {
 
 prepare
 checks=("$@")
-[ ${#checks[@]} -gt 0 ] || checks=(format shellcheck house generated documents cppcheck clang_tidy)
+[ ${#checks[@]} -gt 0 ] || checks=(format shellcheck house generated documents links cppcheck clang_tidy)
 : >"$results/lint.txt"
 failed=0
 for check in "${checks[@]}"; do
