@@ -67,8 +67,8 @@ void jm_step_put_output(jm_step_run *run, const jm_step_output *output);
  */
 const char *jm_step_output_dir(jm_step_run *run, jm_err *err);
 /* One line of the handler protocol. Never fails: a broken one becomes a WARNING row. Returns the
- * raw data of a result (borrowed from line), or {NULL}. */
-jm_raw jm_step_handler_line(jm_step_run *run, const char *line, size_t len);
+ * raw data of a result (borrowed from text), or {NULL}. */
+jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len);
 
 /* The try has ended; the run is gone after the call. data is raw JSON or NULL. error says why it
  * did not succeed. */

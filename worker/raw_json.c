@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
+
 static size_t skip_space(const char *text, size_t len, size_t i)
 {
     while (i < len && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r'))
@@ -158,8 +160,8 @@ jm_raw jm_raw_at(const char *text, size_t len, const char *pointer, bool nearest
 {
     size_t i = skip_space(text, len, 0);
     jm_raw at = {text + i, len - i};
-    char *key = malloc(strlen(pointer) + 1);
-    while (key && *pointer == '/') {
+    char *key = jm_malloc(strlen(pointer) + 1);
+    while (*pointer == '/') {
         size_t token_len = strcspn(++pointer, "/");
         size_t key_len = decode_token(pointer, token_len, key);
         jm_raw next = at.len && *at.p == '[' ? item(at.p, at.len, key, key_len)

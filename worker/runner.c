@@ -142,10 +142,9 @@ static void run_trivial(jm_runner *runner, jm_job *job)
     report->steps = &report->one_step;
     report->n_steps = 1;
     if (!type->log_off && type->log_level == JM_INFO) {
-        size_t len = strlen(name);
-        memcpy(report->one_text, head, sizeof head - 1);
-        memcpy(report->one_text + sizeof head - 1, name, len);
-        memcpy(report->one_text + sizeof head - 1 + len, tail, sizeof tail);
+        char *end = mempcpy(report->one_text, head, sizeof head - 1);
+        end = mempcpy(end, name, strlen(name));
+        memcpy(end, tail, sizeof tail);
         report->one_log = (jm_log_row){
             .seq = 1, .step = name, .at_us = now_us, .level = JM_INFO, .message = report->one_text};
         report->logs = &report->one_log;

@@ -365,14 +365,19 @@ static bool has_living_job(const helper *h, pid_t pid)
  * whose job is over are killed. */
 static void kill_strays(helper *h)
 {
-    FILE *list = fopen("/proc/thread-self/children", "re");
-    int pid;
-    if (!list)
+    FILE *file = fopen("/proc/thread-self/children", "re");
+    char *list = NULL, *end;
+    size_t size = 0;
+    if (!file)
         return;
-    while (fscanf(list, "%d", &pid) == 1)
-        if (!*find_child(h, pid) && !has_living_job(h, pid))
-            kill(pid, SIGKILL);
-    fclose(list);
+    if (getline(&list, &size, file) > 0) {
+        long pid;
+        for (char *p = list; (pid = strtol(p, &end, 10)) > 0; p = end)
+            if (!*find_child(h, (pid_t)pid) && !has_living_job(h, (pid_t)pid))
+                kill((pid_t)pid, SIGKILL);
+    }
+    free(list);
+    fclose(file);
 }
 
 /* The group is killed while the dead child still holds its number, so no other can have it. */

@@ -337,8 +337,8 @@ static int pid_from_log(fixture *f)
         jm_report *report = fixture_next(f);
         ck_assert_int_eq(report->end, JM_END_NONE);
         for (int i = 0; i < report->n_logs; i++)
-            if (atoi(report->logs[i].message) > 0)
-                return atoi(report->logs[i].message);
+            if (strtol(report->logs[i].message, NULL, 10) > 0)
+                return (int)strtol(report->logs[i].message, NULL, 10);
     }
 }
 
@@ -374,7 +374,7 @@ START_TEST(nothing_is_left_behind)
     jm_report *report = fixture_run(&f, shell(scripts[_i], NULL), "{}");
     ck_assert_int_eq(report->end, JM_END_COMPLETED);
     ck_assert_ptr_nonnull(report->err_text);
-    int pid = atoi(report->err_text);
+    int pid = (int)strtol(report->err_text, NULL, 10);
     ck_assert_int_gt(pid, 1);
     assert_dies(pid);
     if (report->output_files) {
