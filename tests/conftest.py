@@ -33,6 +33,8 @@ def _is_worker(config):
 def pytest_configure(config):
     config.addinivalue_line("markers", "tsan: also run against the ThreadSanitizer build")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    if getattr(config.option, "dist", None) == "load":
+        config.option.dist = "loadgroup"  # what shares a costly fixture stays in one process
     if _is_worker(config) or config.option.collectonly:
         return
     os.environ.setdefault("JOBMILL_TEST_RUN", uuid.uuid4().hex[:6])
@@ -266,14 +268,13 @@ def wait_until():
     return wait_until_
 
 
-@pytest.fixture(scope="session")
-def count(request):
-    """Rounds of a chaos test."""
-    return request.config.getoption("--count") or int(os.environ.get("JOBMILL_CHAOS_COUNT", "1"))
+SLOW_FIRST = ("test_explain", "test_cron_fires")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without the programs only tests that need none can run; in CI that is a failure."""
+    """The long ones first. Without the programs only tests that need none can run; in CI that is a
+    failure."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in SLOW_FIRST))
     if (bin_dir() / "jobmill-worker").exists() or is_ci():
         return
     skip = pytest.mark.skip(reason="programs are not built")

@@ -27,6 +27,7 @@ from lib.paths import ROOT  # noqa: E402
 os.environ.setdefault("JOBMILL_BIN_DIR", str(ROOT / "build" / "bin"))
 
 from lib.database import Server  # noqa: E402
+from lib.ids import uuid7  # noqa: E402
 from lib.paths import bin_dir  # noqa: E402
 from lib.servers import Kafka, Postgres, kafka_available  # noqa: E402
 from lib.stack import Stack  # noqa: E402
@@ -211,13 +212,6 @@ class Bench:
             sys.exit("no record of a schedule was found in the topic")
         return {"due_p50_ms": quantile(delays, 0.5), "due_p99_ms": quantile(delays, 0.99),
                 "due_max_ms": max(delays)}
-
-
-def uuid7():
-    ms = int(time.time() * 1000)
-    b = bytearray(ms.to_bytes(6, "big") + uuid.uuid4().bytes[6:])
-    b[6] = 0x70 | (b[6] & 15)
-    return str(uuid.UUID(bytes=bytes(b)))
 
 
 def quantile(values, q):

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
+from lib.ids import uuid7
 from lib.wait import wait_until
-from test_ways_in import uuid7
 
 POISON = {
     "not json": (b"{nope", "bad_json", None),

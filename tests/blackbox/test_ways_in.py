@@ -7,15 +7,8 @@ import uuid
 import psycopg
 import pytest
 
+from lib.ids import uuid7
 from lib.wait import wait_until
-
-
-def uuid7():
-    """A fresh UUIDv7."""
-    ms = int(dt.datetime.now(dt.timezone.utc).timestamp() * 1000)
-    b = bytearray(ms.to_bytes(6, "big") + uuid.uuid4().bytes[6:])
-    b[6] = 0x70 | (b[6] & 15)
-    return str(uuid.UUID(bytes=bytes(b)))
 
 
 @pytest.mark.tsan

@@ -10,6 +10,8 @@ import pytest
 
 from lib.paths import SCHEMA
 
+pytestmark = pytest.mark.xdist_group("explain")  # one load for all of them
+
 QUERIES = {p.stem: p.read_text() for p in sorted((SCHEMA / "queries").glob("*.sql"))}
 HISTORY = re.compile(r"\b(jobs|job_steps|job_logs|job_attempts|job_metadata)\b")
 PARTITION = re.compile(r"^(jobs|job_steps|job_logs|job_attempts|job_metadata)_\d{8}$")

@@ -1,11 +1,11 @@
 """Weekly partitions: made ahead and on demand, all five alike, dropped by retention and only when
 nothing in them is unfinished."""
 import datetime as dt
-import uuid
 
 import psycopg
 import pytest
 
+from lib.ids import uuid7
 from lib.wait import wait_until
 
 PARENTS = ["job_attempts", "job_logs", "job_metadata", "job_steps", "jobs"]
@@ -18,9 +18,7 @@ def partitions(db, parent="jobs"):
 
 
 def id_at(when):
-    b = bytearray(int(when.timestamp() * 1000).to_bytes(6, "big") + uuid.uuid4().bytes[6:])
-    b[6] = 0x70 | (b[6] & 15)
-    return str(uuid.UUID(bytes=bytes(b)))
+    return uuid7(when.timestamp() * 1000)
 
 
 def utc(days):

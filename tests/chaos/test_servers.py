@@ -76,20 +76,20 @@ def settle(jm, load, timeout=90):
     jm.check()
 
 
-def test_postgres_restarts_under_load(jm_pg):
+def test_postgres_restarts_under_load(jm_pg, moment):
     """Immediate restart, as a crash, twice."""
     jm = jm_pg
     jm.start_producer()
     jm.start_worker()
     with Load(jm) as load:
         for _ in range(2):
-            before = jm.db.ended()
-            wait_until(lambda: jm.db.ended() > before + 200, 40, what="some have ended")
+            before = jm.db.ended() + moment(1, 400)
+            wait_until(lambda: jm.db.ended() >= before, 40, what="some have ended")
             jm.postgres.restart("immediate")
     settle(jm, load)
 
 
-def test_postgres_away_longer_than_a_lease(jm_pg):
+def test_postgres_away_longer_than_a_lease(jm_pg, moment):
     """Running jobs go on, their results wait, and nobody is rescued: every job in one attempt."""
     jm = jm_pg
     jm.start_producer()
@@ -114,13 +114,14 @@ def test_postgres_away_longer_than_a_lease(jm_pg):
     jm.check()
 
 
-def test_postgres_frozen(jm_pg):
+def test_postgres_frozen(jm_pg, moment):
     """It answers nothing for a while, without closing a connection."""
     jm = jm_pg
     jm.start_producer()
     jm.start_worker(lease_s=2)
     with Load(jm, sql=False) as load:
-        wait_until(lambda: jm.db.ended() > 100, 40, what="some have ended")
+        some = moment(1, 200)
+        wait_until(lambda: jm.db.ended() >= some, 40, what="some have ended")
         jm.postgres.freeze()
         frozen = time.monotonic()
         wait_until(lambda: time.monotonic() - frozen > 4, 10, what="two leases have passed")
@@ -130,7 +131,7 @@ def test_postgres_frozen(jm_pg):
     settle(jm, load)
 
 
-def test_start_without_postgres(jm_pg):
+def test_start_without_postgres(jm_pg, moment):
     """Each program starts with the database away, says so, and goes to work when it is back."""
     jm = jm_pg
     jm.postgres.stop("fast")
@@ -148,20 +149,21 @@ def test_start_without_postgres(jm_pg):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
-def test_kafka_restarts_under_load(jm_kafka, how):
+def test_kafka_restarts_under_load(jm_kafka, moment, how):
     import signal
     jm = jm_kafka
     jm.start_producer()
     jm.start_worker()
     with Load(jm) as load:
-        wait_until(lambda: jm.db.ended() > 100, 40, what="some have ended")
+        some = moment(1, 200)
+        wait_until(lambda: jm.db.ended() >= some, 40, what="some have ended")
         jm.broker.restart(getattr(signal, how))
         before = jm.db.ended()
         wait_until(lambda: jm.db.ended() > before + 200, 60, what="it goes on")
     settle(jm, load)
 
 
-def test_kafka_away(jm_kafka):
+def test_kafka_away(jm_kafka, moment):
     """SQL goes on accepting; the schedule goes on firing; all of it runs once Kafka is back."""
     jm = jm_kafka
     jm.start_producer()
@@ -181,7 +183,7 @@ def test_kafka_away(jm_kafka):
     jm.check()
 
 
-def test_start_without_kafka(jm_kafka):
+def test_start_without_kafka(jm_kafka, moment):
     jm = jm_kafka
     jm.broker.stop()
     jm.start_producer(wait=False)
