@@ -81,10 +81,10 @@ set_up() {
   dir=$(mktemp -d "$root/build/demo.XXXXXX")
   chmod 755 "$dir"
   trap clean_up EXIT
-  trap 'stop=$((stop + 1)); [ "$stop" -lt 2 ] || exit 130' INT TERM
+  trap 'exit 130' INT TERM
   say "starting a PostgreSQL and an embedded broker"
   start broker "$bin/jobmill-broker" --partitions 4 --topic jobmill.jobs.default --port-file "$dir/broker"
-  "$root/compose/local/stack.sh" start "$dir/servers" postgres
+  setsid -w "$root/compose/local/stack.sh" start "$dir/servers" postgres
   await_ready broker 10
   eval "$("$root/compose/local/stack.sh" env "$dir/servers" postgres)"
   JOBMILL_KAFKA_BOOTSTRAP_SERVERS=$(cat "$dir/broker")
@@ -129,8 +129,11 @@ END
 
 draw() {
   local size lines cols
-  size=$(stty size 2>/dev/null </dev/tty || echo 40 120)
+  size=$(stty size 2>/dev/null </dev/tty || true)
   lines=${size% *} cols=${size#* }
+  # A terminal that does not know its size says 0.
+  [ "${lines:-0}" -gt 10 ] || lines=24
+  [ "${cols:-0}" -gt 20 ] || cols=80
   {
     printf '\e[H\e[1mjobmill\e[0m  %s s, %s\e[K\n' "$((SECONDS - began))" "${doing:-Ctrl-C ends it}"
     sql -v lines="$lines" -v cols="$cols" -f "$here/picture.sql"
@@ -183,6 +186,8 @@ drain() { # nothing new is fired; what has begun may end
 
 set_up
 submit
+# Once lets the jobs end and gives the account; twice ends it here and now.
+trap 'stop=$((stop + 1)); [ "$stop" -lt 2 ] || exit 130' INT TERM
 if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
   picture=1
   printf '\e[?1049h\e[?25l\e[2J'
