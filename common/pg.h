@@ -59,7 +59,7 @@ void jm_pg_calls_clear(jm_pg_call *calls, int n);
 int jm_pg_query(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult **res, jm_err *err);
 /* Plain SQL text without parameters, several statements allowed (BEGIN, COMMIT, LISTEN,
  * migrations). */
-int jm_pg_exec(jm_pg *pg, const char *text, PGresult **res, jm_err *err);
+int jm_pg_exec(jm_pg *pg, const char *text, PGresult **out, jm_err *err);
 
 /* Values of binary results. A null gives 0 / an empty id; ask PQgetisnull first where it matters.
  */
