@@ -114,11 +114,15 @@ void jm_journal_handler_log(jm_journal *journal, jm_log_level level, const char 
 {
     if (!is_logged(journal, level) || journal->muted)
         return;
-    if (++journal->handler_logs > JM_JOURNAL_MAX_LOGS) {
-        char text[96];
+    journal->log_bytes +=
+        (len < JM_JOURNAL_MAX_MESSAGE ? len : JM_JOURNAL_MAX_MESSAGE) + details_len;
+    if (++journal->handler_logs > JM_JOURNAL_MAX_LOGS ||
+        journal->log_bytes > JM_JOURNAL_MAX_LOG_BYTES) {
+        char text[128];
         journal->muted = true;
-        snprintf(text, sizeof text, "more than %d log lines in this attempt: the rest is left out",
-                 JM_JOURNAL_MAX_LOGS);
+        snprintf(text, sizeof text,
+                 "more than %d log lines or %d MiB of them in this attempt: the rest is left out",
+                 JM_JOURNAL_MAX_LOGS, JM_JOURNAL_MAX_LOG_BYTES >> 20);
         jm_journal_note(journal, JM_WARNING, true, step, at_us, text);
         return;
     }
@@ -150,6 +154,22 @@ static jm_step_row *row_of(jm_journal *journal, jm_journal_step *step)
     return row;
 }
 
+/* Whether there is room for a step's data; the first time that there is none is logged. */
+static bool takes_data(jm_journal *journal, const jm_journal_step *step, size_t len)
+{
+    journal->step_bytes += len;
+    if (journal->step_bytes <= JM_JOURNAL_MAX_STEP_BYTES)
+        return true;
+    if (!journal->stripped) {
+        char text[128];
+        journal->stripped = true;
+        snprintf(text, sizeof text, "steps gave more than %d MiB of data: the rest is not recorded",
+                 JM_JOURNAL_MAX_STEP_BYTES >> 20);
+        jm_journal_note(journal, JM_WARNING, true, NULL, step->started_us, text);
+    }
+    return false;
+}
+
 void jm_journal_step_row(jm_journal *journal, jm_journal_step *step, const char *status,
                          int attempts, int64_t ended_us, const char *data, size_t data_len,
                          const char *error)
@@ -161,7 +181,9 @@ void jm_journal_step_row(jm_journal *journal, jm_journal_step *step, const char 
     row->attempts = attempts;
     row->started_us = step->started_us;
     row->ended_us = ended_us;
-    row->data = data ? jm_arena_strndup(arena, data, data_len) : NULL;
+    row->data = data && takes_data(journal, step, data_len)
+                    ? jm_arena_strndup(arena, data, data_len)
+                    : NULL;
     row->error = error ? clean_text(journal, error, strlen(error), JM_JOURNAL_MAX_MESSAGE) : NULL;
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 #include "worker/attempt.h"
@@ -262,6 +264,16 @@ static const char *default_work_dir(void)
     return dir && *dir ? dir : "/tmp";
 }
 
+/* Said at the start rather than by every job. */
+static int check_work_dir(const char *path, jm_err *err)
+{
+    if (mkdir(path, 0711) && errno != EEXIST)
+        return jm_err_errno(err, JM_ERR_IO, "cannot make [worker] work_dir %s", path);
+    if (access(path, W_OK | X_OK))
+        return jm_err_errno(err, JM_ERR_IO, "cannot write to [worker] work_dir %s", path);
+    return JM_OK;
+}
+
 int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err)
 {
     jm_runner *runner = jm_calloc(1, sizeof *runner);
@@ -270,8 +282,8 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
     runner->last_stop = &runner->stops;
     pthread_mutex_init(&runner->lock, NULL);
     runner->inbox = jm_queue_new(0);
-    if (jm_spawner_new(&runner->spawner, err) || jm_loop_new(&runner->loop, err) ||
-        jm_spawner_attach(runner->spawner, runner->loop, err)) {
+    if (check_work_dir(runner->work_dir, err) || jm_spawner_new(&runner->spawner, err) ||
+        jm_loop_new(&runner->loop, err) || jm_spawner_attach(runner->spawner, runner->loop, err)) {
         jm_runner_free(runner);
         return err->code;
     }

@@ -15,7 +15,7 @@ typedef struct jm_runner_options {
      */
     void (*slots_free)(void *ctx, jm_job_type *type, int n);
     void *ctx;
-    const char *work_dir; /* for output directories; NULL: $TMPDIR or /tmp */
+    const char *work_dir; /* for output directories, made if missing; NULL: $TMPDIR or /tmp */
     int kill_grace_ms;    /* between SIGTERM and SIGKILL */
 } jm_runner_options;
 

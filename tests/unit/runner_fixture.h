@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/daemon.h"
 #include "worker/runner.h"
 
 enum { FIXTURE_REPORTS = 20000, FIXTURE_ROWS = 12000 };
@@ -47,6 +48,7 @@ static inline void fixture_init_unstarted(fixture *f)
 {
     jm_err err;
     memset(f, 0, sizeof *f);
+    jm_daemon_init(); /* as the worker does: children must not inherit it */
     f->queue = jm_queue_new(0);
     jm_runner_options options = {
         .reports = f->queue, .slots_free = fixture_slots_free, .ctx = f, .kill_grace_ms = 500};

@@ -426,6 +426,92 @@ START_TEST(worker_dies)
 }
 END_TEST
 
+/* Without its spawner a worker can neither start nor stop children: it ends. */
+START_TEST(spawner_dies)
+{
+    pid_t worker = fork();
+    if (!worker) {
+        static fixture f;
+        char path[64];
+        int spawner = 0;
+        fixture_init(&f);
+        snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+        FILE *children = fopen(path, "r");
+        if (!children || fscanf(children, "%d", &spawner) != 1)
+            _exit(1);
+        kill(spawner, SIGKILL);
+        fixture_next(&f);
+        _exit(2);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(worker, &status, 0), worker);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 70);
+}
+END_TEST
+
+START_TEST(work_dir_must_do)
+{
+    jm_runner *runner = NULL;
+    jm_err err;
+    jm_queue *queue = jm_queue_new(0);
+    jm_runner_options options = {.reports = queue, .work_dir = "/nonexistent/a/b"};
+    ck_assert_int_eq(jm_runner_new(&options, &runner, &err), JM_ERR_IO);
+    ck_assert_ptr_nonnull(strstr(err.msg, "work_dir /nonexistent/a/b"));
+    jm_queue_free(queue);
+}
+END_TEST
+
+START_TEST(log_bytes_are_capped)
+{
+    fixture f;
+    fixture_init(&f);
+    jm_report *report = fixture_run(
+        &f, shell("yes $(head -c 8000 /dev/zero | tr '\\0' x) | head -n 3000 >&2", NULL), "{}");
+    ck_assert_int_eq(report->end, JM_END_COMPLETED);
+    size_t bytes = 0;
+    bool noted = false;
+    for (int i = 0; i < f.n_reports; i++) {
+        for (int j = 0; j < f.reports[i]->n_logs; j++) {
+            bytes += strlen(f.reports[i]->logs[j].message);
+            noted = noted ||
+                    strstr(f.reports[i]->logs[j].message, "more than 10000 log lines or 8 MiB");
+        }
+    }
+    ck_assert(noted);
+    ck_assert_uint_lt(bytes, 9 << 20);
+    ck_assert_uint_gt(bytes, 7 << 20);
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(step_data_is_capped)
+{
+    static const char script[] =
+        "import os, json\n"
+        "out = os.fdopen(3, 'w')\n"
+        "for n in range(30):\n"
+        "    out.write(json.dumps({'step': {'name': 's%d' % n, 'data': 'x' * 1000000}}) + '\\n')\n";
+    fixture f;
+    fixture_init(&f);
+    jm_buf text = {0};
+    jm_buf_adds(&text, "{\"type\":\"t\",\"steps\":[{\"name\":\"run\",\"exec\":{\"argv\":[\"/usr/"
+                       "bin/python3\",\"-c\",");
+    jm_buf_add_json(&text, script, strlen(script));
+    jm_buf_adds(&text, "]}}]}");
+    ck_assert_int_eq(fixture_run(&f, fixture_type(text.data), "{}")->end, JM_END_COMPLETED);
+    const fixture_rows *rows = fixture_collect(&f);
+    ck_assert_int_eq(rows->n_steps, 31);
+    int with_data = 0;
+    for (int i = 0; i < rows->n_steps; i++)
+        with_data += rows->steps[i].data != NULL;
+    ck_assert_int_eq(with_data, 16);
+    ck_assert_ptr_nonnull(strstr(rows->logs[0].message, "more than 16 MiB of data"));
+    jm_buf_fini(&text);
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(output_is_capped)
 {
     fixture f;
@@ -617,6 +703,10 @@ int main(void)
     tcase_add_test(tc, stop_kills_the_group);
     tcase_add_loop_test(tc, nothing_is_left_behind, 0, 2);
     tcase_add_test(tc, worker_dies);
+    tcase_add_test(tc, spawner_dies);
+    tcase_add_test(tc, work_dir_must_do);
+    tcase_add_test(tc, log_bytes_are_capped);
+    tcase_add_test(tc, step_data_is_capped);
     tcase_add_test(tc, output_is_capped);
     tcase_add_test(tc, bytes_that_are_no_text);
     tcase_add_test(tc, log_lines_are_capped);
