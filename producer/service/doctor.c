@@ -138,18 +138,40 @@ static void check_durability(doctor *d)
            text_of(d->server, "synchronous_commit"));
 }
 
+/* Whether two sessions of ours are served by one process: then it changes hands between
+ * transactions. */
+static bool shares_sessions(doctor *d)
+{
+    jm_pg *other = NULL;
+    json_t *server = NULL;
+    jm_err err;
+    bool shared = false;
+    if (jm_session_open(d->config, &other, &err))
+        return false;
+    if (jm_rows_one(other, &jm_sql_doctor_server, NULL, &server, &err))
+        shared = !strcmp(err.sqlstate, "42P05"); /* it has the first one's prepared statement */
+    else
+        shared = int_of(server, "backend_pid") == int_of(d->server, "backend_pid");
+    json_decref(server);
+    jm_session_close(other);
+    return shared;
+}
+
 static void check_pooler(doctor *d)
 {
     if (!d->server)
         return;
     if (int_of(d->server, "backend_pid") == PQbackendPID(jm_pg_conn(d->pg)))
         ok(d, "none in between");
-    else
-        warn(
+    else if (shares_sessions(d))
+        wrong(
             d,
             "Connect to PostgreSQL itself, or set pool_mode = session: prepared statements, LISTEN "
             "and advisory locks need a session of their own.",
-            "a connection pooler stands between jobmill and PostgreSQL");
+            "a connection pooler stands between jobmill and PostgreSQL, and shares sessions");
+    else
+        warn(d, "Make sure that its pool_mode is session, or connect to PostgreSQL itself.",
+             "a connection pooler stands between jobmill and PostgreSQL");
 }
 
 static void check_schema(doctor *d)

@@ -50,19 +50,24 @@ static bool is_plain(const char *number, size_t len)
            !memchr(number, 'E', len);
 }
 
-/* Copies the string that begins at s (its quote) and returns what follows it. */
-static const char *copy_string(jm_buf *to, const char *s, const char *end)
+/* Length of the string that begins at s, with its quotes. */
+static size_t string_len(const char *s, const char *end)
 {
     const char *p = s + 1;
     while (p < end && *p != '"')
         p += *p == '\\' && p + 1 < end ? 2 : 1;
-    p = p < end ? p + 1 : end;
+    return (size_t)(p < end ? p + 1 - s : end - s);
+}
+
+/* Copies the string that begins at s (its quote) and returns what follows it. */
+static const char *copy_string(jm_buf *to, const char *s, const char *end)
+{
+    size_t n = string_len(s, end);
     jm_buf_addc(to, '"');
-    size_t n = (size_t)(p - s - 1);
-    if ((n >= 3 && !memcmp(s + 1, MARK, 3)) || (n >= 6 && !strncasecmp(s + 1, "\\ue000", 6)))
+    if ((n >= 4 && !memcmp(s + 1, MARK, 3)) || (n >= 7 && !strncasecmp(s + 1, "\\ue000", 6)))
         jm_buf_adds(to, MARK);
-    jm_buf_add(to, s + 1, n);
-    return p;
+    jm_buf_add(to, s + 1, n - 1);
+    return s + n;
 }
 
 static void mark_numbers(jm_buf *to, const char *s, const char *end)
@@ -107,18 +112,19 @@ int jm_json_exact_load(const char *text, size_t len, json_t **out, jm_err *err)
 static char *unmark(const char *text)
 {
     jm_buf out = {0};
-    for (const char *p; (p = strstr(text, "\"" MARK));) {
-        jm_buf_add(&out, text, (size_t)(p - text));
-        if (p[4] == '#') {
-            size_t n = strcspn(p + 5, "\"");
-            jm_buf_add(&out, p + 5, n);
-            text = p + 5 + n + 1;
-        } else { /* doubled: one of the two goes */
+    const char *end = text + strlen(text);
+    while (text < end) {
+        size_t n = *text == '"' ? string_len(text, end) : strcspn(text, "\"");
+        if (n > 4 && !memcmp(text, "\"" NUMBER_MARK, 5)) {
+            jm_buf_add(&out, text + 5, n - 6);
+        } else if (n > 4 && !memcmp(text, "\"" MARK, 4)) { /* doubled: one of the two goes */
             jm_buf_addc(&out, '"');
-            text = p + 4;
+            jm_buf_add(&out, text + 4, n - 4);
+        } else {
+            jm_buf_add(&out, text, n);
         }
+        text += n;
     }
-    jm_buf_adds(&out, text);
     return jm_buf_take(&out);
 }
 

@@ -172,6 +172,7 @@ START_TEST(numbers_stay_exact)
                                        "\"\xee\x80\x80\"",
                                        "[\"a\\\"b\",1.0]",
                                        "\"1.5\"",
+                                       "\"\\\"\xee\x80\x80#1\"",
                                        "\"\\\\\""};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         json_t *value;
