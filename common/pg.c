@@ -27,6 +27,7 @@ struct jm_pg {
     PGconn *conn; /* NULL when down */
     char *conninfo, *schema, *name;
     bool batch;
+    int backoff_max_ms;
     int timeout_ms;
     jm_db_clock *clock;
     struct prepared *prepared;
@@ -44,6 +45,7 @@ jm_pg *jm_pg_new(const jm_pg_options *options)
     pg->schema = jm_strdup(options->schema);
     pg->name = jm_strdup(options->name);
     pg->batch = options->batch;
+    pg->backoff_max_ms = options->backoff_max_ms ? options->backoff_max_ms : BACKOFF_MAX_MS;
     pg->timeout_ms = options->timeout_ms ? options->timeout_ms : 30000;
     pg->clock = options->clock;
     pg->backoff_ms = BACKOFF_MIN_MS;
@@ -208,7 +210,8 @@ int jm_pg_connect(jm_pg *pg, jm_err *err)
     if (rc) {
         int jitter = (int)(rand_r(&pg->seed) % (unsigned)(pg->backoff_ms / 2 + 1));
         pg->retry_at_ms = jm_mono_ms() + pg->backoff_ms / 2 + jitter;
-        pg->backoff_ms = pg->backoff_ms * 2 < BACKOFF_MAX_MS ? pg->backoff_ms * 2 : BACKOFF_MAX_MS;
+        pg->backoff_ms =
+            pg->backoff_ms * 2 < pg->backoff_max_ms ? pg->backoff_ms * 2 : pg->backoff_max_ms;
         return JM_ERR_DB_DOWN;
     }
     pg->backoff_ms = BACKOFF_MIN_MS;

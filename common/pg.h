@@ -19,6 +19,7 @@ typedef struct jm_pg_options {
     const char *schema;   /* becomes search_path; copied */
     const char *name;     /* application_name, e.g. "jobmill-worker record"; copied */
     bool batch;           /* hot path: sequential scans off, generic plans (docs/architecture.md) */
+    int backoff_max_ms;   /* longest pause between tries to connect; 0: 5 s */
     int timeout_ms;     /* longest wait for an answer before the connection is given up; 0: 30 s */
     jm_db_clock *clock; /* set on each connect; may be NULL; borrowed */
 } jm_pg_options;

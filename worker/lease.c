@@ -31,9 +31,13 @@ jm_lease *jm_lease_new(const jm_lease_options *options)
     lease->wake = jm_queue_new(0);
     if (gethostname(lease->host, sizeof lease->host - 1))
         memcpy(lease->host, "unknown", 8);
+    /* After an outage every janitor waits one lease before it rescues: the renewal must be there
+     * first. */
+    int backoff_ms = options->lease_s * 1000 / 6;
     lease->pg = jm_pg_new(&(jm_pg_options){.conninfo = options->conninfo,
                                            .schema = options->schema,
                                            .name = "jobmill-worker lease",
+                                           .backoff_max_ms = backoff_ms < 5000 ? backoff_ms : 5000,
                                            .clock = options->clock});
     return lease;
 }
