@@ -19,7 +19,8 @@ enum {
     MAX_BYTES = 64 << 20, /* of messages in flight */
     TAKE_ROWS = 1000,     /* in one statement */
     POLL_MS = 1000,       /* rows are looked for at least this often */
-    AWAY_MS = 3000,       /* silence for so long means that Kafka is away */
+    AWAY_MS = 3000,       /* after silence for so long Kafka is asked whether it is there */
+    ASK_MS = 500,         /* for so long */
     MAX_KEEP_S = 30,      /* longest time a row in flight is kept from others at once */
     TOPIC_RETRY_MS = 30000,
     REPORT_GAP_MS = 10000 /* failures are logged at most this often */
@@ -38,7 +39,7 @@ struct jm_relay {
     jm_queue *queue; /* of jm_relay_item: what is handed over */
     const jm_config *config;
     _Atomic bool woken;   /* look for rows now */
-    _Atomic bool away;    /* Kafka has not answered for AWAY_MS */
+    _Atomic bool away;    /* Kafka does not answer */
     _Atomic int grace_ms; /* for what is in flight at the end */
     _Atomic uint64_t published, failed, refused;
     _Atomic size_t n_in_flight;
@@ -49,6 +50,7 @@ struct jm_relay {
     struct topic *topics;
     size_t bytes;
     int64_t answered_ms;  /* last acknowledgement, or start of what is in flight */
+    int64_t ask_at_ms;    /* when a silent Kafka may be asked again */
     int64_t take_at_ms;   /* when to look for rows again */
     int64_t extend_at_ms; /* when to look for rows to keep again */
     int64_t report_at_ms; /* when failures may be logged again */
@@ -287,10 +289,22 @@ static void settle(jm_relay *relay)
         jm_logf(JM_WARNING, "relay", "cannot mark jobs as published: %s", err.msg);
 }
 
+/* Silence alone may be the fault of one topic; Kafka is away when it does not answer a question
+ * either. While it is away it is asked again, so that work goes on before the first record is
+ * acknowledged. */
 static void watch_kafka(jm_relay *relay)
 {
     size_t n = atomic_load(&relay->n_in_flight);
-    if (!n || jm_mono_ms() - relay->answered_ms < AWAY_MS || atomic_exchange(&relay->away, true))
+    int64_t now = jm_mono_ms();
+    if (!n || now - relay->answered_ms < AWAY_MS || now < relay->ask_at_ms)
+        return;
+    relay->ask_at_ms = now + AWAY_MS;
+    if (jm_kafka_producer_answers(relay->producer, ASK_MS)) {
+        if (atomic_load(&relay->away))
+            came_back(relay);
+        return;
+    }
+    if (atomic_exchange(&relay->away, true))
         return;
     jm_logf(JM_WARNING, "relay",
             "Kafka has not answered for %d s; %zu records wait for it, all else stays in the "
@@ -317,10 +331,10 @@ static int wait_ms(jm_relay *relay)
 static void one_round(jm_relay *relay, jm_chain *chain)
 {
     send_chain(relay, chain);
-    take(relay);
     jm_kafka_producer_poll(relay->producer, 0);
     keep(relay);
-    settle(relay);
+    settle(relay); /* before more is taken: what is acknowledged is not to be taken again */
+    take(relay);
     watch_kafka(relay);
     /* A handle that died with all its records leaves nothing that could ever be acknowledged. */
     if (!relay->in_flight)

@@ -4,7 +4,8 @@
 
 #include "common/pg.h"
 
-/* One object each: a connection knows what it has prepared by the object, the server by the name. */
+/* One object each: a connection knows what it has prepared by the object, the server by the name.
+ */
 extern const jm_sql jm_tx_begin, jm_tx_commit;
 
 /* Ends a transaction that failed, if the connection is still there. */
