@@ -177,8 +177,6 @@ const jm_config_key jm_config_keys[] = {
         "from the database instead."),
     INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
-    INT("retention", "dedup_window_s", "86400", 1, 31536000, 0,
-        "Seconds in which an external id or a dedup_key names one job."),
     TEXT("http", "listen", "127.0.0.1:8470", UNUSED, is_listen, LISTEN_NEEDS,
          "Address of the API and the dashboard."),
     CHOICE("http", "auth", "keys", auth_words, UNUSED,

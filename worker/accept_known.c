@@ -5,6 +5,8 @@
 
 #include "worker/accept_priv.h"
 
+enum { DEDUP_WINDOW_S = 86400 }; /* jobmill.submit() has the same */
+
 struct dedup_ref {
     const jm_job *job;
     const char *kind, *key;
@@ -78,7 +80,7 @@ int jm_accept_duplicates(jm_accept_state *a, jm_err *err)
         jm_pg_args args;
         jm_pg_args_init(&args);
         jm_pg_arg_cols(&args, &cols);
-        jm_pg_arg_i64(&args, a->store->options.dedup_window_s);
+        jm_pg_arg_i64(&args, DEDUP_WINDOW_S);
         jm_pg_call call = {.sql = &jm_sql_accept_dedup, .args = &args, .binary = true};
         rc = jm_pg_run(a->store->pg, &call, 1, err);
         for (int row = 0; !rc && row < PQntuples(call.res); row++) {

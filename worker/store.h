@@ -23,7 +23,6 @@ typedef struct jm_store_options {
     jm_runner *runner;
     jm_queue *reports; /* only looked at: when the record thread is behind, nothing is accepted */
     int max_waiting;   /* waiting jobs of a queue above which it is paused */
-    int64_t dedup_window_s;
     /* Called from the store's thread when a batch has been accepted: its offsets may be stored. The
      * callee owns the batch. */
     void (*accepted)(void *ctx, jm_batch *batch);

@@ -159,7 +159,6 @@ static int make_parts(struct worker *w, jm_err *err)
                             .runner = w->runner,
                             .reports = jm_recorder_queue(w->recorder),
                             .max_waiting = (int)jm_config_int(w->config, "worker.max_waiting"),
-                            .dedup_window_s = jm_config_int(w->config, "retention.dedup_window_s"),
                             .accepted = on_accepted,
                             .ctx = w});
     w->lease = jm_lease_new(

@@ -235,7 +235,9 @@ static const jm_sql *query_for(const jm_jobs_filter *filter)
     if (*status && strcmp(status, "completed") != 0)
         return &jm_sql_job_list_outcome;
     if (filter->type)
-        return filter->project ? &jm_sql_job_list_project_type : &jm_sql_job_list_type;
+        return &jm_sql_job_list_type;
+    if (filter->project)
+        return &jm_sql_job_list_project;
     return &jm_sql_job_list;
 }
 

@@ -80,7 +80,7 @@ CREATE TABLE jobs (
 ) PARTITION BY RANGE (id);
 -- No index and no predicate here names a column that completing a job changes, so that the update that
 -- ends a job stays heap-only (HOT). outcome stays null when a job completes.
-CREATE INDEX jobs_project_type ON jobs (project, type, id);
+CREATE INDEX jobs_project ON jobs (project, id);
 CREATE INDEX jobs_type ON jobs (type, id);
 CREATE INDEX jobs_schedule ON jobs (schedule_id, id) WHERE schedule_id IS NOT NULL;
 CREATE INDEX jobs_external_id ON jobs (external_id, id) WHERE external_id IS NOT NULL;
