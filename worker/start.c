@@ -150,7 +150,7 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
     }
     for (jm_err err = {0};
          retried && jm_store_read_done_steps(store, again, retried, arena, &err);) {
-        if (!jm_store_wait_db(store))
+        if (!jm_store_wait_db(store) || !jm_store_wait_ms(store, 50))
             break; /* stopping: the jobs are handed back at once anyway */
     }
     free(again);
