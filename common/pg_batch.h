@@ -54,7 +54,7 @@ typedef struct jm_cols {
 void jm_cols_init(jm_cols *cols, const jm_col_type *types, int n);
 void jm_cols_fini(jm_cols *cols);
 
-#define JM_PG_ARGS_MAX 40
+#define JM_PG_ARGS_MAX 48
 
 /* The parameters of one statement in order $1, $2, ... Embedded; borrows strings and columns. */
 typedef struct jm_pg_args {

@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "worker/accept_priv.h"
+#include "worker/searchable.h"
 
 enum {
     INSERT_COLS = 20 /* of accept_insert, behind the two scalars */
@@ -38,26 +39,6 @@ static void add_positive(jm_col *col, int v)
         jm_col_add_null(col);
 }
 
-/* Searchable metadata of a job: one row a key that its type names and that it has. */
-static void add_searchable(jm_cols *cols, const jm_job *job, const jm_job_type *type)
-{
-    if (!job->metadata || !type || !type->searchable[0])
-        return;
-    json_t *metadata = json_loadb(job->metadata, job->metadata_len, JSON_DECODE_INT_AS_REAL, NULL);
-    for (char **key = type->searchable; metadata && *key; key++) {
-        json_t *v = json_object_get(metadata, *key);
-        if (!v || json_is_null(v))
-            continue;
-        char *text =
-            json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-        jm_col_add_uuid(&cols->col[17], &job->id);
-        jm_col_add_str(&cols->col[18], *key);
-        jm_col_add_str(&cols->col[19], text ? text : json_string_value(v));
-        free(text);
-    }
-    json_decref(metadata);
-}
-
 int jm_accept_max_attempts(const jm_job *job, const jm_job_type *type)
 {
     return job->max_attempts ? job->max_attempts : type ? type->max_attempts : 3;
@@ -84,7 +65,7 @@ static void add_insert(jm_cols *cols, const jm_job *job, const jm_job_type *type
     add_ts(&c[14], job->run_at_us);
     add_ts(&c[15], job->start_by_us);
     jm_col_add_str(&c[16], waits);
-    add_searchable(cols, job, type);
+    jm_searchable_add(&c[17], &job->id, type, job->metadata, job->metadata_len);
 }
 
 static bool is_plain(const jm_job *job)

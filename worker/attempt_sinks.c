@@ -70,10 +70,11 @@ static void complain(jm_step_run *run, const char *what, const char *why, const 
     jm_buf_fini(&text);
 }
 
+/* The step of that name that is under way; the same name after its end is another step. */
 static handler_step *find_step(jm_attempt *attempt, const char *name)
 {
     handler_step *step = attempt->handler_steps;
-    while (step && strcmp(step->name, name) != 0)
+    while (step && (step->over || strcmp(step->name, name) != 0))
         step = step->next;
     return step;
 }

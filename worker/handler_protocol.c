@@ -1,15 +1,17 @@
 /* Writes a handler's input and understands its lines. */
 #include "handler_protocol.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/clock.h"
 #include "common/json_scan.h"
+#include "common/mem.h"
 #include "common/nearest.h"
 
-#define MAX_COUNT    9007199254740992.0 /* 2^53 */
+enum { MAX_NAME = 200 };
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* ---- to the handler ---- */
@@ -62,20 +64,54 @@ void jm_handler_input(jm_buf *out, const jm_step_run *run)
 
 /* ---- from the handler ---- */
 
-static int parse_level(const json_t *value, jm_log_level *out, jm_err *err)
+/* The raw text of a value; none for null. */
+static jm_raw raw_of(const jm_json_value *value)
+{
+    if (value->kind == JM_JSON_NULL)
+        return (jm_raw){NULL, 0};
+    if (value->kind == JM_JSON_STRING)
+        return (jm_raw){value->at - 1, value->len + 2}; /* with its quotes */
+    return (jm_raw){value->at, value->len};
+}
+
+static char *text_of(const jm_json_value *string)
+{
+    char *text = jm_malloc(string->len + 1);
+    jm_json_unescape(string, text);
+    return text;
+}
+
+/* The member of an object; false when there is none, or it is null. */
+static bool find(const jm_json_value *object, const char *key, jm_json_value *out)
+{
+    jm_json_iter iter;
+    jm_json_value name;
+    if (object->kind != JM_JSON_OBJECT)
+        return false;
+    jm_json_iter_init(&iter, object);
+    while (jm_json_iter_next(&iter, &name, out))
+        if (jm_json_equals(&name, key, strlen(key)))
+            return out->kind != JM_JSON_NULL;
+    return false;
+}
+
+static int parse_level(const jm_json_value *log, jm_log_level *out, jm_err *err)
 {
     static const struct {
         const char *name;
         jm_log_level level;
     } also[] = {
         {"warn", JM_WARNING}, {"critical", JM_ERROR}, {"fatal", JM_ERROR}, {"trace", JM_DEBUG}};
+    jm_json_value value;
+    char name[16] = "";
     *out = JM_INFO;
-    if (!value)
+    if (!find(log, "level", &value))
         return JM_OK;
-    const char *name = json_string_value(value);
-    if (name && jm_log_level_parse(name, out))
+    if (value.kind == JM_JSON_STRING)
+        jm_json_show(&value, name, sizeof name);
+    if (jm_log_level_parse(name, out))
         return JM_OK;
-    for (size_t i = 0; name && i < COUNT(also); i++) {
+    for (size_t i = 0; i < COUNT(also); i++) {
         if (!strcasecmp(also[i].name, name)) {
             *out = also[i].level;
             return JM_OK;
@@ -84,158 +120,140 @@ static int parse_level(const json_t *value, jm_log_level *out, jm_err *err)
     return jm_err_field(err, "log.level", "log.level must be DEBUG, INFO, WARNING or ERROR");
 }
 
-/* The raw text of a member of a member; none for null. */
-static jm_raw raw_member(jm_raw object, const char *key)
+static int parse_log(jm_handler_line *line, const jm_json_value *log, jm_err *err)
 {
-    jm_raw value = jm_raw_member(object.p, object.len, key);
-    return value.len == 4 && !memcmp(value.p, "null", 4) ? (jm_raw){NULL, 0} : value;
-}
-
-static int parse_log(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
-{
-    const json_t *message = json_object_get(value, "message");
-    if (!json_is_string(message))
+    jm_json_value message, details;
+    if (!find(log, "message", &message) || message.kind != JM_JSON_STRING)
         return jm_err_field(err, "log", "log must be an object with a string message");
-    line->log.message = json_string_value(message);
-    line->log.len = json_string_length(message);
-    line->log.details = raw_member(raw, "details");
-    return parse_level(json_object_get(value, "level"), &line->log.level, err);
-}
-
-static int parse_count(const json_t *object, const char *key, int64_t *out, jm_err *err)
-{
-    const json_t *value = json_object_get(object, key);
-    *out = -1;
-    if (!value || json_is_null(value))
-        return JM_OK;
-    double count = json_number_value(value);
-    if (!json_is_number(value) || !(count >= 0 && count <= MAX_COUNT) || count != floor(count))
-        return jm_err_field(err, key, "progress.%s must be a whole number from 0", key);
-    *out = (int64_t)count;
+    if (parse_level(log, &line->log.level, err))
+        return err->code;
+    line->log.message = text_of(&message);
+    line->log.len = strlen(line->log.message);
+    if (find(log, "details", &details))
+        line->log.details = raw_of(&details);
     return JM_OK;
 }
 
-static int parse_progress(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
+static int parse_count(const jm_json_value *object, const char *key, int64_t *out, jm_err *err)
 {
-    (void)raw;
-    if (!json_is_object(value))
+    jm_json_value value;
+    if (!find(object, key, &value))
+        return JM_OK;
+    if (value.kind != JM_JSON_NUMBER || !jm_json_int(&value, out) || *out < 0)
+        return jm_err_field(err, key, "progress.%s must be a whole number from 0", key);
+    return JM_OK;
+}
+
+static int parse_progress(jm_handler_line *line, const jm_json_value *progress, jm_err *err)
+{
+    if (progress->kind != JM_JSON_OBJECT)
         return jm_err_field(err, "progress", "progress must be an object of total, ok and failed");
-    if (parse_count(value, "total", &line->total, err) ||
-        parse_count(value, "ok", &line->ok, err) ||
-        parse_count(value, "failed", &line->failed, err))
+    if (parse_count(progress, "total", &line->total, err) ||
+        parse_count(progress, "ok", &line->ok, err) ||
+        parse_count(progress, "failed", &line->failed, err))
         return err->code;
     line->has_progress = true;
     return JM_OK;
 }
 
-static int parse_set(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
+static int parse_set(jm_handler_line *line, const jm_json_value *set, jm_err *err)
 {
-    const char *key;
-    json_t *item;
-    if (!json_is_object(value))
+    jm_json_iter iter;
+    jm_json_value name, value;
+    char shown[64];
+    if (set->kind != JM_JSON_OBJECT)
         return jm_err_field(err, "set", "set must be an object");
-    json_object_foreach((json_t *)(uintptr_t)value, key, item)
-    {
-        if (json_is_object(item) || json_is_array(item))
-            return jm_err_field(err, "set", "set.%.60s must be a string, number, boolean or null",
-                                key);
+    jm_json_iter_init(&iter, set);
+    while (jm_json_iter_next(&iter, &name, &value)) {
+        if (value.kind != JM_JSON_OBJECT && value.kind != JM_JSON_ARRAY)
+            continue;
+        jm_json_show(&name, shown, sizeof shown);
+        return jm_err_field(err, "set", "set.%s must be a string, number, boolean or null", shown);
     }
-    line->set = raw;
+    line->set = raw_of(set);
     return JM_OK;
 }
 
-static int parse_step(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
+/* The word as it is in our table, or NULL. */
+static const char *status_of(const jm_json_value *value)
 {
     static const char *const statuses[] = {"success", "failed",  "running",
                                            "pending", "skipped", "cancelled"};
-    const char *name = json_string_value(json_object_get(value, "name"));
-    const json_t *status = json_object_get(value, "status"),
-                 *error = json_object_get(value, "error");
-    if (!name || !*name || strlen(name) > 200)
-        return jm_err_field(err, "step", "step must be an object with a name of 1 to 200 bytes");
-    if (error && !json_is_string(error) && !json_is_null(error))
-        return jm_err_field(err, "step.error", "step.error must be a string");
-    for (size_t i = 0; i < COUNT(statuses) && !line->step.status; i++)
-        if (!status || (json_is_string(status) && !strcmp(json_string_value(status), statuses[i])))
-            line->step.status = statuses[i];
+    for (size_t i = 0; i < COUNT(statuses) && value->kind == JM_JSON_STRING; i++)
+        if (jm_json_equals(value, statuses[i], strlen(statuses[i])))
+            return statuses[i];
+    return NULL;
+}
+
+static int parse_step(jm_handler_line *line, const jm_json_value *step, jm_err *err)
+{
+    jm_json_value name, status, error, data;
+    if (!find(step, "name", &name) || name.kind != JM_JSON_STRING || !name.len ||
+        name.len > MAX_NAME)
+        return jm_err_field(err, "step", "step must be an object with a name of 1 to %d bytes",
+                            MAX_NAME);
+    line->step.status = find(step, "status", &status) ? status_of(&status) : "success";
     if (!line->step.status)
         return jm_err_field(
             err, "step.status",
             "step.status must be success, failed, running, pending, skipped or cancelled");
-    line->step.name = name;
-    line->step.error = json_string_value(error);
-    line->step.data = raw_member(raw, "data");
+    bool has_error = find(step, "error", &error);
+    if (has_error && error.kind != JM_JSON_STRING)
+        return jm_err_field(err, "step.error", "step.error must be a string");
+    if (has_error)
+        line->step.error = text_of(&error);
+    line->step.name = text_of(&name);
+    if (find(step, "data", &data))
+        line->step.data = raw_of(&data);
     return JM_OK;
 }
 
-static int parse_result(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
+static int parse_result(jm_handler_line *line, const jm_json_value *result, jm_err *err)
 {
     (void)err;
-    if (!json_is_null(value))
-        line->result = raw;
+    line->result = raw_of(result);
     return JM_OK;
 }
 
-static int parse_end(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err)
+static int parse_end(jm_handler_line *line, const jm_json_value *end, jm_err *err)
 {
     (void)line;
-    (void)value;
-    (void)raw;
+    (void)end;
     return jm_err_field(
         err, "end", "end is for handlers with mode \"loop\"; here the exit status ends the job");
 }
 
 static const struct {
     const char *name;
-    int (*parse)(jm_handler_line *line, const json_t *value, jm_raw raw, jm_err *err);
+    int (*parse)(jm_handler_line *line, const jm_json_value *value, jm_err *err);
 } members[] = {{"log", parse_log},   {"progress", parse_progress}, {"set", parse_set},
                {"step", parse_step}, {"result", parse_result},     {"end", parse_end}};
 
-static int parse_member(jm_handler_line *line, jm_raw key, jm_raw raw, jm_err *err)
+static int parse_member(jm_handler_line *line, const jm_json_member *member, jm_err *err)
 {
     const char *names[COUNT(members)];
-    json_t *decoded = json_loadb(key.p, key.len, JSON_DECODE_ANY, NULL);
-    const char *name = json_string_value(decoded);
-    int rc = 1;
-    for (size_t i = 0; name && i < COUNT(members); i++) {
+    char shown[64];
+    for (size_t i = 0; i < COUNT(members); i++) {
         names[i] = members[i].name;
-        if (!strcmp(name, names[i]))
-            rc = members[i].parse(line, json_object_get(line->root, name), raw, err);
+        if (jm_json_equals(&member->name, names[i], strlen(names[i])))
+            return members[i].parse(line, &member->value, err);
     }
-    if (rc > 0) {
-        const char *near = name ? jm_nearest(name, names, COUNT(members)) : NULL;
-        rc = jm_err_field(err, "", "unknown key \"%.60s\"%s%s%s", name ? name : "",
-                          near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-    }
-    json_decref(decoded);
-    return rc;
-}
-
-/* Strict, and nothing that PostgreSQL's jsonb would refuse later. */
-static int check_json(const char *text, size_t len, jm_err *err)
-{
-    jm_json json;
-    int rc = jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, err);
-    if (!rc && json.root.kind != JM_JSON_OBJECT)
-        rc = jm_err_set(err, JM_ERR_INVALID, "it is no JSON object");
-    jm_json_fini(&json);
-    return rc;
+    jm_json_show(&member->name, shown, sizeof shown);
+    const char *near = jm_nearest(shown, names, COUNT(members));
+    return jm_err_field(err, "", "unknown key \"%s\"%s%s%s", shown, near ? ", did you mean \"" : "",
+                        near ? near : "", near ? "\"?" : "");
 }
 
 int jm_handler_line_parse(const char *text, size_t len, jm_handler_line *out, jm_err *err)
 {
-    json_error_t at;
+    jm_json json;
     *out = (jm_handler_line){.total = -1, .ok = -1, .failed = -1};
-    if (check_json(text, len, err))
-        return err->code;
-    /* Whole numbers past 2^63 are sound in data, which is why all are read as reals. */
-    out->root = json_loadb(text, len, JSON_DECODE_INT_AS_REAL, &at);
-    if (!out->root)
-        return jm_err_set(err, JM_ERR_INVALID, "%s near column %d", at.text, at.column);
-    jm_raw key, raw;
-    int rc = JM_OK;
-    for (size_t pos = 0; !rc && jm_raw_next(text, len, &pos, &key, &raw);)
-        rc = parse_member(out, key, raw, err);
+    int rc = jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, err);
+    if (!rc && json.root.kind != JM_JSON_OBJECT)
+        rc = jm_err_set(err, JM_ERR_INVALID, "it is no JSON object");
+    for (size_t i = 0; !rc && i < json.n_members; i++)
+        rc = parse_member(out, &json.members[i], err);
+    jm_json_fini(&json);
     if (rc)
         jm_handler_line_fini(out);
     return rc;
@@ -243,12 +261,17 @@ int jm_handler_line_parse(const char *text, size_t len, jm_handler_line *out, jm
 
 void jm_handler_line_fini(jm_handler_line *line)
 {
-    json_decref(line->root);
+    free(line->log.message);
+    free(line->step.name);
+    free(line->step.error);
     *line = (jm_handler_line){0};
 }
 
 bool jm_handler_is_object(const char *text, size_t len)
 {
-    jm_err err;
-    return !check_json(text, len, &err);
+    jm_json json;
+    bool is = !jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, NULL) &&
+              json.root.kind == JM_JSON_OBJECT;
+    jm_json_fini(&json);
+    return is;
 }

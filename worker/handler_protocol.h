@@ -3,8 +3,6 @@
 #ifndef JM_HANDLER_PROTOCOL_H
 #define JM_HANDLER_PROTOCOL_H
 
-#include <jansson.h>
-
 #include "common/buf.h"
 #include "worker/executor.h"
 #include "worker/raw_json.h"
@@ -14,22 +12,21 @@ void jm_handler_input(jm_buf *out, const jm_step_run *run);
 
 typedef struct jm_handler_log {
     jm_log_level level;
-    const char *message; /* NULL: the line has no log */
+    char *message; /* NULL: the line has no log */
     size_t len;
     jm_raw details;
 } jm_handler_log;
 
 typedef struct jm_handler_step {
-    const char *name;   /* NULL: the line has no step */
+    char *name;         /* NULL: the line has no step */
     const char *status; /* one of job_steps.status, static */
     jm_raw data;
-    const char *error; /* or NULL */
+    char *error; /* or NULL */
 } jm_handler_step;
 
-/* One line of descriptor 3: the members it has. Raw pieces are borrowed from the line, strings from
- * root. */
+/* One line of descriptor 3: the members it has. Raw pieces are borrowed from the line; strings are
+ * its own. */
 typedef struct jm_handler_line {
-    json_t *root;
     jm_handler_log log;
     jm_handler_step step;
     bool has_progress;

@@ -178,6 +178,11 @@ static int parse_searchable(jm_job_type *type, jm_def top, jm_err *err)
     if (jm_def_strings(top, "searchable", false, &list, err))
         return err->code;
     type->searchable = jm_calloc(json_array_size(list) + 1, sizeof *type->searchable);
+    for (size_t j = 0; j < json_array_size(list); j++)
+        for (size_t k = 0; k < j; k++)
+            if (json_equal(json_array_get(list, j), json_array_get(list, k)))
+                return jm_def_error(top, "searchable", err, "searchable has \"%.60s\" twice",
+                                    json_string_value(json_array_get(list, j)));
     json_array_foreach(list, i, key) type->searchable[i] = jm_strdup(json_string_value(key));
     return JM_OK;
 }

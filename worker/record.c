@@ -9,6 +9,7 @@
 #include "worker/batch.h"
 #include "worker/job_type.h"
 #include "worker/outcome.h"
+#include "worker/searchable.h"
 
 struct jm_recorder {
     jm_record_options options;
@@ -34,9 +35,11 @@ static const jm_col_type step_types[] = {JM_COL_UUID,  JM_COL_I32,  JM_COL_TEXT,
 static const jm_col_type log_types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TEXT, JM_COL_TS,
                                         JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB};
 
-/* The arrays of one statement. */
+static const jm_col_type metadata_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
+
+/* The arrays of one statement; metadata is of record_ended alone. */
 struct rows {
-    jm_cols jobs, steps, logs;
+    jm_cols jobs, steps, logs, metadata;
     jm_uuid lo, hi; /* of the jobs */
 };
 
@@ -45,6 +48,7 @@ static void rows_init(struct rows *rows, const jm_col_type *types, int n)
     jm_cols_init(&rows->jobs, types, n);
     jm_cols_init(&rows->steps, step_types, JM_COUNT(step_types));
     jm_cols_init(&rows->logs, log_types, JM_COUNT(log_types));
+    jm_cols_init(&rows->metadata, metadata_types, JM_COUNT(metadata_types));
 }
 
 static void rows_fini(struct rows *rows)
@@ -52,6 +56,7 @@ static void rows_fini(struct rows *rows)
     jm_cols_fini(&rows->jobs);
     jm_cols_fini(&rows->steps);
     jm_cols_fini(&rows->logs);
+    jm_cols_fini(&rows->metadata);
 }
 
 static void widen(struct rows *rows, const jm_uuid *id)
@@ -195,6 +200,9 @@ static void add_ended(jm_recorder *recorder, struct rows *rows, const jm_report 
         jm_col_add_null(&c[17]);
     add_json(&c[18], report->output_files);
     add_count(&c[19], report->output_files ? report->total_size : -1);
+    if (report->set_metadata)
+        jm_searchable_add(rows->metadata.col, &report->job->id, report->job->job_type,
+                          report->set_metadata, strlen(report->set_metadata));
     add_steps(recorder, rows, report);
     add_logs(recorder, rows, report);
 }
@@ -294,6 +302,7 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
     }
     if (ended.jobs.col[0].n) {
         add_args(&args[n], g->recorder, &ended);
+        jm_pg_arg_cols(&args[n], &ended.metadata);
         calls[n] = (jm_pg_call){.sql = &jm_sql_record_ended, .args = &args[n], .binary = true};
         n++;
     }

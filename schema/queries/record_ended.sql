@@ -8,7 +8,8 @@
 --   $21 total_size; $22 smallest, $23 largest id;
 -- of each step: $24 job id, $25 seq, $26 name, $27 status, $28 data, $29 error, $30 attempts, $31 started,
 --   $32 ended, $33 milliseconds;
--- of each log row: $34 job id, $35 seq, $36 step, $37 time, $38 level, $39 message, $40 details.
+-- of each log row: $34 job id, $35 seq, $36 step, $37 time, $38 level, $39 message, $40 details;
+-- of each searchable key among the metadata: $41 job id, $42 key, $43 value.
 -- Result: id of each job that passed the fence.
 WITH given AS (
     SELECT * FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[],
@@ -50,7 +51,7 @@ WITH given AS (
     ON CONFLICT (job_id, attempt, seq) DO UPDATE
     SET status = excluded.status, data = excluded.data, error = excluded.error, attempts = excluded.attempts,
         completed_at = excluded.completed_at, duration_ms = excluded.duration_ms
-    WHERE old.status = 'running'
+    WHERE old.status IN ('pending', 'running')
 ), logs AS (
     INSERT INTO job_logs (job_id, attempt, seq, step, ts, level, message, details)
     SELECT l.job_id, e.attempt, l.seq, l.step, l.ts, l.level, l.message, l.details
@@ -58,6 +59,12 @@ WITH given AS (
         AS l (job_id, seq, step, ts, level, message, details)
     JOIN ended e ON e.id = l.job_id
     ON CONFLICT (job_id, attempt, seq) DO NOTHING
+), searchable AS (
+    INSERT INTO job_metadata (job_id, key, value)
+    SELECT m.job_id, m.key, m.value
+    FROM unnest($41::uuid[], $42::text[], $43::text[]) AS m (job_id, key, value)
+    JOIN ended e ON e.id = m.job_id
+    ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value
 ), attempts AS (
     INSERT INTO job_attempts (job_id, attempt, worker_id, started_at, completed_at, outcome, error, stdout,
         stderr, return_code, output_files, total_size)

@@ -122,6 +122,7 @@ static const struct {
      "did you mean \"factor\"?"},
     {"{\"type\":\"t\",\"profiles\":{\"a/b\":5}," STEP "}", "/profiles/a~1b", "must be an object"},
     {"{\"type\":\"t\",\"searchable\":[5]," STEP "}", "/searchable", "list of strings"},
+    {"{\"type\":\"t\",\"searchable\":[\"a\",\"b\",\"a\"]," STEP "}", "/searchable", "\"a\" twice"},
     {"{\"type\":\"t\",\"log_level\":\"loud\"," STEP "}", "/log_level", "one of debug, info"},
     {"{\"type\":\"t\",\"ordering\":\"any\"," STEP "}", "/ordering", "one of none, key"},
     {"{\"type\":\"t\",\"on_failure\":\"block\"," STEP "}", "/on_failure", "not supported yet"},
