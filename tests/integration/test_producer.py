@@ -392,6 +392,40 @@ def test_rescue_of_very_many_jobs(jm):
     wait_until(lambda: jm.db.value("SELECT count(*) FROM claims") == 0, 10)
 
 
+def test_hints_are_few_and_apart_from_the_data(jm):
+    """2,000 jobs become ready at one instant: some notifications, not 2,000."""
+    with jm.db.connect() as listener:
+        heard = []
+        listener.add_notify_handler(lambda n: heard.append(n.payload))
+        listener.execute("LISTEN jobmill")
+        jm.db.execute(
+            "INSERT INTO schedules (id, name, type, kind, interval_seconds, anchor_at, next_run_at, "
+            "priority) SELECT uuid7(), 's' || i, 'noop', 'interval', 3600, t, "
+            "t + interval '1 hour', 9 FROM generate_series(1, 2000) i, LATERAL (SELECT "
+            "clock_timestamp() - interval '1 hour' AS t) t")
+        jm.start_producer()
+        wait_until(lambda: pending(jm.db) == {"ready": 2000}, 30)
+        wait_until(lambda: listener.execute("SELECT 1") and heard, 10)
+    assert set(heard) == {"ready default"} and len(heard) < 100
+
+
+@pytest.mark.slow
+def test_retention_ends_what_it_could_not_finish(jm):
+    """A reader of history delays the detaching of a week; once it is gone, the week goes too."""
+    week = jm.db.value("SELECT date_trunc('week', now() - interval '100 days')")
+    jm.db.execute("SELECT partition_ensure(%s, %s)", week, week)
+    with jm.db.connect() as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs")
+        producer = jm.start_producer(**{"retention.history_days": 30})
+        producer.wait_log("chore=retention", 20)
+        assert jm.db.value("SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == 1
+        reader.execute("COMMIT")
+    wait_until(lambda: jm.db.value("SELECT to_regclass('jobs_' || to_char(%s::timestamptz AT TIME "
+                                   "ZONE 'UTC', 'YYYYMMDD'))", week) is None, 30)
+    assert jm.db.value("SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == 0
+
+
 @pytest.mark.tsan
 def test_all_parts_at_once(jm):
     """For the sanitizers: every thread has something to do at the same time."""
