@@ -309,6 +309,7 @@ def main():
     parser.add_argument("--only", nargs="*", choices=ROWS, default=ROWS)
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build" / "bench.json")
     parser.add_argument("--write-docs", action="store_true", help="writes docs/benchmarks.md")
+    parser.add_argument("--note", default="", help="a sentence to stand below the table")
     args = parser.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-bench-"))
     directory.chmod(0o755)
@@ -331,7 +332,7 @@ def main():
     finally:
         bench.close()
         shutil.rmtree(directory, ignore_errors=True)
-    text = table(found, where)
+    text = table(found, where) + (f" {args.note}" if args.note else "")
     print(text)
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps({"machine": where, "summary": found, "rounds": results},
