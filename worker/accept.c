@@ -168,11 +168,17 @@ static int recall(jm_accept_state *a, jm_err *err)
 /* Makes the partitions that records from..to need. */
 static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
 {
+    jm_col ids;
+    jm_col_init(&ids, JM_COL_UUID);
+    for (int i = from; i < to; i++)
+        if (a->batch->records[i].fate == JM_FATE_OPEN)
+            jm_col_add_uuid(&ids, &a->batch->records[i].id);
     jm_pg_args args;
     jm_pg_args_init(&args);
-    jm_pg_arg_ts(&args, jm_uuid7_ms(&a->batch->records[from].id) * 1000);
-    jm_pg_arg_ts(&args, jm_uuid7_ms(&a->batch->records[to - 1].id) * 1000);
-    return jm_pg_query(a->store->pg, &jm_sql_accept_partitions, &args, NULL, err);
+    jm_pg_arg_col(&args, &ids);
+    int rc = jm_pg_query(a->store->pg, &jm_sql_accept_partitions, &args, NULL, err);
+    jm_col_fini(&ids);
+    return rc;
 }
 
 static void refuse(jm_accept_state *a, int i, const jm_err *err)

@@ -1,2 +1,5 @@
--- Makes the partitions of a time range that are missing. $1 from, $2 to.
-SELECT partition_ensure($1::timestamptz, $2::timestamptz)
+-- Makes the partitions that jobs of these ids need, week by week: what lies between is not made.
+-- $1 job ids.
+SELECT count(partition_ensure(w.week, w.week))
+FROM (SELECT DISTINCT date_trunc('week', uuid7_time(id) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS week
+      FROM unnest($1::uuid[]) AS id) w
