@@ -4,6 +4,7 @@
 #define JM_SPAWN_MESSAGE_H
 
 #include <stdint.h>
+#include <sys/resource.h>
 
 enum { SPAWN_PACKET_MAX = 160 * 1024, SPAWN_FDS = 4 };
 
@@ -38,7 +39,8 @@ typedef struct spawn_report {
     int error;
 } spawn_report;
 
-/* The helper's main loop; ends when the socket's other end is gone. */
-void spawner_helper_run(int socket);
+/* The helper's main loop; ends when the socket's other end is gone. child_files: soft limit of
+ * descriptors that children get. */
+void spawner_helper_run(int socket, rlim_t child_files);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/spawn_message.h"
+
+enum { MAX_FILES = 65536 };
 
 /* A packet that the socket had no room for. */
 typedef struct packet {
@@ -42,12 +45,26 @@ struct jm_spawner {
 
 /* ---- the helper's life ---- */
 
-static void become_helper(int socket)
+/* A child takes four descriptors here and one in the helper, and the usual soft limit is 1024.
+ * Children get theirs as it was: programs that use select() count on it. */
+static rlim_t raise_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return 1024;
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < MAX_FILES ? limit.rlim_max : MAX_FILES;
+    if (limit.rlim_cur > before)
+        setrlimit(RLIMIT_NOFILE, &limit);
+    return before;
+}
+
+static void become_helper(int socket, rlim_t child_files)
 {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    spawner_helper_run(socket);
+    spawner_helper_run(socket, child_files);
     _exit(0);
 }
 
@@ -57,6 +74,7 @@ int jm_spawner_new(jm_spawner **out, jm_err *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return jm_err_errno(err, JM_ERR_IO, "cannot make the spawner's socket");
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    rlim_t child_files = raise_files();
     pid_t pid = fork();
     if (pid < 0) {
         jm_err_errno(err, JM_ERR_IO, "cannot fork the spawner");
@@ -66,7 +84,7 @@ int jm_spawner_new(jm_spawner **out, jm_err *err)
     }
     if (!pid) {
         close(pair[0]);
-        become_helper(pair[1]);
+        become_helper(pair[1], child_files);
     }
     close(pair[1]);
     jm_spawner *spawner = jm_calloc(1, sizeof *spawner);

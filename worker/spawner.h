@@ -29,7 +29,8 @@ typedef struct jm_spawn_end {
 
 typedef void jm_spawn_end_fn(void *ctx, const jm_spawn_end *end);
 
-/* Forks the helper. Call it while the process has one thread and few open files. */
+/* Forks the helper. Call it while the process has one thread and few open files. Raises the
+ * process's soft limit of descriptors; children get it as it was. */
 int jm_spawner_new(jm_spawner **out, jm_err *err);
 /* Kills what is running and waits for the helper. NULL is fine. */
 void jm_spawner_free(jm_spawner *spawner);

@@ -37,6 +37,7 @@ typedef struct child {
 
 typedef struct helper {
     int socket, signal_fd;
+    rlim_t child_files; /* soft limit of descriptors as the worker found it */
     child *children;
     char *packet;
 } helper;
@@ -122,13 +123,16 @@ static bool switch_user(const identity *who)
             !setresgid(who->gid, who->gid, who->gid) && !setresuid(who->uid, who->uid, who->uid));
 }
 
-static void run_child(const start *s, pid_t helper_pid, int status_fd)
+static void run_child(const start *s, rlim_t files, pid_t helper_pid, int status_fd)
 {
+    struct rlimit now;
     sigset_t none;
     setsid();
     status_fd = arrange_fds(s->fds, status_fd);
     if (status_fd != STATUS_FD)
         give_up(status_fd, SPAWN_STAGE_FDS);
+    if (!getrlimit(RLIMIT_NOFILE, &now))
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){files, now.rlim_max});
     if (!set_limits(&s->order))
         give_up(status_fd, SPAWN_STAGE_LIMITS);
     if (!switch_user(&s->who))
@@ -196,7 +200,7 @@ static bool find_user(start *s)
     if (!*s->user)
         return true;
     errno = 0;
-    const struct passwd *pw = getpwnam(s->user);
+    const struct passwd *pw = getpwnam(s->user); /* cppcheck-suppress getpwnamCalled; one thread */
     if (!pw) {
         errno = errno ? errno : ENOENT;
         return false;
@@ -229,7 +233,7 @@ static bool fork_child(helper *h, const start *s, failure *why)
     }
     pid_t pid = fork();
     if (!pid)
-        run_child(s, self, pipe_fds[1]);
+        run_child(s, h->child_files, self, pipe_fds[1]);
     why->error = errno;
     close(pipe_fds[1]);
     if (pid < 0) {
@@ -433,9 +437,10 @@ static void detach(helper *h)
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-void spawner_helper_run(int socket)
+void spawner_helper_run(int socket, rlim_t child_files)
 {
-    helper h = {.socket = socket, .packet = jm_malloc(SPAWN_PACKET_MAX + 1)};
+    helper h = {
+        .socket = socket, .child_files = child_files, .packet = jm_malloc(SPAWN_PACKET_MAX + 1)};
     bool gone = false;
     detach(&h);
     while (!gone) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -629,12 +630,24 @@ START_TEST(step_retry_and_data_between_steps)
 }
 END_TEST
 
+/* Their descriptors are far more than the soft limit, which they get as it was. */
 START_TEST(many_at_once)
 {
     enum { N = 60 };
     fixture f;
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 64;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     fixture_init(&f);
-    jm_job_type *type = shell("cat > /dev/null; echo '{\"ok\":true}'", NULL);
+    char gate[64], script[200];
+    snprintf(gate, sizeof gate, "/tmp/jm_exec_gate_%d", (int)getpid());
+    ck_assert_int_eq(mkfifo(gate, 0600), 0);
+    /* None ends before all have been started: the gate opens for readers when there is a writer. */
+    snprintf(script, sizeof script,
+             "cat > /dev/null; echo here >&2; read x < %s; echo {\\\"files\\\":$(ulimit -n)}",
+             gate);
+    jm_job_type *type = shell(script, NULL);
     jm_job jobs[N];
     jm_chain chain = {0};
     for (int i = 0; i < N; i++) {
@@ -642,11 +655,22 @@ START_TEST(many_at_once)
         jm_chain_add(&chain, &jobs[i].node);
     }
     ck_assert_int_eq(jm_runner_push(f.runner, &chain), 0);
+    for (int here = 0; here < N;) {
+        jm_report *report = fixture_next(&f);
+        ck_assert_int_eq(report->end, JM_END_NONE);
+        here += report->n_logs;
+    }
+    int fd = open(gate, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(write(fd, "\n", 1), 1);
     for (int i = 0; i < N; i++) {
         jm_report *report = fixture_wait(&f);
         ck_assert_int_eq(report->end, JM_END_COMPLETED);
-        ck_assert_str_eq(report->result, "{\"ok\":true}");
+        ck_assert_pstr_eq(report->result, "{\"files\":64}");
     }
+    close(fd);
+    unlink(gate);
     fixture_fini(&f);
     jm_job_type_unref(type);
 }
