@@ -4,7 +4,7 @@
 -- Time bounds as ids: UUIDv7 carries its millisecond in front, so ranges of ids are ranges of time.
 CREATE FUNCTION uuid7_floor(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid;
+RETURN (lpad(to_hex(greatest((extract(epoch FROM at) * 1000)::bigint, 0)), 12, '0') || '00000000000000000000')::uuid;
 COMMENT ON FUNCTION uuid7_floor IS 'The smallest UUIDv7 of that millisecond: a bound for scans by time';
 
 CREATE FUNCTION uuid7_time(id uuid) RETURNS timestamptz
@@ -236,8 +236,8 @@ DECLARE
     part text;
     week timestamptz := date_trunc('week', from_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
     made integer := 0;
-    schema_name text := (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                          WHERE c.oid = 'jobs'::regclass);
+    space oid := (SELECT c.relnamespace FROM pg_class c WHERE c.oid = 'jobs'::regclass);
+    schema_name text := (SELECT n.nspname FROM pg_namespace n WHERE n.oid = space);
 BEGIN
     IF to_at > clock_timestamp() + interval '60 days' THEN
         RAISE EXCEPTION 'no partition is made more than 60 days ahead (asked for %)', to_at
@@ -255,7 +255,9 @@ BEGIN
             part := parent || '_' || to_char(week AT TIME ZONE 'UTC', 'YYYYMMDD');
             CONTINUE WHEN to_regclass(format('%I.%I', schema_name, part)) IS NOT NULL;
             PERFORM pg_advisory_xact_lock(hashtext('jobmill.partition'), hashtext(schema_name));
-            CONTINUE WHEN to_regclass(format('%I.%I', schema_name, part)) IS NOT NULL;
+            -- Read from the catalogue: to_regclass may remember that there was none before we waited.
+            CONTINUE WHEN EXISTS (SELECT FROM pg_class c
+                                   WHERE c.relname = part AND c.relnamespace = space);
             -- Made apart and then attached: ATTACH does not block readers and writers of the parent.
             EXECUTE format('CREATE TABLE %I.%I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS) WITH (fillfactor = %s)',
                 schema_name, part, parent, CASE parent WHEN 'jobs' THEN 42 WHEN 'job_steps' THEN 90 ELSE 100 END);

@@ -1,6 +1,7 @@
 """Weekly partitions: made ahead and on demand, all five alike, dropped by retention and only when
 nothing in them is unfinished."""
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -56,6 +57,32 @@ def test_a_missing_older_partition_is_made_by_the_worker(jm):
     assert jm.db.job(job_id)["status"] == "completed"
     assert len(partitions(jm.db)) == before + 1
     jm.check()
+
+
+def test_old_ids_in_one_batch_make_their_weeks_alone(jm):
+    """Not every week between them, or one message of 1970 would make 15,000 tables."""
+    old = [id_at(utc(-900)), id_at(utc(-200)), "00000000-0000-7000-8000-000000000001"]
+    before = len(partitions(jm.db))
+    jm.send(*({"type": "noop", "id": i} for i in old), {"type": "noop"}, partition=0)
+    jm.start_worker()
+    jm.wait_ended(4)
+    assert [jm.db.job(i)["status"] for i in old] == ["completed"] * 3
+    assert len(partitions(jm.db)) == before + 3
+    jm.check()
+
+
+def test_two_make_one_partition_at_once(db):
+    """The second, which waited for the first, finds it there."""
+    ensure = "SELECT partition_ensure(%s, %s)"
+    week = (utc(-60), utc(-60))
+    with db.connect() as first, db.connect() as second, ThreadPoolExecutor(1) as pool:
+        first.autocommit = False
+        first.execute(ensure, week)
+        made = pool.submit(lambda: second.execute(ensure, week).fetchone()[0])
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s",
+                                    second.info.backend_pid), 10, what="the second waits")
+        first.commit()
+        assert made.result(20) == 0
 
 
 def old_job(db, days, status):
