@@ -1,5 +1,7 @@
 /* jobmill: the command line for people and scripts. */
+#include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -123,6 +125,9 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && print_page(argv[1]))
         return JM_EXIT_OK;
+    /* libsmartcols measures and escapes by the locale; what the database sends is UTF-8. */
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
+        setlocale(LC_CTYPE, "C.UTF-8");
     struct words words = find_words(argc, argv);
     const jm_cli_noun *noun = words.noun ? jm_cli_noun_find(argv[words.noun]) : NULL;
     const jm_cli_command *command =
