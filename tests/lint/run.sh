@@ -20,7 +20,20 @@ shells() {
 check_format() { ours '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
 check_shellcheck() { shells | sort -u | xargs shellcheck -x -e SC2317; }
 check_house() { "$python" tests/lint/house.py; }
-check_generated() { "$python" schema/generate.py --check; }
+# From the list of fields, and from the tables of configuration and commands.
+check_generated() {
+  local bad=0 option file
+  "$python" schema/generate.py --check || bad=1
+  compose/local/build.sh asan jobmill || return 1
+  while read -r option file; do
+    build/asan/bin/jobmill "$option" | cmp - "$file" || { echo "$file is out of date: build/asan/bin/jobmill $option >$file"; bad=1; }
+  done <<'END'
+--print-config-markdown docs/configuration.md
+--print-config-sample compose/jobmill.conf.sample
+--print-cli-markdown docs/cli.md
+END
+  return "$bad"
+}
 check_documents() {
   local names
   mapfile -t names < <(ours '*.yaml' '*.yml' '*.json')
