@@ -16,10 +16,11 @@ WITH input AS MATERIALIZED (
               priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
               callback_url, trace_context, submitted_by, run_at, start_by, state, visible_at, reason,
               message)
-), attempts AS MATERIALIZED (
-    SELECT t.type, coalesce((SELECT d.max_attempts FROM job_types d WHERE d.name = t.type
-                              ORDER BY d.announced_at DESC LIMIT 1), 3) AS max_attempts
+), announced AS MATERIALIZED (
+    SELECT t.type, coalesce(d.max_attempts, 3) AS max_attempts, coalesce(d.searchable, '{}') AS searchable
       FROM (SELECT DISTINCT type FROM input) t
+      LEFT JOIN LATERAL (SELECT max_attempts, searchable FROM job_types WHERE name = t.type
+                          ORDER BY announced_at DESC LIMIT 1) d ON true
 ), made AS (
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
                       priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
@@ -28,9 +29,18 @@ WITH input AS MATERIALIZED (
            coalesce(nullif(i.max_attempts, 0), a.max_attempts), nullif(i.timeout_s, 0), i.priority,
            i.ordering_key, i.exclusive, i.schedule_id, i.due_at, i.dedup_key, i.metadata,
            i.callback_url, i.trace_context, i.submitted_by, i.run_at, i.start_by
-      FROM input i JOIN attempts a ON a.type = i.type
+      FROM input i JOIN announced a ON a.type = i.type
     ON CONFLICT (id) DO NOTHING
     RETURNING id
+), searchable AS (
+    INSERT INTO job_metadata (job_id, key, value)
+    SELECT i.id, m.key, m.value
+      FROM input i
+      JOIN announced a ON a.type = i.type AND a.searchable <> '{}'
+      JOIN made ON made.id = i.id
+     CROSS JOIN LATERAL jsonb_each_text(i.metadata) AS m (key, value)
+     WHERE m.key = ANY (a.searchable) AND m.value IS NOT NULL
+    ON CONFLICT (job_id, key) DO NOTHING
 )
 INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by, reason,
                           message)

@@ -192,6 +192,14 @@ def test_priority_and_jitter_start_from_the_database(jm):
                        "JOIN jobs j ON j.id = p.job_id WHERE p.reason = 'delayed'")
 
 
+def test_searchable_metadata_of_a_schedules_jobs_is_indexed(jm):
+    jm.db.execute("INSERT INTO job_types (name, definition_hash, searchable) VALUES ('noop', 'h', '{city,n}')")
+    add_schedule(jm.db, metadata='{"city": "Oslo", "n": 42, "other": "x", "none": null}')
+    jm.start_producer()
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs") > 0, 10)
+    assert set(jm.db.query("SELECT key, value FROM job_metadata")) == {("city", "Oslo"), ("n", "42")}
+
+
 def test_no_scheduler_fires_nothing(jm):
     producer = jm.start_producer("--no-scheduler", "--no-http")
     add_schedule(jm.db)
