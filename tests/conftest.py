@@ -33,8 +33,6 @@ def _is_worker(config):
 def pytest_configure(config):
     config.addinivalue_line("markers", "tsan: also run against the ThreadSanitizer build")
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
-    if getattr(config.option, "dist", None) == "load":
-        config.option.dist = "loadgroup"  # what shares a costly fixture stays in one process
     if _is_worker(config) or config.option.collectonly:
         return
     os.environ.setdefault("JOBMILL_TEST_RUN", uuid.uuid4().hex[:6])

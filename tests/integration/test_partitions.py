@@ -48,11 +48,12 @@ def test_ensure_is_repeatable_and_bounded(db):
 
 
 def test_a_missing_older_partition_is_made_by_the_worker(jm):
-    """A record with an id of three months ago finds no partition: the worker makes it."""
-    jm.start_worker()
+    """A record with an id of three months ago finds no partition: the worker makes that one, not
+    those of the weeks between, also where both come in one batch."""
     job_id = id_at(utc(-100))
     before = len(partitions(jm.db))
-    jm.send({"type": "noop", "id": job_id}, {"type": "noop"})
+    jm.send({"type": "noop", "id": job_id}, {"type": "noop"}, partition=0)
+    jm.start_worker()
     jm.wait_ended(2)
     assert jm.db.job(job_id)["status"] == "completed"
     assert len(partitions(jm.db)) == before + 1
