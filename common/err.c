@@ -6,6 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Takes off what is left of a character that was cut: messages go into PostgreSQL's text. */
+static void end_whole(char *text)
+{
+    size_t n = strlen(text), back = 0;
+    while (back < n && back < 3 && ((unsigned char)text[n - 1 - back] & 0xc0) == 0x80)
+        back++;
+    if (back == n)
+        return;
+    unsigned char lead = (unsigned char)text[n - 1 - back];
+    size_t needs = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (needs > back + 1)
+        text[n - 1 - back] = 0;
+}
+
 static int set_va(jm_err *err, int code, const char *fmt, va_list ap)
 {
     if (!err)
@@ -13,7 +27,9 @@ static int set_va(jm_err *err, int code, const char *fmt, va_list ap)
     memset(err, 0, offsetof(jm_err, msg));
     err->code = code;
     err->retriable = code == JM_ERR_DB_DOWN || code == JM_ERR_TIMEOUT;
-    vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    if (n >= (int)sizeof err->msg)
+        end_whole(err->msg);
     return code;
 }
 

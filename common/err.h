@@ -23,11 +23,12 @@ enum {
 /* Filled by the function that fails; undefined after success. Small enough to live on the stack. */
 typedef struct jm_err {
     int code;
-    bool retriable;   /* the same call may succeed later without a change */
-    char sqlstate[6]; /* five characters, or "" */
-    int kafka;        /* rd_kafka_resp_err_t, or 0 */
-    char field[80];   /* the input field at fault, or "" */
-    char msg[480];    /* one line, no trailing period or newline, no secret */
+    bool retriable;    /* the same call may succeed later without a change */
+    bool no_partition; /* PostgreSQL has no partition for a row */
+    char sqlstate[6];  /* five characters, or "" */
+    int kafka;         /* rd_kafka_resp_err_t, or 0 */
+    char field[80];    /* the input field at fault, or "" */
+    char msg[480];     /* one line, no trailing period or newline, no secret */
 } jm_err;
 
 /* Fills err (which may be NULL) and returns code, so that `return jm_err_set(...)` reads well.

@@ -35,7 +35,10 @@ struct jm_pg {
     int backoff_ms;
     uint64_t generation;
     unsigned seed;
-    bool was_down; /* a loss has been logged and not yet its end */
+    bool was_down;    /* a loss has been logged and not yet its end */
+    char started[40]; /* of this session, by the server's clock: with its process id, its name */
+    int lost_pid;     /* of a session that we gave up and that may still be at work; 0: none */
+    char lost_started[40];
 };
 
 jm_pg *jm_pg_new(const jm_pg_options *options)
@@ -123,6 +126,10 @@ static int lost(jm_pg *pg, jm_err *err, const char *what)
                pg->conn ? PQerrorMessage(pg->conn) : "no connection");
     if (err)
         clean_message(err);
+    if (pg->conn && *pg->started) {
+        pg->lost_pid = PQbackendPID(pg->conn);
+        memcpy(pg->lost_started, pg->started, sizeof pg->started);
+    }
     jm_pg_disconnect(pg);
     return JM_ERR_DB_DOWN;
 }
@@ -166,6 +173,29 @@ static void on_notice(void *arg, const char *message)
     jm_logf(JM_DEBUG, "pg", "%s", err.msg);
 }
 
+/* Ends the session that was lost, if the server has not noticed: waiting for a lock, it would
+ * commit later what the caller finds not committed now and does again. Fails while it is still
+ * there. */
+static int end_lost(jm_pg *pg, jm_err *err)
+{
+    if (!pg->lost_pid)
+        return JM_OK;
+    jm_buf text = {0};
+    jm_buf_addf(&text,
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE pid = %d AND backend_start = '%s'",
+                pg->lost_pid, pg->lost_started);
+    PGresult *res = NULL;
+    int rc = jm_pg_exec(pg, text.data, &res, err);
+    if (!rc && PQntuples(res) && strcmp(PQgetvalue(res, 0, 0), "t") != 0)
+        rc = jm_err_set(err, JM_ERR_DB_DOWN, "the session that was lost has not ended yet");
+    if (!rc)
+        pg->lost_pid = 0;
+    PQclear(res);
+    jm_buf_fini(&text);
+    return rc;
+}
+
 /* Session settings; also reads the server's clock. */
 static int set_up(jm_pg *pg, jm_err *err)
 {
@@ -176,15 +206,18 @@ static int set_up(jm_pg *pg, jm_err *err)
     if (pg->batch)
         jm_buf_adds(&text, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;"
                            "SET jit = off; SET enable_nestloop = off;");
-    jm_buf_adds(&text, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+    jm_buf_adds(&text, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
+                       "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())");
     int64_t asked = jm_mono_us();
     PGresult *res = NULL;
     int rc = jm_pg_exec(pg, text.data, &res, err);
     if (!rc && pg->clock)
         jm_db_clock_set(pg->clock, strtoll(PQgetvalue(res, 0, 0), NULL, 10), asked, jm_mono_us());
+    if (!rc)
+        snprintf(pg->started, sizeof pg->started, "%s", PQgetvalue(res, 0, 1));
     PQclear(res);
     jm_buf_fini(&text);
-    return rc;
+    return rc ? rc : end_lost(pg, err);
 }
 
 int jm_pg_connect(jm_pg *pg, jm_err *err)
@@ -195,6 +228,7 @@ int jm_pg_connect(jm_pg *pg, jm_err *err)
                           "keepalives_idle",  "keepalives_interval", "keepalives_count",
                           "tcp_user_timeout", "client_encoding",     NULL};
     const char *values[] = {pg->conninfo, pg->name, "5", "10", "5", "3", "20000", "UTF8", NULL};
+    *pg->started = 0;
     pg->conn = PQconnectStartParams(keys, values, 1);
     int rc = pg->conn && PQstatus(pg->conn) != CONNECTION_BAD ? handshake(pg) : JM_ERR_DB_DOWN;
     if (rc) {
@@ -252,16 +286,24 @@ static int refused(const PGresult *res, const char *what, jm_err *err)
         return JM_ERR_DB;
     clean_message(err);
     memcpy(err->sqlstate, state ? state : "?????", 5);
+    /* By the fields, since the text is in the server's language. */
+    err->no_partition =
+        state && !strcmp(state, "23514") && !PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
     err->retriable = state && (!strncmp(state, "40", 2) || !strncmp(state, "55P03", 5) ||
                                !strncmp(state, "53", 2) || !strncmp(state, "57014", 5));
     return JM_ERR_DB;
 }
 
-/* The server is going away or this session is being ended. */
+/* The server is going away or this session is being ended; or a migration has changed the columns
+ * of a prepared query, which only a new session gets over. */
 static bool is_farewell(const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    return state && (!strncmp(state, "57P", 3) || !strncmp(state, "08", 2));
+    const char *function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+    if (!state)
+        return false;
+    return !strncmp(state, "57P", 3) || !strncmp(state, "08", 2) ||
+           (!strcmp(state, "0A000") && function && !strcmp(function, "RevalidateCachedQuery"));
 }
 
 /* Next result, sending and receiving until there is one. NULL with *rc set when the connection

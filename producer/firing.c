@@ -440,8 +440,7 @@ static void narrow(jm_firing *firing, const jm_err *err)
 static bool make_partitions(jm_firing *firing, const jm_err *err)
 {
     jm_err ignored;
-    return err->code == JM_ERR_DB && !strcmp(err->sqlstate, "23514") &&
-           strstr(err->msg, "no partition of relation") &&
+    return err->no_partition &&
            !jm_pg_query(firing->pg, &jm_sql_janitor_partitions, NULL, NULL, &ignored);
 }
 

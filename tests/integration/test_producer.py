@@ -168,6 +168,16 @@ def test_a_schedule_that_postgres_refuses_holds_up_no_other(jm):
     assert "schedule=bad" in producer.text()
 
 
+def test_a_newer_migration_does_not_stop_the_scheduler(jm):
+    """A fleet is upgraded one by one: the prepared queries of the older ones see a new column."""
+    schedule = add_schedule(jm.db)
+    jm.start_producer()
+    wait_until(lambda: ledger(jm.db, schedule), 10)
+    jm.db.execute("ALTER TABLE schedules ADD COLUMN of_a_later_version text")
+    fired = len(ledger(jm.db, schedule))
+    wait_until(lambda: len(ledger(jm.db, schedule)) >= fired + 3, 10)
+
+
 def test_missing_partitions_are_made_on_the_spot(jm):
     jm.start_producer()
     wait_until(lambda: jm.db.value("SELECT count(*) FROM workers"), 10)
