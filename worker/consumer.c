@@ -44,6 +44,7 @@ struct jm_consumer {
     pthread_t thread;
     bool started_thread;
     _Atomic bool up, quiet, stopping;
+    bool left_open; /* a thread is still closing a source: nothing of this is freed any more */
     _Atomic int partitions;
     _Atomic int64_t close_by_ms;
     int64_t down_logged_ms, asked_ms;
@@ -530,13 +531,14 @@ void jm_consumer_stop(jm_consumer *consumer, int timeout_ms)
         rd_kafka_queue_destroy(source->events);
         if (closed)
             rd_kafka_destroy(source->rk);
+        consumer->left_open = consumer->left_open || !closed;
         source->rk = NULL;
     }
 }
 
 void jm_consumer_free(jm_consumer *consumer)
 {
-    if (!consumer)
+    if (!consumer || consumer->left_open)
         return;
     for (int i = 0; i < consumer->n_sources; i++) {
         struct source *source = &consumer->sources[i];
