@@ -136,7 +136,7 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
     if (!n)
         return 0;
     jm_arena *arena = jm_arena_new(0);
-    jm_claim *claim = jm_claim_new(seq, arena);
+    jm_claim *claim = jm_claim_new(seq, 1, arena);
     jm_chain chain = {0};
     jm_job **again = jm_calloc((size_t)n, sizeof *again);
     for (int row = 0; row < n; row++) {
@@ -212,6 +212,7 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
 int jm_start(jm_store *store, bool *more, jm_err *err)
 {
     bool starved = false;
+    atomic_store(&store->starved, true); /* a slot that comes free while we look is news, too */
     int rc = JM_OK;
     *more = false;
     for (int q = 0; q < store->n_queues; q++)
