@@ -57,7 +57,7 @@ void jm_accept_dead(jm_accept_state *a, jm_batch_record *record, const char *rea
     jm_batch_mark_dead(a->batch, record, reason, &err);
 }
 /* What a message may say and this version cannot do yet. */
-static bool refuse_unsupported(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
+static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
 {
     const jm_job *job = record->job;
     const char *field = job->depends_on         ? "depends_on"
@@ -68,7 +68,6 @@ static bool refuse_unsupported(jm_accept_state *a, jm_batch_record *record, cons
     if (field)
         jm_accept_dead(a, record, "unsupported", field,
                        "this version of jobmill cannot do that yet; leave it out");
-    return field != NULL;
 }
 
 /* Unknown projects are looked for in the database again, at most once a second. */
@@ -92,12 +91,31 @@ static int check_projects(jm_accept_state *a, jm_err *err)
     return rc;
 }
 
+/* Looks up the type of each open record; what cannot be done yet is put aside before it claims any
+ * key, so that the record may be sent again under the same id once it is mended. */
+static void look_up_types(jm_accept_state *a)
+{
+    jm_job_type *last = NULL; /* batches are mostly of one type: ask the directory once */
+    for (int i = 0; i < a->batch->n; i++) {
+        jm_batch_record *record = &a->batch->records[i];
+        jm_job *job = record->job;
+        if (record->fate != JM_FATE_OPEN || record->again || !job->type)
+            continue;
+        if (last && !strcmp(last->name, job->type))
+            a->types[i] = jm_job_type_ref(last);
+        else
+            a->types[i] = jm_type_dir_get(a->store->options.types, job->type);
+        last = a->types[i] ? a->types[i] : last;
+        if (!job->from_relay)
+            refuse_unsupported(a, record, a->types[i]);
+    }
+}
+
 /* Decides for each open record whether its job starts now, and if not, why. */
 static void assign_slots(jm_accept_state *a)
 {
     jm_store *store = a->store;
     int64_t now_us = jm_db_clock_us(store->options.clock);
-    jm_job_type *last = NULL; /* batches are mostly of one type: ask the directory once */
     for (int i = 0; i < a->batch->n; i++) {
         jm_batch_record *record = &a->batch->records[i];
         a->now[i] = false;
@@ -105,13 +123,6 @@ static void assign_slots(jm_accept_state *a)
         if (record->fate != JM_FATE_OPEN || record->again || !record->job->type)
             continue;
         jm_job *job = record->job;
-        if (last && !strcmp(last->name, job->type))
-            a->types[i] = jm_job_type_ref(last);
-        else
-            a->types[i] = jm_type_dir_get(store->options.types, job->type);
-        last = a->types[i] ? a->types[i] : last;
-        if (!job->from_relay && refuse_unsupported(a, record, a->types[i]))
-            continue;
         if (!a->types[i])
             a->waits[i] = "no worker with this type has had a slot for it yet";
         else if (!job->from_relay && job->run_at_us > now_us)
@@ -184,24 +195,10 @@ static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
 static void refuse(jm_accept_state *a, int i, const jm_err *err)
 {
     jm_batch_record *record = &a->batch->records[i];
-    bool bad_time = !strcmp(err->sqlstate, "23514") && strstr(err->msg, "no partition");
-    jm_batch_mark_dead(a->batch, record, bad_time ? "bad_time" : "refused", err);
-    if (record->job && (record->job->external_id || record->job->dedup_key)) {
-        jm_pg_args args;
-        jm_pg_args_init(&args);
-        jm_pg_arg_text(&args, record->job->project);
-        jm_pg_arg_text(&args, record->job->type);
-        jm_pg_arg_text(&args, record->job->external_id);
-        jm_pg_arg_text(&args, record->job->dedup_key);
-        jm_pg_arg_uuid(&args, &record->id);
-        jm_err ignored;
-        jm_pg_query(a->store->pg, &jm_sql_accept_undedup, &args, NULL, &ignored);
-    }
-}
-
-static bool is_missing_partition(const jm_err *err)
-{
-    return !strcmp(err->sqlstate, "23514") && strstr(err->msg, "no partition") != NULL;
+    jm_batch_mark_dead(a->batch, record, err->no_partition ? "bad_time" : "refused", err);
+    jm_err ignored;
+    if (record->job && (record->job->external_id || record->job->dedup_key))
+        jm_accept_undedup(a, record, &ignored);
 }
 
 int jm_accept_range(jm_accept_state *a, int from, int to)
@@ -224,7 +221,7 @@ int jm_accept_range(jm_accept_state *a, int from, int to)
                 return JM_ERR_CLOSED;
             continue;
         }
-        if (is_missing_partition(&err) && !made_partitions) {
+        if (err.no_partition && !made_partitions) {
             made_partitions = true;
             jm_err why = {0};
             if (make_partitions(a, from, to, &why) == JM_OK)
@@ -246,6 +243,7 @@ int jm_accept_range(jm_accept_state *a, int from, int to)
         }
         int mid = from + (to - from) / 2;
         rc = jm_accept_range(a, from, mid);
+        a->seq = ++a->store->claim_seq; /* a claim names all that its transaction has started */
         return rc ? rc : jm_accept_range(a, mid, to);
     }
 }
@@ -292,7 +290,7 @@ static void begin_started(jm_accept_state *a)
         if (record->fate != JM_FATE_STARTED)
             continue;
         if (!claim)
-            claim = jm_claim_new(a->seq, arena);
+            claim = jm_claim_new(a->first_seq, (int)(a->seq - a->first_seq) + 1, arena);
         if (!record->job->from_relay) {
             record->job->queue = a->store->options.queues[a->batch->queue];
             record->job->attempt = 1;
@@ -320,7 +318,8 @@ static void drop_empty_claim(jm_accept_state *a)
         return;
     jm_col seqs;
     jm_col_init(&seqs, JM_COL_I64);
-    jm_col_add_i64(&seqs, a->seq);
+    for (int64_t seq = a->first_seq; seq <= a->seq; seq++)
+        jm_col_add_i64(&seqs, seq);
     jm_pg_args args;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, &a->store->options.worker_id);
@@ -334,8 +333,10 @@ static void drop_empty_claim(jm_accept_state *a)
 static int accept_all(jm_accept_state *a)
 {
     int rc = insist(a, check_projects);
-    if (!rc)
+    if (!rc) {
+        look_up_types(a);
         rc = insist(a, jm_accept_duplicates);
+    }
     if (!rc) {
         assign_slots(a);
         rc = jm_accept_range(a, 0, a->batch->n);
@@ -348,7 +349,8 @@ static int accept_all(jm_accept_state *a)
 int jm_accept(jm_store *store, jm_batch *batch)
 {
     jm_batch_sort(batch);
-    jm_accept_state a = {.store = store, .batch = batch, .seq = ++store->claim_seq};
+    jm_accept_state a = {.store = store, .batch = batch, .first_seq = store->claim_seq + 1};
+    a.seq = ++store->claim_seq;
     a.types = jm_calloc((size_t)batch->n, sizeof *a.types);
     a.now = jm_calloc((size_t)batch->n, sizeof *a.now);
     a.waits = jm_calloc((size_t)batch->n, sizeof *a.waits);

@@ -45,15 +45,51 @@ static bool same_key(const struct dedup_ref *a, const struct dedup_ref *b)
            !strcmp(a->job->type, b->job->type) && !strcmp(a->job->project, b->job->project);
 }
 
-/* The job of that id has lost its key to has. Under an external id they should be the same job. */
-static void mark_duplicate(jm_accept_state *a, const jm_uuid *id, const jm_uuid *has)
+/* The job of that id has lost its key to has. Under an external id they should be the same job;
+ * under a dedup_key that is not asked. */
+static void mark_duplicate(jm_accept_state *a, const jm_uuid *id, const jm_uuid *has, bool is_id)
 {
     int hint = 0;
     jm_batch_record *record = jm_batch_find(a->batch, id, &hint);
-    if (!record || record->fate != JM_FATE_OPEN)
+    if (!record || record->fate != JM_FATE_OPEN || (record->again && !is_id))
         return;
     record->again = true;
+    record->by_key = !is_id;
     record->known_as = *has;
+}
+
+static void mark_duplicates(jm_accept_state *a, const PGresult *res)
+{
+    for (int row = 0; row < PQntuples(res); row++) {
+        jm_uuid id = jm_pg_get_uuid(res, row, 0), has = jm_pg_get_uuid(res, row, 1);
+        if (jm_uuid_cmp(&id, &has) != 0)
+            mark_duplicate(a, &id, &has, jm_pg_get_bool(res, row, 2));
+    }
+}
+
+/* A record with two keys that has lost one will be no job: the other is given back, or it would
+ * keep out those who are to come. */
+static int give_back_keys(jm_accept_state *a, jm_err *err)
+{
+    int rc = JM_OK;
+    for (int i = 0; i < a->batch->n && !rc; i++) {
+        const jm_batch_record *record = &a->batch->records[i];
+        if (record->again && record->job->external_id && record->job->dedup_key)
+            rc = jm_accept_undedup(a, record, err);
+    }
+    return rc;
+}
+
+int jm_accept_undedup(jm_accept_state *a, const jm_batch_record *record, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, record->job->project);
+    jm_pg_arg_text(&args, record->job->type);
+    jm_pg_arg_text(&args, record->job->external_id);
+    jm_pg_arg_text(&args, record->job->dedup_key);
+    jm_pg_arg_uuid(&args, &record->id);
+    return jm_pg_query(a->store->pg, &jm_sql_accept_undedup, &args, NULL, err);
 }
 
 int jm_accept_duplicates(jm_accept_state *a, jm_err *err)
@@ -66,7 +102,9 @@ int jm_accept_duplicates(jm_accept_state *a, jm_err *err)
     jm_cols_init(&cols, types, JM_COUNT(types));
     for (int i = 0; i < n; i++) {
         if (i && same_key(&refs[i - 1], &refs[i])) { /* twice in one batch: the first has it */
-            mark_duplicate(a, &refs[i].job->id, &refs[i - 1].job->id);
+            if (jm_uuid_cmp(&refs[i].job->id, &refs[i - 1].job->id) != 0)
+                mark_duplicate(a, &refs[i].job->id, &refs[i - 1].job->id,
+                               refs[i].job->external_id == refs[i].key);
             refs[i] = refs[i - 1];
             continue;
         }
@@ -83,23 +121,21 @@ int jm_accept_duplicates(jm_accept_state *a, jm_err *err)
         jm_pg_arg_i64(&args, DEDUP_WINDOW_S);
         jm_pg_call call = {.sql = &jm_sql_accept_dedup, .args = &args, .binary = true};
         rc = jm_pg_run(a->store->pg, &call, 1, err);
-        for (int row = 0; !rc && row < PQntuples(call.res); row++) {
-            jm_uuid id = jm_pg_get_uuid(call.res, row, 0), has = jm_pg_get_uuid(call.res, row, 1);
-            if (jm_uuid_cmp(&id, &has) != 0)
-                mark_duplicate(a, &id, &has);
-        }
+        if (!rc)
+            mark_duplicates(a, call.res);
         PQclear(call.res);
     }
     jm_cols_fini(&cols);
     free(refs);
-    return rc;
+    return rc ? rc : give_back_keys(a, err);
 }
 
 /* Records that are still open name jobs that exist: redeliveries, or another job under a known id.
  * Only those whose submitter chose the id can be in conflict. */
 static bool may_conflict(const jm_batch_record *record)
 {
-    return !record->job->from_relay && (record->job->has_id || record->job->external_id);
+    return !record->job->from_relay && !record->by_key &&
+           (record->job->has_id || record->job->external_id);
 }
 
 struct known {

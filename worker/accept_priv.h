@@ -9,10 +9,10 @@
 typedef struct jm_accept_state {
     jm_store *store;
     jm_batch *batch;
-    int64_t seq;
-    jm_job_type **types; /* of each record, counted; NULL: unknown here */
-    bool *now;           /* of each record: it has a slot */
-    const char **waits;  /* of each record: why it waits */
+    int64_t first_seq, seq; /* claims: of the first transaction, and of the one at hand */
+    jm_job_type **types;    /* of each record, counted; NULL: unknown here */
+    bool *now;              /* of each record: it has a slot */
+    const char **waits;     /* of each record: why it waits */
 } jm_accept_state;
 
 /* accept.c: makes a dead letter of a record. */
@@ -31,6 +31,8 @@ int jm_accept_max_attempts(const jm_job *job, const jm_job_type *type);
 /* accept_known.c: claims external ids and dedup keys, in a transaction of its own: a key belongs to
  * the job's id, which is derived from the record, so a crash in between loses nothing. */
 int jm_accept_duplicates(jm_accept_state *a, jm_err *err);
+/* accept_known.c: gives back the keys of a record that came to nothing. */
+int jm_accept_undedup(jm_accept_state *a, const jm_batch_record *record, jm_err *err);
 /* accept_known.c: settles the records that are still open; after an error they are open as before.
  */
 int jm_accept_known(jm_accept_state *a, jm_err *err);

@@ -136,10 +136,11 @@ void jm_batch_free(jm_batch *batch)
     free(batch);
 }
 
-jm_claim *jm_claim_new(int64_t seq, jm_arena *arena)
+jm_claim *jm_claim_new(int64_t seq, int n_seqs, jm_arena *arena)
 {
     jm_claim *claim = jm_calloc(1, sizeof *claim);
     claim->seq = seq;
+    claim->n_seqs = n_seqs;
     claim->arena = arena;
     return claim;
 }

@@ -24,6 +24,7 @@ typedef struct jm_batch_record {
     jm_uuid id;                  /* the job's, or that of the dead letter */
     jm_fate fate;
     bool again;         /* names a job that another record has made: only compared with it */
+    bool by_key;        /* ... by its dedup_key alone: it need not be the same job */
     jm_uuid known_as;   /* the id of that job */
     const char *reason; /* dead letters: code */
     const char *field;  /* dead letters: or NULL */
@@ -50,15 +51,16 @@ void jm_batch_mark_dead(jm_batch *batch, jm_batch_record *record, const char *re
                         const jm_err *err);
 void jm_batch_free(jm_batch *batch);
 
-/* Jobs started together: one row of claims. The store makes it, the record thread owns it
+/* Jobs started together: a row of claims, or several. The store makes it, the record thread owns it
  * afterwards. */
 typedef struct jm_claim {
-    int64_t seq;     /* key of the row with the worker's id */
+    int64_t seq;     /* key of its first row, with the worker's id; the others follow */
+    int n_seqs;      /* rows: one a transaction, and a batch that was halved took several */
     int left;        /* jobs not yet recorded in full */
     jm_arena *arena; /* where the jobs live */
 } jm_claim;
 
-jm_claim *jm_claim_new(int64_t seq, jm_arena *arena); /* takes the arena */
+jm_claim *jm_claim_new(int64_t seq, int n_seqs, jm_arena *arena); /* takes the arena */
 void jm_claim_free(jm_claim *claim);
 
 #endif

@@ -268,8 +268,10 @@ static void add_claims(struct group *g, int from, int to, jm_col *seqs)
             g->reports[i]->job->claim->left--;
     for (int i = from; i < to; i++)
         if (g->reports[i]->end != JM_END_NONE && g->reports[i]->job->claim->left == 0) {
-            jm_col_add_i64(seqs, g->reports[i]->job->claim->seq);
-            g->reports[i]->job->claim->left = -1; /* once */
+            jm_claim *claim = g->reports[i]->job->claim;
+            for (int k = 0; k < claim->n_seqs; k++)
+                jm_col_add_i64(seqs, claim->seq + k);
+            claim->left = -1; /* once */
         }
     for (int i = from; i < to; i++) /* as it was: the transaction may fail */
         if (g->reports[i]->end != JM_END_NONE) {

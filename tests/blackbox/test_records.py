@@ -1,5 +1,6 @@
 """What is made of records: dead letters, duplicates, redelivery. The line never stops."""
 import json
+import time
 
 import pytest
 
@@ -184,5 +185,80 @@ def test_too_large(jm):
             {"type": "noop"}, partition=0)
     jm.wait_ended(1)
     assert jm.db.value("SELECT count(*) FROM dead_letters") <= 1
+    jm.wait_offsets()
+    jm.check()
+
+
+def test_jobs_of_a_batch_that_was_halved_are_all_claimed(jm):
+    """A claim that names only some of them would leave the others running for ever after a crash."""
+    jm.db.execute("ALTER TABLE jobs ADD CONSTRAINT test_refuses "
+                  "CHECK (params->>'x' IS DISTINCT FROM 'refuse') NOT VALID")
+    sleeps = [{"type": "sleep", "params": {"seconds": 60}} for _ in range(40)]
+    sleeps[20:20] = [{"type": "noop", "params": {"x": "refuse"}}]
+    jm.send(*sleeps, partition=0)
+    worker = jm.start_worker()
+    wait_until(lambda: jm.db.statuses().get("running") == 40, 20)
+    jm.check(waiting_ok=True)
+    worker.kill()
+
+
+def test_id_and_dedup_key_twice_in_one_batch(jm):
+    """A submitter that repeats its record: the first of them runs."""
+    message = {"type": "noop", "id": uuid7(), "dedup_key": "k"}
+    jm.send(message, message, message, partition=0)
+    jm.start_worker()
+    jm.wait_offsets()
+    job = jm.wait_status(message["id"], "completed")
+    assert job["attempt"] == 1
+    jm.check()
+
+
+def test_mended_record_runs_under_the_id_of_its_dead_letter(jm):
+    jm.start_worker()
+    jm.send({"type": "noop", "id": "mine", "dedup_key": "k", "exclusive": "e"}, partition=0)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") == 1, 20)
+    jm.send({"type": "noop", "id": "mine", "dedup_key": "k"}, partition=0)
+    jm.wait_ended(1)
+    jm.check()
+
+
+def test_second_job_of_a_dedup_key_leaves_nothing_behind(jm):
+    """It need not be the same job, and its own id is free once the first has failed."""
+    jm.start_worker()
+    jm.send({"type": "fail", "id": "first", "dedup_key": "k", "run_at": "2000-01-01T00:00:00Z",
+             "max_attempts": 2}, partition=0)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs") == 1, 20)
+    again = {"type": "fail", "id": "second", "dedup_key": "k", "params": {"n": 2}}
+    jm.send(again, partition=0)
+    jm.wait_offsets()
+    assert jm.db.value("SELECT count(*) FROM dead_letters") == 0
+    jm.wait_ended(1, 30)
+    jm.send(again, partition=0)
+    jm.wait_ended(2, 30)
+
+
+def test_an_old_id_beside_new_ones_makes_its_own_week_alone(jm):
+    before = jm.db.value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'jobs'::regclass")
+    old = uuid7((time.time() - 3 * 365 * 86400) * 1000)
+    jm.send({"type": "noop"}, {"type": "noop", "id": old}, {"type": "noop"}, partition=0)
+    jm.start_worker()
+    jm.wait_ended(3, 60)
+    after = jm.db.value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'jobs'::regclass")
+    assert after == before + 1
+    jm.check()
+
+
+@pytest.mark.slow
+def test_a_session_given_up_commits_nothing_behind_our_back(jm):
+    """What PostgreSQL does not answer for half a minute, here for want of a lock, is done again: the
+    first session must not commit after that, or its jobs would be nobody's."""
+    jm.start_worker()
+    jm.send({"type": "noop"}, partition=0)
+    jm.wait_ended(1)
+    with jm.db.connect() as conn, conn.transaction():
+        conn.execute("LOCK claims IN SHARE MODE")
+        jm.send(*[{"type": "noop"}] * 5, partition=0)
+        time.sleep(33)
+    jm.wait_ended(6, 20)
     jm.wait_offsets()
     jm.check()
