@@ -91,6 +91,8 @@ set_up() {
   export JOBMILL_KAFKA_BOOTSTRAP_SERVERS
   # The embedded broker answers a fetch only when this time is over.
   export JOBMILL_KAFKA_FETCH_WAIT_MAX_MS=10
+  # And it holds a group that a second worker joins for the session's time less a second.
+  export JOBMILL_KAFKA_SESSION_TIMEOUT_MS=3000 JOBMILL_KAFKA_HEARTBEAT_INTERVAL_MS=300
   mkdir "$dir/jobs.d" "$dir/spool"
   local type
   for type in "$here"/jobs.d/*.json; do
