@@ -92,9 +92,9 @@ BEGIN
         IF starts_with(field, 'x-') THEN
             RETURN;
         END IF;
-        SELECT s.name INTO known FROM submit_fields() s
+        SELECT s.name INTO known
+        FROM (SELECT name FROM submit_fields() WHERE name NOT IN ('type', 'params') UNION ALL VALUES ('queue')) s
         WHERE submit_distance(lower(left(field, 64)), s.name) <= greatest(1, greatest(length(field), length(s.name)) / 3)
-            AND s.name NOT IN ('type', 'params')
         ORDER BY submit_distance(lower(left(field, 64)), s.name) LIMIT 1;
         PERFORM submit_refuse('unknown_field', field, format('no option is called "%s"', field),
             CASE WHEN field IN ('type', 'params') THEN format('%s is an argument of its own.', field)
