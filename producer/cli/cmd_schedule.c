@@ -231,7 +231,7 @@ static void describe(json_t *schedule)
         jm_buf_adds(&when, "every ");
         add_duration(&when, json_integer_value(json_object_get(schedule, "interval_seconds")));
     } else if (!strcmp(kind, "once")) {
-        jm_buf_addf(&when, "once at %.19s", text_of(schedule, "run_at"));
+        jm_buf_addf(&when, "once at %.19sZ", text_of(schedule, "run_at"));
     } else {
         jm_buf_adds(&when, text_of(schedule, "cron_expression"));
     }
