@@ -18,6 +18,19 @@ install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/schema
 install(FILES compose/jobmill.conf.sample DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill)
 install(DIRECTORY compose/demo/jobs.d compose/demo/handlers DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   USE_SOURCE_PERMISSIONS)
+# The samples name their handlers by where these are in the end: for a package that is not where they are put now.
+install(CODE "
+  set(doc \"${CMAKE_INSTALL_DOCDIR}/examples\")
+  if(NOT IS_ABSOLUTE \"\${doc}\")
+    set(doc \"\${CMAKE_INSTALL_PREFIX}/\${doc}\")
+  endif()
+  string(REGEX REPLACE \"^.*/_CPack_Packages/.*/share/\" \"/usr/share/\" final \"\${doc}\")
+  file(GLOB samples \"\$ENV{DESTDIR}\${doc}/jobs.d/*.json\")
+  foreach(sample IN LISTS samples)
+    file(READ \"\${sample}\" text)
+    string(REPLACE \"@HANDLERS@\" \"\${final}/handlers\" text \"\${text}\")
+    file(WRITE \"\${sample}\" \"\${text}\")
+  endforeach()")
 
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_PACKAGE_NAME jobmill)
