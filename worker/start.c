@@ -188,10 +188,10 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     return rc;
 }
 
-/* One queue and slot class. *full: as many were started as were asked for; *starved: types without
- * a free slot may have jobs waiting. */
+/* One queue and slot class; adds to *started. *full: as many were started as were asked for;
+ * *starved: types without a free slot may have jobs waiting. */
 static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_class, bool *full,
-                       bool *starved, jm_err *err)
+                       bool *starved, int *started, jm_err *err)
 {
     struct offer offer;
     offer_make(store, slot_class, &offer);
@@ -200,8 +200,9 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
         PGresult *res = NULL;
         int64_t seq = ++store->claim_seq;
         rc = start_rows(store, &offer, queue, offer.room, seq, &res, err);
-        if (rc == JM_OK)
-            *full = begin_rows(store, &offer, res, seq) >= offer.room || *full;
+        int n = rc == JM_OK ? begin_rows(store, &offer, res, seq) : 0;
+        *full = *full || n >= offer.room;
+        *started += n;
         PQclear(res);
     }
     *starved = *starved || !offer.complete;
@@ -209,16 +210,31 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
     return rc;
 }
 
+/* The first queue takes all the slots if it has the jobs: each is first as often as its weight
+ * says. */
+static int first_queue(const jm_store *store)
+{
+    int total = 0, q = 0;
+    for (int i = 0; i < store->n_queues; i++)
+        total += store->options.weights[i];
+    int turn = (int)(store->turns % (unsigned)total);
+    while (turn >= store->options.weights[q])
+        turn -= store->options.weights[q++];
+    return q;
+}
+
 int jm_start(jm_store *store, bool *more, jm_err *err)
 {
     bool starved = false;
     atomic_store(&store->starved, true); /* a slot that comes free while we look is news, too */
-    int rc = JM_OK;
+    int rc = JM_OK, started = 0, first = first_queue(store);
     *more = false;
-    for (int q = 0; q < store->n_queues; q++)
+    for (int i = 0; i < store->n_queues; i++) {
+        const char *queue = store->options.queues[(first + i) % store->n_queues];
         for (int c = JM_SLOT_NONE; c <= JM_SLOT_ASYNC && !rc; c++)
-            rc =
-                start_queue(store, store->options.queues[q], (jm_slot_class)c, more, &starved, err);
+            rc = start_queue(store, queue, (jm_slot_class)c, more, &starved, &started, err);
+    }
+    store->turns += started > 0;
     atomic_store(&store->starved, starved || *more);
     return rc;
 }

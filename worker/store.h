@@ -18,6 +18,7 @@ typedef struct jm_store_options {
     const char *conninfo, *schema;
     jm_db_clock *clock;
     const char *const *queues; /* NULL-terminated; borrowed */
+    const int *weights;        /* of each queue; borrowed */
     jm_type_dir *types;
     jm_slots *slots;
     jm_runner *runner;

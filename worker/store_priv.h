@@ -21,6 +21,7 @@ struct jm_store {
 
     int64_t claim_seq;
     int n_queues;
+    unsigned turns;    /* of starts that found something: whose queue is first */
     bool accept_first; /* whose turn it is when slots are short */
     bool maybe_ready;  /* something may be ready to start */
     int64_t polled_ms; /* monotonic: last look at what waits */

@@ -154,6 +154,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .schema = w->schema,
                             .clock = &w->clock,
                             .queues = w->queues,
+                            .weights = w->weights,
                             .types = w->types,
                             .slots = w->slots,
                             .runner = w->runner,

@@ -223,6 +223,20 @@ def test_priority_among_waiting_jobs(jm):
     jm.check()
 
 
+def test_a_queue_with_much_to_start_leaves_the_others_their_share(jm):
+    """What waits in the database is weighed, too, and not only what comes from Kafka."""
+    jm.topic("mail")
+    jm.job_type("nap", ["/bin/sleep", "0.1"])
+    jm.send(*[{"type": "nap"}] * 60)
+    worker = jm.start_worker(queues="default,mail", concurrency=1)
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM pending_jobs") > 40, 20)
+    jm.db.execute("SELECT submit('nap', '{}', '{\"queue\":\"mail\",\"priority\":3}') "
+                  "FROM generate_series(1, 5)")
+    jm.wait_ended(5, 40, "queue = 'mail'")
+    assert jm.db.ended("queue = 'default'") < 60, "the other queue was served first"
+    worker.kill()
+
+
 def test_two_queues_one_worker(jm):
     jm.topic("mail")
     jm.start_worker(queues="default:2,mail")
