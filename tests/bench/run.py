@@ -43,7 +43,13 @@ class Bench:
         self.dir = directory
         self.args = args
         self.servers = []
+        self.stacks = []
         self.n = 0
+        self.databases = None
+
+    def start(self):
+        """Servers, unless the environment names some."""
+        directory = self.dir
         self.url = os.environ.get("JOBMILL_DATABASE_URL")
         if not self.url:
             self.servers.append(Postgres(directory / "postgres").create().start())
@@ -63,10 +69,12 @@ class Bench:
         path = self.dir / f"run{self.n}"
         path.mkdir()
         stack = Stack(path, self.databases.create(), self.bootstrap)
+        self.stacks.append(stack)
         stack.topic(partitions=PARTITIONS)
         return stack
 
     def drop(self, stack):
+        self.stacks.remove(stack)
         wrong = stack.finish()
         stack.kafka.delete()
         self.databases.drop(stack.database_url)
@@ -75,7 +83,10 @@ class Bench:
             sys.exit("\n".join(wrong))
 
     def close(self):
-        self.databases.drop_run()
+        for stack in self.stacks:
+            stack.finish()
+        if self.databases:
+            self.databases.drop_run()
         for server in self.servers:
             server.destroy()
 
@@ -316,6 +327,7 @@ def main():
     bench = Bench(directory, args)
     results = []
     try:
+        bench.start()
         where = machine(bench)
         for i in range(args.runs):
             one = {}
