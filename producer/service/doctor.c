@@ -318,12 +318,16 @@ static void check_types(doctor *d)
     }
     json_array_foreach(rows, i, row)
     {
-        warn(d, "Put its definition into a worker's jobs_dir and send that worker SIGHUP.",
-             "%lld jobs of type %s wait, and no worker that is alive can run it",
-             (long long)int_of(row, "jobs"), text_of(row, "type"));
+        warn(
+            d,
+            json_is_true(json_object_get(row, "queue_served"))
+                ? "Put its definition into a worker's jobs_dir and send that worker SIGHUP."
+                : "Start a worker that has this queue in [worker] queues.",
+            "%lld jobs of type %s wait in queue %s, and no worker that is alive can run them there",
+            (long long)int_of(row, "jobs"), text_of(row, "type"), text_of(row, "queue"));
     }
     if (!json_array_size(rows))
-        ok(d, "every type with waiting jobs has a worker");
+        ok(d, "every queue and type with waiting jobs has a worker");
     json_decref(rows);
 }
 
