@@ -99,6 +99,8 @@ static void look_up_types(jm_accept_state *a)
     for (int i = 0; i < a->batch->n; i++) {
         jm_batch_record *record = &a->batch->records[i];
         jm_job *job = record->job;
+        if (record->again && record[-1].fate == JM_FATE_DEAD)
+            record->again = false; /* the one before it under this id comes to nothing */
         if (record->fate != JM_FATE_OPEN || record->again || !job->type)
             continue;
         if (last && !strcmp(last->name, job->type))

@@ -119,7 +119,10 @@ jm_batch_record *jm_batch_find(jm_batch *batch, const jm_uuid *id, int *hint)
     if (lo > hi || jm_uuid_cmp(&batch->records[lo].id, id) != 0)
         return NULL;
     while (lo && jm_uuid_cmp(&batch->records[lo - 1].id, id) == 0)
-        lo--; /* the first of them */
+        lo--; /* the first of them that is no dead letter */
+    while (lo + 1 < batch->n && batch->records[lo].fate == JM_FATE_DEAD &&
+           jm_uuid_cmp(&batch->records[lo + 1].id, id) == 0)
+        lo++;
     *hint = lo + 1;
     return &batch->records[lo];
 }

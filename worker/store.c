@@ -118,7 +118,7 @@ bool jm_store_wait_db(jm_store *store)
             return false;
     }
     atomic_store(&store->up, true);
-    return true;
+    return !atomic_load(&store->stopping); /* or a database that hangs would hold up the end */
 }
 
 /* Counts what waits, to pause queues that have enough, and learns when the next job becomes ready.

@@ -213,6 +213,17 @@ def test_id_and_dedup_key_twice_in_one_batch(jm):
     jm.check()
 
 
+def test_the_second_of_an_id_runs_if_the_first_is_a_dead_letter(jm):
+    job = uuid7()
+    jm.send({"type": "noop", "id": job, "project": "nowhere"}, {"type": "noop", "id": job},
+            partition=0)
+    jm.start_worker()
+    jm.wait_offsets()
+    jm.wait_status(job, "completed")
+    assert jm.db.value("SELECT count(*) FROM dead_letters") == 1
+    jm.check()
+
+
 def test_mended_record_runs_under_the_id_of_its_dead_letter(jm):
     jm.start_worker()
     jm.send({"type": "noop", "id": "mine", "dedup_key": "k", "exclusive": "e"}, partition=0)
