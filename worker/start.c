@@ -1,4 +1,5 @@
 /* Start: waiting jobs that are ready run here as far as there are slots. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,6 +218,7 @@ static int first_queue(const jm_store *store)
     int total = 0, q = 0;
     for (int i = 0; i < store->n_queues; i++)
         total += store->options.weights[i];
+    assert(total > 0); /* there is a queue, and no weight is 0 */
     int turn = (int)(store->turns % (unsigned)total);
     while (turn >= store->options.weights[q])
         turn -= store->options.weights[q++];
