@@ -85,6 +85,11 @@ void jm_pg_free(jm_pg *pg)
     free(pg);
 }
 
+void jm_pg_set_timeout(jm_pg *pg, int timeout_ms)
+{
+    pg->timeout_ms = timeout_ms;
+}
+
 bool jm_pg_is_up(const jm_pg *pg)
 {
     return pg->conn != NULL;

@@ -35,6 +35,7 @@ int jm_pg_connect(jm_pg *pg, jm_err *err);
 int jm_pg_retry_in_ms(const jm_pg *pg);
 bool jm_pg_is_up(const jm_pg *pg);
 void jm_pg_disconnect(jm_pg *pg);
+void jm_pg_set_timeout(jm_pg *pg, int timeout_ms); /* as in the options */
 uint64_t
 jm_pg_generation(const jm_pg *pg); /* rises with each connect: what a session held is gone */
 /* The connection, borrowed, for LISTEN and its descriptor; NULL when down. */

@@ -19,6 +19,7 @@ enum {
     FOLD_ROWS = 10000,
     DEDUP_ROWS = 5000,
     LATE_ROWS = 500,
+    SWEEP_ROWS = 1000, /* as in janitor_sweep.sql */
     FAILED_MS = 10000, /* a chore that failed is tried again after its interval, at most this */
     MAX_CHORES = 16
 };
@@ -130,7 +131,6 @@ static int expire(jm_janitor *janitor, bool *more, jm_err *err)
 
 static int sweep(jm_janitor *janitor, bool *more, jm_err *err)
 {
-    (void)more;
     jm_pg_args args;
     jm_pg_args_init(&args);
     jm_pg_arg_i32(&args, (int)jm_config_int(janitor->config, "relay.sweep_after_s"));
@@ -151,6 +151,7 @@ static int sweep(jm_janitor *janitor, bool *more, jm_err *err)
         jm_logf(JM_WARNING, "janitor",
                 "%d published jobs that no worker has claimed start from the database instead", n);
     atomic_fetch_add(&janitor->swept, (uint64_t)n);
+    *more = n >= SWEEP_ROWS;
     PQclear(res);
     return rc;
 }

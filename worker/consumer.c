@@ -14,7 +14,8 @@
 enum {
     BATCH_BYTES = 8 << 20, /* of values in a batch: bounds memory, not throughput */
     FULL_BEFORE_PAUSE_MS = 1000,
-    IDLE_MS = 100, /* longest wait when nothing wakes us */
+    PREFETCH_KBYTES = 65536, /* in librdkafka's own queues */
+    IDLE_MS = 100,           /* longest wait when nothing wakes us */
     DOWN_LOG_MS = 30000,
     ASK_EVERY_MS = 1000,
     ASK_TIMEOUT_MS = 200
@@ -127,7 +128,7 @@ static const char *const settings[][2] = {
     {"heartbeat.interval.ms", "2000"},
     {"queued.min.messages",
      "1000000"}, /* below a second's worth librdkafka 2.0.2 throttles itself */
-    {"queued.max.messages.kbytes", "65536"},
+    {"queued.max.messages.kbytes", NULL}, /* PREFETCH_KBYTES, shared by the queues */
     {"fetch.wait.max.ms", "100"},
     {"allow.auto.create.topics", "true"},
     {"enable.partition.eof", "false"},
@@ -154,7 +155,13 @@ static int configure(struct source *source, rd_kafka_conf_t **out, jm_err *err)
         rd_kafka_conf_get(fresh, settings[i][0], usual, &m);
         if (i > 1 && strcmp(now, usual) != 0)
             continue;
-        if (rd_kafka_conf_set(base, settings[i][0], settings[i][1], reason, sizeof reason))
+        const char *value = settings[i][1];
+        char share[24];
+        if (!strcmp(settings[i][0], "queued.max.messages.kbytes")) { /* of all queues together */
+            snprintf(share, sizeof share, "%d", PREFETCH_KBYTES / source->consumer->n_sources);
+            value = share;
+        }
+        if (rd_kafka_conf_set(base, settings[i][0], value, reason, sizeof reason))
             rc = jm_err_set(err, JM_ERR_KAFKA, "%s", reason);
     }
     rd_kafka_conf_destroy(fresh);

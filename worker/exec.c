@@ -383,7 +383,9 @@ static void on_end(void *ctx, const jm_spawn_end *end)
     int return_code = -1;
     drain(p);
     if (end->failed) {
-        jm_buf_addf(&error, "cannot %s: %s", end->failed, strerror(end->error));
+        const json_t *argv = json_object_get(p->run->def->config, "argv");
+        jm_buf_addf(&error, "cannot %s (%s): %s", end->failed,
+                    json_string_value(json_array_get(argv, 0)), strerror(end->error));
         finish(p, JM_STEP_FAILURE, -1, &error);
         return;
     }

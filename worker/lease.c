@@ -159,6 +159,8 @@ static int turn(jm_lease *lease)
             return 1000;
         }
         lease->checked = rc == JM_OK;
+        if (lease->checked) /* a connection that hangs is given up well before the lease ends */
+            jm_pg_set_timeout(lease->pg, o->lease_s * 1000 / 3);
     }
     rc = rc ? rc : renew(lease, atomic_load(&lease->stopping) ? "stopping" : "running", &err);
     atomic_store(&lease->up, rc == JM_OK);

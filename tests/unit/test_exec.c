@@ -218,13 +218,14 @@ START_TEST(cannot_start)
         const char *exec, *error;
     } cases[] = {
         {"{\"argv\":[\"/nonexistent/program\"]}",
-         "cannot run the program: No such file or directory"},
-        {"{\"argv\":[\"nosuchprogram\"]}", "cannot run the program: No such file or directory"},
-        {"{\"argv\":[\"/etc/passwd\"]}", "cannot run the program: Permission denied"},
+         "cannot run the program (/nonexistent/program): No such file or directory"},
+        {"{\"argv\":[\"nosuchprogram\"]}",
+         "cannot run the program (nosuchprogram): No such file or directory"},
+        {"{\"argv\":[\"/etc/passwd\"]}", "cannot run the program (/etc/passwd): Permission denied"},
         {"{\"argv\":[\"true\"],\"cwd\":\"/nonexistent\"}",
-         "cannot enter the working directory: No such file or directory"},
+         "cannot enter the working directory (true): No such file or directory"},
         {"{\"argv\":[\"true\"],\"user\":\"nobody-knows-me\"}",
-         "cannot switch the user: No such file or directory"},
+         "cannot switch the user (true): No such file or directory"},
     };
     fixture f;
     fixture_init(&f);
