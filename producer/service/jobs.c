@@ -27,7 +27,8 @@ static int refused_input(jm_err *err)
     const char *text = strstr(err->msg, ": ");
     if (text)
         memmove(err->msg, text + 2, strlen(text + 2) + 1);
-    return err->code = JM_ERR_INVALID;
+    bool unknown = strstr(err->msg, "reason: unknown_project") != NULL; /* submit()'s DETAIL */
+    return err->code = unknown ? JM_ERR_NOT_FOUND : JM_ERR_INVALID;
 }
 
 /* One row of one id. */

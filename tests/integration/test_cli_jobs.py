@@ -124,12 +124,17 @@ def test_submit_every_field(jm_sql):
 @pytest.mark.parametrize("args, said", [
     (["--params", "{"], "--params is not JSON"), (["--params", "[1]"], "JSON object"),
     (["--run-at", "tomorrow"], "RFC 3339"), (["--priority", "11"], "0 to 9"),
-    (["--project", "nowhere"], "nowhere"), (["--queue", "A B"], "queue"),
+    (["--queue", "A B"], "queue"),
     (["--metadata", '{"a": {}}'], "metadata"), (["--params", '{"a": 1, "a": 2}'], "duplicate")])
 def test_what_submit_refuses(jm_sql, args, said):
     done = jm_sql.cli("job", "submit", "--type", "t", *args, check=False)
     assert done.code == 2 and said in done.err and not done.out
     assert jm_sql.db.value("SELECT count(*) FROM jobs") == 0
+
+
+def test_submit_to_a_project_that_is_not_there(jm_sql):
+    done = jm_sql.cli("job", "submit", "--type", "t", "--project", "nobody", check=False)
+    assert done.code == 3 and 'no project "nobody"' in done.err and not done.out
 
 
 def test_wait(jm_sql):
