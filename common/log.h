@@ -12,9 +12,9 @@ jm_log_level jm_log_get_level(void);
 bool jm_log_level_parse(const char *text, jm_log_level *out); /* debug info warning error */
 
 /* Writes one line: time, level, module, message, then "key=value" pairs. The keys and values are
- * strings in turn, ended by NULL, e.g. jm_log(JM_INFO, "relay", "published", "job_id", id, NULL).
- * A NULL value is left out. Passwords in URLs (scheme://user:password@) and "password=..." are
- * masked. Thread-safe, one write(2) a line. */
+ * strings in turn, ended by NULL, e.g. jm_log_kv(JM_INFO, "relay", "published", "job_id", id,
+ * NULL). A NULL value is left out. Passwords in URLs (scheme://user:password@) and "password=..."
+ * are masked. Thread-safe, one write(2) a line. */
 void jm_log_kv(jm_log_level level, const char *module, const char *message, ...)
     __attribute__((sentinel));
 /* As printf. */

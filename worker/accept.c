@@ -56,6 +56,7 @@ void jm_accept_dead(jm_accept_state *a, jm_batch_record *record, const char *rea
     jm_err_field(&err, field, "%s", detail);
     jm_batch_mark_dead(a->batch, record, reason, &err);
 }
+
 /* What a message may say and this version cannot do yet. */
 static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
 {

@@ -17,7 +17,6 @@ struct jm_recorder {
     jm_queue *queue;
     pthread_t thread;
     bool started_thread;
-    _Atomic bool up;
     _Atomic int64_t give_up_ms; /* monotonic; INT64_MAX: never */
     _Atomic int unrecorded;
     jm_record_counts counts;
@@ -332,14 +331,12 @@ static bool wait_db(jm_recorder *recorder)
 {
     jm_err err;
     while (jm_pg_ensure(recorder->pg, &err)) {
-        atomic_store(&recorder->up, false);
         if (jm_mono_ms() >= atomic_load(&recorder->give_up_ms))
             return false;
         int ms = jm_pg_retry_in_ms(recorder->pg);
         struct timespec ts = {.tv_nsec = (ms < 50 ? ms + 1 : 50) * 1000000L};
         nanosleep(&ts, NULL);
     }
-    atomic_store(&recorder->up, true);
     return jm_mono_ms() < atomic_load(&recorder->give_up_ms);
 }
 
@@ -533,7 +530,7 @@ static void *record_main(void *arg)
             break;
         if (!chain.n) {
             jm_err ignored;
-            atomic_store(&recorder->up, jm_pg_ensure(recorder->pg, &ignored) == JM_OK);
+            jm_pg_ensure(recorder->pg, &ignored); /* connected before the first report needs it */
             continue;
         }
         take_group(recorder, &chain, &g);
@@ -580,11 +577,6 @@ int jm_recorder_start(jm_recorder *recorder, jm_err *err)
     pthread_setname_np(recorder->thread, "record");
     recorder->started_thread = true;
     return JM_OK;
-}
-
-bool jm_recorder_is_up(jm_recorder *recorder)
-{
-    return atomic_load(&recorder->up);
 }
 
 const jm_record_counts *jm_recorder_get_counts(const jm_recorder *recorder)

@@ -28,7 +28,6 @@ typedef struct jm_record_counts {
 jm_recorder *jm_recorder_new(const jm_record_options *options);
 jm_queue *jm_recorder_queue(jm_recorder *recorder); /* of jm_report; borrowed */
 int jm_recorder_start(jm_recorder *recorder, jm_err *err);
-bool jm_recorder_is_up(jm_recorder *recorder);
 const jm_record_counts *jm_recorder_get_counts(const jm_recorder *recorder);
 /* Refuses further reports and waits until those there are recorded, at most timeout_ms; then gives
  * up. Returns how many were not recorded. */
