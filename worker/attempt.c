@@ -260,7 +260,11 @@ static void start_try(jm_attempt *attempt)
     jm_buf_addf(&steps, "{%.*s}", attempt->done.len ? (int)(attempt->done.len - 1) : 0,
                 jm_buf_str(&attempt->done));
     run->steps_data = steps.data;
-    def->executor->start(run);
+    jm_err err = {0};
+    if (jm_executors_get(attempt->env->executors, def->executor, run, &err))
+        jm_step_end(run, JM_STEP_FAILURE, NULL, 0, err.msg);
+    else
+        def->executor->start(run);
     run->steps_data = NULL;
     jm_buf_fini(&steps);
 }

@@ -11,6 +11,7 @@ typedef struct jm_attempt jm_attempt;
 typedef struct jm_attempt_env {
     jm_loop *loop;
     struct jm_spawner *spawner;
+    jm_executors *executors;
     const char *work_dir;
     int kill_grace_ms;
     /* Takes a report. One with an end is the attempt's last: attempt is freed after the call, and

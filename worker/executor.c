@@ -1,8 +1,10 @@
 /* The table of executors, and those that need neither child nor connection: noop, sleep, fail. */
 #include "executor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "worker/definition.h"
 
 enum { MAX_SLEEP_S = 366 * 86400 };
@@ -111,6 +113,45 @@ const jm_executor jm_executor_fail = {.name = "fail",
 
 static const jm_executor *const table[] = {&jm_executor_exec, &jm_executor_noop, &jm_executor_sleep,
                                            &jm_executor_fail};
+
+struct jm_executors {
+    jm_loop *loop;
+    jm_executor_env env;
+    bool open[COUNT(table)];
+    void *shared[COUNT(table)];
+};
+
+jm_executors *jm_executors_new(jm_loop *loop, const jm_executor_env *env)
+{
+    jm_executors *executors = jm_calloc(1, sizeof *executors);
+    executors->loop = loop;
+    if (env)
+        executors->env = *env;
+    return executors;
+}
+
+int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_step_run *run,
+                     jm_err *err)
+{
+    size_t i = 0;
+    while (table[i] != executor)
+        i++;
+    if (!executors->open[i] && executor->open &&
+        executor->open(executors->loop, &executors->env, &executors->shared[i], err))
+        return err->code;
+    executors->open[i] = true;
+    run->env = &executors->env;
+    run->shared = executors->shared[i];
+    return JM_OK;
+}
+
+void jm_executors_free(jm_executors *executors)
+{
+    for (size_t i = 0; executors && i < COUNT(table); i++)
+        if (executors->open[i] && table[i]->close)
+            table[i]->close(executors->shared[i]);
+    free(executors);
+}
 
 const jm_executor *jm_executor_find(const char *name)
 {

@@ -17,6 +17,12 @@ typedef enum jm_verdict {
     JM_STEP_PERMANENT /* trying again is pointless */
 } jm_verdict;
 
+/* What the worker's configuration tells executors; borrowed, lives as long as the runner. */
+typedef struct jm_executor_env {
+    const char *secrets_dir; /* directory of the files behind ${secret:NAME}, or NULL */
+    bool http_allow_private; /* whether http may call loopback, link-local and private addresses */
+} jm_executor_env;
+
 /* One try of one step, as its executor sees it. All of it is the runner's thread's. */
 typedef struct jm_step_run {
     struct jm_attempt *attempt; /* for the sinks below */
@@ -29,6 +35,8 @@ typedef struct jm_step_run {
     const char *steps_data; /* {"earlier step": its data} */
     int try;                /* from 1 */
     int kill_grace_ms;
+    const jm_executor_env *env;
+    void *shared;   /* what the executor's open gave */
     jm_timer timer; /* the executor's own */
     void *state;    /* the executor's own */
 } jm_step_run;
@@ -36,6 +44,11 @@ typedef struct jm_step_run {
 typedef struct jm_executor {
     const char *name; /* the key in a step's definition */
     jm_slot_class slot_class;
+    /* Makes what all steps of this executor share (threads, connections), before its first step
+     * starts; close ends it, after the last step has ended. Runner's thread; NULL: nothing is
+     * shared. An error ends the step as a failure that may be retried. */
+    int (*open)(jm_loop *loop, const jm_executor_env *env, void **shared, jm_err *err);
+    void (*close)(void *shared);
     bool trivial; /* start does nothing but succeed: the runner may leave the call out */
     /* Checks a step's object; pointer is its place in the definition. */
     int (*check)(const json_t *config, const char *pointer, jm_err *err);
@@ -44,6 +57,14 @@ typedef struct jm_executor {
     /* Asks it to end soon, by jm_step_end, in this call or later; called at most once a try. */
     void (*stop)(jm_step_run *run);
 } jm_executor;
+
+/* What the executors of one runner share, opened one by one as they are needed. */
+typedef struct jm_executors jm_executors;
+jm_executors *jm_executors_new(jm_loop *loop, const jm_executor_env *env);
+/* Opens what it shares, if it was not yet, and sets run->env and run->shared. */
+int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_step_run *run,
+                     jm_err *err);
+void jm_executors_free(jm_executors *executors); /* closes; NULL is fine */
 
 /* NULL when there is none of that name. */
 const jm_executor *jm_executor_find(const char *name);

@@ -28,7 +28,28 @@ struct jm_loop {
     jm_watch *dead;
     jm_timer **heap; /* from 1; heap[i] is never later than heap[2i] and heap[2i+1] */
     int n_timers, cap_timers;
+    jm_queue *posts;
+    jm_watch *posts_watch;
 };
+
+static void on_posts(void *ctx, uint32_t events)
+{
+    jm_loop *loop = ctx;
+    jm_chain posts = {0};
+    (void)events;
+    jm_queue_pop_all(loop->posts, &posts, 0);
+    for (jm_node *node; (node = jm_chain_take(&posts));) {
+        jm_post *post = (jm_post *)node;
+        post->fn(post->ctx); /* may free the post */
+    }
+}
+
+void jm_loop_post(jm_loop *loop, jm_post *post)
+{
+    jm_chain chain = {0};
+    jm_chain_add(&chain, &post->node);
+    jm_queue_push(loop->posts, &chain);
+}
 
 int jm_loop_new(jm_loop **out, jm_err *err)
 {
@@ -38,6 +59,13 @@ int jm_loop_new(jm_loop **out, jm_err *err)
     jm_loop *loop = jm_calloc(1, sizeof *loop);
     loop->epoll = fd;
     loop->now_us = jm_mono_us();
+    loop->posts = jm_queue_new(0);
+    loop->posts_watch = jm_loop_watch(loop, jm_queue_fd(loop->posts), EPOLLIN, on_posts, loop);
+    if (!loop->posts_watch) {
+        jm_err_errno(err, JM_ERR_IO, "cannot watch the loop's posts");
+        jm_loop_free(loop);
+        return err->code;
+    }
     *out = loop;
     return JM_OK;
 }
@@ -56,7 +84,11 @@ void jm_loop_free(jm_loop *loop)
     if (!loop)
         return;
     assert(!loop->n_timers);
+    jm_chain dropped = {0};
+    jm_watch_free(loop->posts_watch);
     bury(loop);
+    jm_queue_pop_all(loop->posts, &dropped, 0);
+    jm_queue_free(loop->posts);
     close(loop->epoll);
     free(loop->heap);
     free(loop);

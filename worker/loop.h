@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/queue.h"
 
 typedef struct jm_loop jm_loop;
 typedef struct jm_watch jm_watch; /* one descriptor that is watched */
@@ -32,6 +33,17 @@ void jm_watch_free(jm_watch *watch);
 /* Sets (or moves) the timer to a monotonic instant. */
 void jm_timer_set(jm_loop *loop, jm_timer *timer, int64_t at_us, jm_timer_fn *fn, void *ctx);
 void jm_timer_clear(jm_loop *loop, jm_timer *timer); /* harmless when it is not set */
+
+/* A call that another thread wants made on the loop's thread; embedded in whoever posts it. */
+typedef struct jm_post {
+    jm_node node;
+    void (*fn)(void *ctx);
+    void *ctx;
+} jm_post;
+/* Any thread: fn(ctx) is called in one of the next turns, in the order of the posts. The post must
+ * stay where it is until fn has been called; calls that are still waiting when the loop is freed
+ * are dropped. */
+void jm_loop_post(jm_loop *loop, jm_post *post);
 
 /* The monotonic clock, read once a turn. */
 int64_t jm_loop_now_us(const jm_loop *loop);

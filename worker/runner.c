@@ -52,6 +52,7 @@ struct jm_runner {
     /* The thread's own. */
     jm_loop *loop;
     jm_spawner *spawner;
+    jm_executors *executors;
     jm_watch *inbox_watch;
     jm_attempt_env env;
     jm_attempt *attempts; /* in flight */
@@ -294,8 +295,10 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
         jm_runner_free(runner);
         return err->code;
     }
+    runner->executors = jm_executors_new(runner->loop, options->executor_env);
     runner->env = (jm_attempt_env){.loop = runner->loop,
                                    .spawner = runner->spawner,
+                                   .executors = runner->executors,
                                    .work_dir = runner->work_dir,
                                    .kill_grace_ms = options->kill_grace_ms,
                                    .emit = emit,
@@ -362,6 +365,7 @@ void jm_runner_free(jm_runner *runner)
         jm_queue_wake(runner->inbox);
         pthread_join(runner->thread, NULL);
     }
+    jm_executors_free(runner->executors);
     jm_watch_free(runner->inbox_watch);
     jm_spawner_free(runner->spawner);
     jm_loop_free(runner->loop);

@@ -17,6 +17,7 @@ typedef struct jm_runner_options {
     void *ctx;
     const char *work_dir; /* for output directories, made if missing; NULL: $TMPDIR or /tmp */
     int kill_grace_ms;    /* between SIGTERM and SIGKILL */
+    const struct jm_executor_env *executor_env; /* borrowed; NULL: as if all of it were unset */
 } jm_runner_options;
 
 /* Forks the spawner helper: call before the process has threads. */

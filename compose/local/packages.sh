@@ -23,6 +23,9 @@ libsmartcols-dev pc:smartcols
 libinih-dev pc:inih
 libsystemd-dev pc:libsystemd
 libssl-dev pc:libcrypto
+libcurl4-openssl-dev pc:libcurl
+libmicrohttpd-dev pc:libmicrohttpd
+zlib1g-dev pc:zlib
 uthash-dev hdr:uthash.h
 tzdata file:/usr/share/zoneinfo/UTC
 END
@@ -48,6 +51,7 @@ python3-psycopg py:psycopg
 python3-confluent-kafka py:confluent_kafka
 python3-jsonschema py:jsonschema
 python3-yaml py:yaml
+nodejs cmd:node
 END
     lint) cat <<'END' ;;
 check pc:check
