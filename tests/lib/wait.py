@@ -2,6 +2,7 @@
 import time
 
 import psycopg
+from confluent_kafka import KafkaException
 
 
 class TimedOut(AssertionError):
@@ -11,8 +12,8 @@ class TimedOut(AssertionError):
 def wait_until(condition, timeout=30, every=0.05, what=None):
     """Calls condition until it gives something true, and returns that.
 
-    A failed assertion, or a database that is away, counts as "not yet" until the deadline, and is
-    then shown.
+    A failed assertion, or a database or a broker that is away, counts as "not yet" until the
+    deadline, and is then shown.
     """
     deadline = time.monotonic() + timeout
     error = last = None
@@ -22,7 +23,8 @@ def wait_until(condition, timeout=30, every=0.05, what=None):
             error = None
             if last:
                 return last
-        except (AssertionError, psycopg.OperationalError, psycopg.InterfaceError) as e:
+        except (AssertionError, psycopg.OperationalError, psycopg.InterfaceError,
+                KafkaException) as e:
             error = e
         if time.monotonic() > deadline:
             name = what() if callable(what) else what or getattr(condition, "__name__", "condition")
