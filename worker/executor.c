@@ -109,10 +109,14 @@ const jm_executor jm_executor_fail = {.name = "fail",
                                       .start = fail_start,
                                       .stop = stop_now};
 
-/* ---- the table ---- */
+/* ---- the table: the one place that knows of all ---- */
 
-static const jm_executor *const table[] = {&jm_executor_exec, &jm_executor_noop, &jm_executor_sleep,
-                                           &jm_executor_fail};
+#define EXECUTORS(X) X(exec) X(noop) X(sleep) X(fail)
+
+#define DECLARE(name) extern const jm_executor jm_executor_##name;
+#define ENTRY(name)   &jm_executor_##name,
+EXECUTORS(DECLARE)
+static const jm_executor *const table[] = {EXECUTORS(ENTRY)};
 
 struct jm_executors {
     jm_loop *loop;
@@ -153,17 +157,7 @@ void jm_executors_free(jm_executors *executors)
     free(executors);
 }
 
-const jm_executor *jm_executor_find(const char *name)
+const jm_executor *jm_executor_at(size_t i)
 {
-    for (size_t i = 0; i < COUNT(table); i++)
-        if (!strcmp(table[i]->name, name))
-            return table[i];
-    return NULL;
-}
-
-const char *const *jm_executor_names(size_t *n)
-{
-    static const char *const names[] = {"exec", "noop", "sleep", "fail"};
-    *n = COUNT(names);
-    return names;
+    return i < COUNT(table) ? table[i] : NULL;
 }

@@ -50,8 +50,12 @@ typedef struct jm_executor {
     int (*open)(jm_loop *loop, const jm_executor_env *env, void **shared, jm_err *err);
     void (*close)(void *shared);
     bool trivial; /* start does nothing but succeed: the runner may leave the call out */
-    /* Checks a step's object; pointer is its place in the definition. */
+    /* Checks a step's object when its type is loaded; pointer is its place in the definition. */
     int (*check)(const json_t *config, const char *pointer, jm_err *err);
+    /* In the place of check where a step is worth preparing: makes run->def->compiled, which is
+     * immutable and lives as long as the type; discard frees it. Any thread. */
+    int (*compile)(const json_t *config, const char *pointer, void **compiled, jm_err *err);
+    void (*discard)(void *compiled);
     /* Begins. Ends by jm_step_end, in this call or later. */
     void (*start)(jm_step_run *run);
     /* Asks it to end soon, by jm_step_end, in this call or later; called at most once a try. */
@@ -66,12 +70,9 @@ int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_st
                      jm_err *err);
 void jm_executors_free(jm_executors *executors); /* closes; NULL is fine */
 
-/* NULL when there is none of that name. */
-const jm_executor *jm_executor_find(const char *name);
-/* The names of all, n of them. */
-const char *const *jm_executor_names(size_t *n);
-
-extern const jm_executor jm_executor_noop, jm_executor_sleep, jm_executor_fail, jm_executor_exec;
+/* All that there are, in the order of the table in executor.c, by i from 0; NULL behind the last. A
+ * new executor is a file that defines jm_executor_<name>, and <name> in that table. */
+const jm_executor *jm_executor_at(size_t i);
 
 /* ---- sinks, worker/attempt.c ---- */
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "worker/definition.h"
@@ -62,43 +63,75 @@ static int parse_set(jm_def def, jm_step_def *step, jm_err *err)
     return JM_OK;
 }
 
+/* The names of all executors, as "exec, noop, ...". */
+static void list_executors(jm_buf *out)
+{
+    const jm_executor *executor;
+    for (size_t i = 0; (executor = jm_executor_at(i)); i++)
+        jm_buf_addf(out, "%s%s", i ? ", " : "", executor->name);
+}
+
+static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
+{
+    const jm_executor *executor;
+    for (size_t i = 0; (executor = jm_executor_at(i)); i++) {
+        json_t *config = NULL;
+        if (jm_def_object(def, executor->name, &config, err))
+            return err->code;
+        if (!config)
+            continue;
+        if (step->executor)
+            return jm_def_error(def, executor->name, err,
+                                "a step has one executor, this one has %s and %s",
+                                step->executor->name, executor->name);
+        step->executor = executor;
+        step->config = json_incref(config);
+    }
+    if (step->executor)
+        return JM_OK;
+    jm_buf names = {0};
+    list_executors(&names);
+    jm_def_error(def, NULL, err, "the step has no executor: one of %s", names.data);
+    jm_buf_fini(&names);
+    return err->code;
+}
+
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
     static const char *const later[] = {"http", "plugin", "sql", "when"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
-    size_t n;
-    const char *const *names = jm_executor_names(&n);
-    for (size_t i = 0; i < n; i++) {
-        json_t *config = NULL;
-        if (jm_def_object(def, names[i], &config, err))
-            return err->code;
-        if (!config)
-            continue;
-        if (step->executor)
-            return jm_def_error(def, names[i], err,
-                                "a step has one executor, this one has %s and %s",
-                                step->executor->name, names[i]);
-        step->executor = jm_executor_find(names[i]);
-        step->config = json_incref(config);
-    }
-    if (!step->executor)
-        return jm_def_error(def, NULL, err,
-                            "the step has no executor: one of exec, noop, sleep, fail");
+    if (find_executor(def, step, err))
+        return err->code;
     char pointer[80];
     snprintf(pointer, sizeof pointer, "%s/%s", def.pointer, step->executor->name);
+    if (step->executor->compile)
+        return step->executor->compile(step->config, pointer, &step->compiled, err);
     return step->executor->check(step->config, pointer, err);
+}
+
+/* Refuses what is neither a key of every step nor the name of an executor. */
+static int check_step_keys(jm_def def, jm_err *err)
+{
+    static const char *const own[] = {"name", "timeout_s", "retry", "set",
+                                      "when", "plugin",    "http",  "sql"};
+    const char *known[64];
+    size_t n = 0;
+    const jm_executor *executor;
+    for (; n < COUNT(own); n++)
+        known[n] = own[n];
+    for (size_t i = 0; (executor = jm_executor_at(i)) && n < COUNT(known); i++)
+        known[n++] = executor->name;
+    return jm_def_known(def, known, n, err);
 }
 
 static int parse_step(jm_def def, jm_step_def *step, jm_err *err)
 {
-    static const char *const known[] = {"name", "timeout_s", "retry", "set",    "when", "exec",
-                                        "noop", "sleep",     "fail",  "plugin", "http", "sql"};
     const char *name = NULL;
     if (!json_is_object(def.object))
         return jm_def_error(def, NULL, err, "a step must be an object");
-    if (jm_def_known(def, known, COUNT(known), err) || jm_def_string(def, "name", &name, err))
+    if (check_step_keys(def, err) || jm_def_string(def, "name", &name, err))
         return err->code;
     if (!name)
         return jm_def_error(def, NULL, err, "the step has no name");
@@ -323,6 +356,9 @@ void jm_job_type_unref(jm_job_type *type)
     if (!type || __atomic_sub_fetch(&type->refs, 1, __ATOMIC_ACQ_REL))
         return;
     for (int i = 0; i < type->n_steps; i++) {
+        const jm_step_def *step = &type->steps[i];
+        if (step->compiled)
+            step->executor->discard(step->compiled);
         free(type->steps[i].name);
         json_decref(type->steps[i].config);
         json_decref(type->steps[i].set);

@@ -21,6 +21,7 @@ typedef struct jm_step_def {
     char *name;
     const struct jm_executor *executor;
     json_t *config; /* the executor's object */
+    void *compiled; /* what the executor made of it, or NULL */
     int timeout_s;  /* 0: none of its own */
     int retry;      /* tries within one attempt of the job; 1 by default */
     double retry_delay_s;
