@@ -34,6 +34,7 @@ typedef struct jm_job {
     jm_node node;                 /* travels through queues */
     struct jm_claim *claim;       /* the batch it was started in (worker), or NULL */
     struct jm_job_type *job_type; /* definition it runs by (worker; a counted reference), or NULL */
+    void *origin;                 /* what a store without a database keeps of it, or NULL */
 
     jm_uuid id;
     bool has_id;     /* the message named a UUIDv7; otherwise the id is derived from the record */
