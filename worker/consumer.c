@@ -37,7 +37,7 @@ struct source {
 
 struct jm_consumer {
     jm_consumer_options options;
-    jm_store *store;
+    jm_intake intake;
     struct source *sources;
     int n_sources;
     jm_queue *accepted; /* batches whose offsets may be stored */
@@ -230,9 +230,9 @@ int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_er
     return JM_OK;
 }
 
-void jm_consumer_set_store(jm_consumer *consumer, jm_store *store)
+void jm_consumer_set_intake(jm_consumer *consumer, jm_intake intake)
 {
-    consumer->store = store;
+    consumer->intake = intake;
 }
 
 /* ---- the thread ---- */
@@ -294,12 +294,12 @@ static int fill(struct source *source, int budget)
 /* Hands the batch over when the store is idle, or has room and the batch is full. */
 static void hand_over(struct source *source)
 {
-    jm_store *store = source->consumer->store;
+    const jm_intake *intake = &source->consumer->intake;
     if (!source->batch || !source->batch->n)
         return;
-    if (!jm_store_is_idle(store) && !(is_full(source) && jm_store_wants(store)))
+    if (!intake->is_idle(intake->ctx) && !(is_full(source) && intake->wants(intake->ctx)))
         return;
-    if (jm_store_push(store, source->batch))
+    if (intake->push(intake->ctx, source->batch))
         jm_batch_free(source->batch);
     source->batch = NULL;
 }
@@ -314,7 +314,8 @@ static void regulate(struct source *source)
     else if (!source->full_since_ms)
         source->full_since_ms = now;
     bool stuck = source->full_since_ms && now - source->full_since_ms >= FULL_BEFORE_PAUSE_MS;
-    bool pause = stuck || jm_store_is_paused(source->consumer->store, source->index);
+    const jm_intake *intake = &source->consumer->intake;
+    bool pause = stuck || intake->is_paused(intake->ctx, source->index);
     if (pause != source->paused)
         set_paused(source, pause);
     if (stuck) { /* still served: rebalances and errors; a record that slips through is kept */
@@ -454,6 +455,15 @@ void jm_consumer_accepted(jm_consumer *consumer, jm_batch *batch)
     jm_chain_add(&chain, &batch->node);
     jm_queue_push(consumer->accepted, &chain);
     wake(consumer);
+}
+
+void jm_consumer_done(jm_consumer *consumer, int queue, int32_t partition, int64_t next_offset)
+{
+    struct source *source = &consumer->sources[queue];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, source->topic, partition)->offset = next_offset;
+    rd_kafka_offsets_store(source->rk, list); /* refused where it is not ours any more: fine */
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 bool jm_consumer_is_up(jm_consumer *consumer)

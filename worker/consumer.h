@@ -5,7 +5,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
-#include "worker/store.h"
+#include "worker/intake.h"
 
 typedef struct jm_consumer jm_consumer;
 
@@ -18,10 +18,14 @@ typedef struct jm_consumer_options {
 } jm_consumer_options;
 
 int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_err *err);
-void jm_consumer_set_store(jm_consumer *consumer, jm_store *store); /* before start; borrowed */
+void jm_consumer_set_intake(jm_consumer *consumer, jm_intake intake); /* before start */
 int jm_consumer_start(jm_consumer *consumer, jm_err *err);
 /* The store's callback: the batch is accepted. Any thread; takes the batch. */
 void jm_consumer_accepted(jm_consumer *consumer, jm_batch *batch);
+
+/* Everything of the partition before next_offset is done with: it may be committed. For a store
+ * without a database, in place of jm_consumer_accepted. Any thread, until jm_consumer_stop. */
+void jm_consumer_done(jm_consumer *consumer, int queue, int32_t partition, int64_t next_offset);
 
 bool jm_consumer_is_up(jm_consumer *consumer);     /* some broker answers */
 int jm_consumer_partitions(jm_consumer *consumer); /* assigned now, of all queues */

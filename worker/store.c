@@ -38,26 +38,34 @@ void jm_store_set_registered(jm_store *store)
     jm_queue_wake(store->batches);
 }
 
-bool jm_store_wants(jm_store *store)
+/* The intake: called by the consumer. */
+
+static bool wants(void *ctx)
 {
-    return !jm_queue_is_full(store->batches);
+    return !jm_queue_is_full(((jm_store *)ctx)->batches);
 }
 
-bool jm_store_is_idle(jm_store *store)
+static bool is_idle(void *ctx)
 {
-    return !jm_queue_len(store->batches);
+    return !jm_queue_len(((jm_store *)ctx)->batches);
 }
 
-int jm_store_push(jm_store *store, jm_batch *batch)
+static int push(void *ctx, jm_batch *batch)
 {
     jm_chain chain = {0};
     jm_chain_add(&chain, &batch->node);
-    return jm_queue_push(store->batches, &chain);
+    return jm_queue_push(((jm_store *)ctx)->batches, &chain);
 }
 
-bool jm_store_is_paused(jm_store *store, int queue)
+/* More than max_waiting jobs of the queue wait. */
+static bool is_paused(void *ctx, int queue)
 {
-    return atomic_load_explicit(&store->paused[queue], memory_order_relaxed);
+    return atomic_load_explicit(&((jm_store *)ctx)->paused[queue], memory_order_relaxed);
+}
+
+jm_intake jm_store_intake(jm_store *store)
+{
+    return (jm_intake){store, wants, is_idle, push, is_paused};
 }
 
 void jm_store_wake(jm_store *store)

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "common/pg.h"
-#include "worker/batch.h"
+#include "worker/intake.h"
 #include "worker/runner.h"
 #include "worker/slots.h"
 #include "worker/type_dir.h"
@@ -36,10 +36,7 @@ int jm_store_start(jm_store *store, jm_err *err);
 void jm_store_set_registered(jm_store *store);
 
 /* Any thread. */
-bool jm_store_wants(jm_store *store);   /* room for another batch */
-bool jm_store_is_idle(jm_store *store); /* nothing is queued: even a small batch is welcome */
-int jm_store_push(jm_store *store, jm_batch *batch);    /* JM_ERR_CLOSED when stopping */
-bool jm_store_is_paused(jm_store *store, int queue);    /* more than max_waiting jobs wait */
+jm_intake jm_store_intake(jm_store *store);             /* where the consumer's batches go */
 void jm_store_wake(jm_store *store);                    /* something may have become ready */
 void jm_store_slots_freed(jm_store *store);             /* wakes it if jobs may wait for slots */
 void jm_store_ready_at(jm_store *store, int64_t db_us); /* a job will be ready then */

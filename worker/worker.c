@@ -185,7 +185,7 @@ static int make_parts(struct worker *w, jm_err *err)
                                .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows")},
         &w->consumer, err);
     if (!rc)
-        jm_consumer_set_store(w->consumer, w->store);
+        jm_consumer_set_intake(w->consumer, jm_store_intake(w->store));
     return rc;
 }
 
