@@ -45,7 +45,8 @@ struct jm_janitor {
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, sweep, heartbeat, fold, dedup, workers, partitions, retention;
+static chore_fn rescue, expire, cancel, sweep, heartbeat, fold, dedup, workers, partitions,
+    retention;
 
 static const struct {
     const char *name;
@@ -54,6 +55,7 @@ static const struct {
 } chores[] = {
     {"rescue", 1000, rescue},
     {"expire", 1000, expire},
+    {"cancel", 1000, cancel},
     {"sweep", 5000, sweep},
     {"heartbeat", LEASE_S * 1000 / 3, heartbeat},
     {"fold", 2000, fold},
@@ -126,6 +128,19 @@ static int expire(jm_janitor *janitor, bool *more, jm_err *err)
         jm_tx_rollback(janitor->pg);
     *more = !rc && n == LATE_ROWS;
     jm_pg_calls_clear(calls, 2);
+    return rc;
+}
+
+/* Ends waiting jobs whose cancellation was asked for in the table alone. */
+static int cancel(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, LATE_ROWS);
+    jm_pg_call call = {.sql = &jm_sql_janitor_cancel, .args = &args, .binary = true};
+    int rc = jm_pg_run(janitor->pg, &call, 1, err);
+    *more = !rc && PQntuples(call.res) == LATE_ROWS;
+    jm_pg_calls_clear(&call, 1);
     return rc;
 }
 

@@ -145,6 +145,25 @@ static int renew(jm_lease *lease, const char *state, jm_err *err)
     return rc;
 }
 
+/* Passes on which of this worker's jobs somebody wants cancelled. *some: there are any. */
+static int look_at_cancels(jm_lease *lease, bool *some, jm_err *err)
+{
+    const jm_lease_options *o = &lease->options;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, &o->worker_id);
+    jm_pg_call call = {.sql = &jm_sql_lease_cancels, .args = &args, .binary = true};
+    int rc = jm_pg_run(lease->pg, &call, 1, err);
+    *some = !rc && PQntuples(call.res);
+    for (int row = 0; *some && row < PQntuples(call.res); row++) {
+        jm_uuid id = jm_pg_get_uuid(call.res, row, 0);
+        o->cancel(o->ctx, &id, jm_pg_get_i32(call.res, row, 1),
+                  jm_pg_get_text(call.res, row, 2, NULL));
+    }
+    PQclear(call.res);
+    return rc;
+}
+
 /* One turn: connect, check the schema once, renew. Returns how long to wait for the next, ms. */
 static int turn(jm_lease *lease)
 {
@@ -163,6 +182,8 @@ static int turn(jm_lease *lease)
             jm_pg_set_timeout(lease->pg, o->lease_s * 1000 / 3);
     }
     rc = rc ? rc : renew(lease, atomic_load(&lease->stopping) ? "stopping" : "running", &err);
+    bool cancels = false;
+    rc = rc ? rc : look_at_cancels(lease, &cancels, &err);
     atomic_store(&lease->up, rc == JM_OK);
     if (rc) {
         if (rc != JM_ERR_DB_DOWN)
@@ -174,7 +195,8 @@ static int turn(jm_lease *lease)
         lease->registered = true;
         o->registered(o->ctx);
     }
-    return o->lease_s * 1000 / 3;
+    /* A job may have been claimed and not have reached the runner yet: it is told again. */
+    return cancels ? 500 : o->lease_s * 1000 / 3;
 }
 
 static void *lease_main(void *arg)

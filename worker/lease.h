@@ -21,6 +21,8 @@ typedef struct jm_lease_options {
     bool auto_migrate, allow_unsafe;
     int (*running)(void *ctx);     /* jobs in flight */
     void (*registered)(void *ctx); /* the lease is there, for the first time */
+    /* Somebody wants a job cancelled that this worker runs; may be said again until it ends. */
+    void (*cancel)(void *ctx, const jm_uuid *id, int attempt, const char *why);
     void (*unusable)(
         void *ctx); /* the schema or the server is one that this program cannot run on */
     void *ctx;
@@ -30,7 +32,7 @@ jm_lease *jm_lease_new(const jm_lease_options *options);
 int jm_lease_start(jm_lease *lease, jm_err *err);
 bool jm_lease_is_up(jm_lease *lease);        /* the last renewal succeeded */
 void jm_lease_set_stopping(jm_lease *lease); /* shown in workers.state */
-void jm_lease_renew_now(jm_lease *lease);    /* job types have changed */
+void jm_lease_renew_now(jm_lease *lease);    /* job types have changed, or jobs are cancelled */
 /* Marks the worker as stopped if it can, and ends the thread. */
 void jm_lease_stop(jm_lease *lease);
 void jm_lease_free(jm_lease *lease);

@@ -100,6 +100,12 @@ static void on_registered(void *ctx)
     jm_store_set_registered(w->store);
 }
 
+static void on_cancel(void *ctx, const jm_uuid *id, int attempt, const char *why)
+{
+    struct worker *w = ctx;
+    jm_runner_stop_job(w->runner, id, attempt, JM_END_CANCELLED, why);
+}
+
 static void on_unusable(void *ctx)
 {
     struct worker *w = ctx;
@@ -111,6 +117,8 @@ static void on_notify(void *ctx, const char *payload)
     struct worker *w = ctx;
     if (!strncmp(payload, "ready", 5) || !*payload)
         jm_store_wake(w->store);
+    if (!strncmp(payload, "cancel", 6) || !*payload)
+        jm_lease_renew_now(w->lease);
 }
 
 /* ---- making ---- */
@@ -175,6 +183,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .allow_unsafe = jm_config_bool(w->config, "database.allow_unsafe"),
                             .running = running_of,
                             .registered = on_registered,
+                            .cancel = on_cancel,
                             .unusable = on_unusable,
                             .ctx = w});
     rc = jm_consumer_new(

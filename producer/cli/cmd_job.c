@@ -8,6 +8,7 @@
 #include "common/job_fields.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
+#include "producer/service/job_actions.h"
 #include "producer/service/jobs.h"
 
 static const jm_cli_column list_columns[] = {{"ID", "id", JM_CLI_TEXT},
@@ -366,6 +367,68 @@ static int wait_for(jm_cli *cli)
     return rc;
 }
 
+/* ---- cancel, retry, delete ---- */
+
+/* The connection and the id that the first operand names. */
+static int find_id(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
+{
+    jm_err err;
+    *pg = jm_cli_pg(cli);
+    if (!*pg)
+        return JM_EXIT_FAILURE;
+    return jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), id, &err) ? jm_cli_fail(cli, &err)
+                                                                  : JM_EXIT_OK;
+}
+
+static int print_fate(jm_cli *cli, const jm_uuid *id, const char *fate)
+{
+    char text[JM_UUID_TEXT];
+    jm_uuid_format(id, text);
+    return jm_cli_print_value(cli, json_pack("{s:s, s:s}", "id", text, "fate", fate), "fate");
+}
+
+static int cancel(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    bool running;
+    int rc = find_id(cli, &pg, &id);
+    if (rc)
+        return rc;
+    if (jm_jobs_cancel(pg, &id, jm_cli_option_text(cli, "reason"), &running, &err))
+        return jm_cli_fail(cli, &err);
+    return print_fate(cli, &id, running ? "requested" : "cancelled");
+}
+
+static int retry(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id, again;
+    jm_err err;
+    char text[JM_UUID_TEXT];
+    int rc = find_id(cli, &pg, &id);
+    if (rc)
+        return rc;
+    if (jm_jobs_retry(pg, &id, &again, &err))
+        return jm_cli_fail(cli, &err);
+    jm_uuid_format(&again, text);
+    return jm_cli_print_value(cli, json_pack("{s:s}", "id", text), "id");
+}
+
+static int delete_job(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    int rc = find_id(cli, &pg, &id);
+    if (rc)
+        return rc;
+    if (jm_jobs_delete(pg, &id, &err))
+        return jm_cli_fail(cli, &err);
+    return print_fate(cli, &id, "deleted");
+}
+
 /* ---- the table ---- */
 
 static const char *const status_words[] = {"pending",   "running", "completed", "failed",
@@ -395,6 +458,9 @@ static const jm_cli_option logs_options[] = {{.name = "level",
 static const jm_cli_option wait_options[] = {
     {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
     {.name = NULL}};
+
+static const jm_cli_option cancel_options[] = {
+    {.name = "reason", .value = "R", .help = "Why; it is kept with the job."}, {.name = NULL}};
 
 #define ONE_JOB .operands = "ID", .min_operands = 1, .max_operands = 1
 
@@ -437,4 +503,24 @@ const jm_cli_command jm_cli_job_commands[] = {
                     "(which is said on standard error); 3 when there is no such job.",
      .options = wait_options,
      .run = wait_for},
+    {.verb = "cancel",
+     ONE_JOB,
+     .summary = "Cancel a job",
+     .description = "One that has not started ends at once (prints cancelled). Of one that runs "
+                    "the cancellation is requested (prints requested): its worker sends SIGTERM "
+                    "and, after a grace, SIGKILL. Exits 1 when it has ended already.",
+     .examples = "jobmill job cancel 01946c1e-7d4f-7a61-9f0a-1c2b3d4e5f60 --reason 'not needed'",
+     .options = cancel_options,
+     .run = cancel},
+    {.verb = "retry",
+     ONE_JOB,
+     .summary = "Run an ended job again, as a new job",
+     .description = "Prints the new job's id. The old one stays as it is; retry_of of the new one "
+                    "names it. External id and dedup key are not taken over.",
+     .run = retry},
+    {.verb = "delete",
+     ONE_JOB,
+     .summary = "Delete an ended job with its steps, logs and attempts",
+     .description = "What the statistics count stays counted. Exits 1 when it has not ended.",
+     .run = delete_job},
     {.summary = NULL}};

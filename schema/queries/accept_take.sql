@@ -1,10 +1,13 @@
--- Takes over jobs that the relay published and that have a slot here.
+-- Takes over jobs that the relay published and that have a slot here; not those that somebody wants
+-- cancelled.
 -- $1 worker id, $2 job ids, sorted, $3 smallest, $4 largest of them.
 -- Result: the jobs, as start_ready gives them.
 WITH taken AS (
     DELETE FROM pending_jobs
     WHERE job_id = ANY ($2::uuid[]) AND state IN ('unpublished', 'published')
         AND (start_by IS NULL OR start_by > statement_timestamp())
+        AND job_id <> ALL (ARRAY(SELECT c.id FROM jobs c
+                                 WHERE c.cancel_requested IS NOT NULL AND c.id >= $3::uuid AND c.id <= $4::uuid))
     RETURNING job_id
 )
 UPDATE jobs j

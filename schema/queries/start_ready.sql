@@ -1,4 +1,4 @@
--- Starts waiting jobs of one queue by priority, then age.
+-- Starts waiting jobs of one queue by priority, then age; not those that somebody wants cancelled.
 -- $1 worker id, $2 the worker's count of the batch, $3 queue, $4 types with free slots, $5 how many of each,
 -- $6 how many in all.
 -- Result: the jobs started.
@@ -23,7 +23,13 @@ WITH picked AS MATERIALIZED (
     ORDER BY r.priority DESC, r.visible_at
     LIMIT $6::int
 ), gone AS (
-    DELETE FROM pending_jobs WHERE job_id = ANY (ARRAY(SELECT job_id FROM picked)) RETURNING job_id
+    DELETE FROM pending_jobs
+    WHERE job_id = ANY (ARRAY(SELECT job_id FROM picked))
+        AND job_id <> ALL (ARRAY(SELECT c.id FROM jobs c
+                                 WHERE c.cancel_requested IS NOT NULL
+                                     AND c.id >= (SELECT job_id FROM picked ORDER BY job_id LIMIT 1)
+                                     AND c.id <= (SELECT job_id FROM picked ORDER BY job_id DESC LIMIT 1)))
+    RETURNING job_id
 ), claimed AS (
     INSERT INTO claims (worker_id, seq, job_ids)
     SELECT $1::uuid, $2::bigint, array_agg(job_id) FROM gone HAVING count(*) > 0

@@ -28,7 +28,8 @@ def test_no_index_names_what_ending_a_job_changes(db, kind):
     """status, attempt, worker and what is written at the end appear in no index of jobs."""
     changing = {"status", "attempt", "started_at", "completed_at", "duration_ms", "updated_at",
                 "worker_id", "progress", "items_total", "items_ok", "items_failed", "result",
-                "error", "errors", "cancel_requested", "max_attempts"}
+                "error", "errors", "max_attempts", "has_dependents", "callback_status",
+                "callback_error"}
     found = db.query(
         "SELECT c.relname, pg_get_indexdef(c.oid), pg_get_expr(i.indpred, i.indrelid) "
         "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "

@@ -1,0 +1,130 @@
+/* What is done to jobs that are there: cancelling, retrying, deleting. */
+#include "producer/service/job_actions.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "common/pg.h"
+
+#define RETRY_MS 5000 /* an action that may be repeated is, for so long */
+
+static int there_is_none(const jm_uuid *id, jm_err *err)
+{
+    char text[JM_UUID_TEXT];
+    jm_uuid_format(id, text);
+    return jm_err_set(err, JM_ERR_NOT_FOUND, "there is no job %s", text);
+}
+
+/* Runs a query that may be repeated until it is answered: a connection that breaks is made again,
+ * a deadlock or a lock that is not to be had is tried again. */
+static int insist(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult **res, jm_err *err)
+{
+    int rc = jm_pg_query(pg, sql, args, res, err);
+    for (int64_t until = jm_mono_ms() + RETRY_MS;
+         (rc == JM_ERR_DB_DOWN || (rc && err->retriable)) && jm_mono_ms() < until;) {
+        poll(NULL, 0, 100);
+        rc = jm_pg_is_up(pg) ? JM_OK : jm_pg_connect(pg, err);
+        rc = rc ? rc : jm_pg_query(pg, sql, args, res, err);
+    }
+    return rc;
+}
+
+/* ---- cancel ---- */
+
+static int judge(const jm_uuid *id, const PGresult *res, bool *running, jm_err *err)
+{
+    const char *fate = PQntuples(res) ? PQgetvalue(res, 0, 0) : "";
+    *running = !strcmp(fate, "requested");
+    if (!*fate)
+        return there_is_none(id, err);
+    if (!strncmp(fate, "ended: ", 7))
+        return jm_err_set(err, JM_ERR_CONFLICT, "the job has ended already: it is %s", fate + 7);
+    return JM_OK;
+}
+
+int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const char *reason, bool *running, jm_err *err)
+{
+    jm_pg_args args, tell;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    jm_pg_arg_text(&args, reason);
+    int rc = insist(pg, &jm_sql_job_cancel, &args, &res, err);
+    rc = rc ? rc : judge(id, res, running, err);
+    PQclear(res);
+    if (rc)
+        return rc;
+    jm_err ignored; /* it is committed; a worker that is not told looks at its next heartbeat */
+    jm_pg_args_init(&tell);
+    jm_pg_arg_uuid(&tell, id);
+    (void)jm_pg_query(pg, *running ? &jm_sql_job_cancel_notify : &jm_sql_job_notify,
+                      *running ? &tell : NULL, NULL, &ignored);
+    return JM_OK;
+}
+
+/* ---- retry ---- */
+
+/* What the function refuses is about the job, not about how it was called. */
+static int refused_state(jm_err *err)
+{
+    if (err->code != JM_ERR_DB || strncmp(err->sqlstate, "22", 2) != 0)
+        return err->code;
+    const char *text = strstr(err->msg, ": ");
+    if (text)
+        memmove(err->msg, text + 2, strlen(text + 2) + 1);
+    return err->code = JM_ERR_CONFLICT;
+}
+
+int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, jm_uuid *again, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    int rc = jm_pg_query(pg, &jm_sql_job_new_id, NULL, &res, err);
+    if (!rc && !jm_uuid_parse(PQgetvalue(res, 0, 0), (size_t)PQgetlength(res, 0, 0), again))
+        rc = jm_err_set(err, JM_ERR_DB, "%s gave no id", jm_sql_job_new_id.name);
+    PQclear(res);
+    if (rc)
+        return rc;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    jm_pg_arg_uuid(&args, again);
+    res = NULL;
+    rc = insist(pg, &jm_sql_job_retry, &args, &res, err);
+    if (rc)
+        return refused_state(err);
+    if (PQgetisnull(res, 0, 0))
+        rc = there_is_none(id, err);
+    PQclear(res);
+    jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
+    if (!rc)
+        (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
+    return rc;
+}
+
+/* ---- delete ---- */
+
+static int why_not_deleted(jm_pg *pg, const jm_pg_args *args, const jm_uuid *id, jm_err *err)
+{
+    PGresult *res = NULL;
+    int rc = jm_pg_query(pg, &jm_sql_job_show, args, &res, err);
+    if (!rc && PQntuples(res))
+        rc = jm_err_set(err, JM_ERR_CONFLICT,
+                        "the job has not ended: cancel it first (jobmill job cancel)");
+    else if (!rc)
+        rc = there_is_none(id, err);
+    PQclear(res);
+    return rc;
+}
+
+int jm_jobs_delete(jm_pg *pg, const jm_uuid *id, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    int rc = jm_pg_query(pg, &jm_sql_job_delete, &args, &res, err);
+    if (!rc && !PQntuples(res))
+        rc = why_not_deleted(pg, &args, id, err);
+    PQclear(res);
+    return rc;
+}

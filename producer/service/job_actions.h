@@ -1,0 +1,27 @@
+/* What is done to jobs that are there: cancelling, retrying, deleting. The rules and queries behind
+ * the command line and the API. */
+#ifndef JM_SERVICE_JOB_ACTIONS_H
+#define JM_SERVICE_JOB_ACTIONS_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "common/uuid7.h"
+
+struct jm_pg;
+
+/* A job that has not started ends at once; of one that runs, *running is set and its worker stops
+ * it within a second. reason may be NULL. What depends on it is looked after. Errors:
+ * JM_ERR_NOT_FOUND, JM_ERR_CONFLICT when it has ended. */
+int jm_jobs_cancel(struct jm_pg *pg, const jm_uuid *id, const char *reason, bool *running,
+                   jm_err *err);
+
+/* Submits an ended job again, as a new one with retry_of. A connection that breaks meanwhile is
+ * made again. Errors: JM_ERR_NOT_FOUND, JM_ERR_CONFLICT when it has not ended. */
+int jm_jobs_retry(struct jm_pg *pg, const jm_uuid *id, jm_uuid *again, jm_err *err);
+
+/* Deletes an ended job with its steps, logs and attempts. Errors: JM_ERR_NOT_FOUND,
+ * JM_ERR_CONFLICT when it has not ended. */
+int jm_jobs_delete(struct jm_pg *pg, const jm_uuid *id, jm_err *err);
+
+#endif

@@ -1,0 +1,15 @@
+-- Deletes a job that has ended, with its history. What job_stats counts stays. $1 id. Result: a row if it was deleted.
+WITH gone AS (
+    DELETE FROM jobs j
+    WHERE j.id = $1::uuid AND j.status IN ('completed', 'failed', 'cancelled', 'expired')
+    RETURNING j.id
+), steps AS (
+    DELETE FROM job_steps s USING gone WHERE s.job_id = $1::uuid AND s.job_id = gone.id
+), logs AS (
+    DELETE FROM job_logs l USING gone WHERE l.job_id = $1::uuid AND l.job_id = gone.id
+), attempts AS (
+    DELETE FROM job_attempts a USING gone WHERE a.job_id = $1::uuid AND a.job_id = gone.id
+), metadata AS (
+    DELETE FROM job_metadata m USING gone WHERE m.job_id = $1::uuid AND m.job_id = gone.id
+)
+SELECT id FROM gone
