@@ -153,6 +153,17 @@ const jm_config_key jm_config_keys[] = {
         "Jobs that a worker runs at once without a process of their own."),
     TEXT("worker", "jobs_dir", "/etc/jobmill/jobs.d", 0, is_set, "a directory",
          "Directory of job types, one JSON file each. A missing directory is an empty one."),
+    TEXT("worker", "secrets_dir", NULL, 0, is_set, "a directory",
+         "Directory of the files behind ${secret:NAME} in job types, one a file. Files that "
+         "everybody may read or write are refused; a changed file is read again."),
+    TEXT("worker", "callback_secret_file", NULL, 0, is_set, "a file",
+         "File with the secret by which callbacks are signed. Unset: the file callback in "
+         "secrets_dir; without that, callbacks are not signed."),
+    BOOL("worker", "http_allow_private", "false", 0,
+         "Whether http steps and callbacks may call loopback, link-local, private and other "
+         "special addresses. A job that can name a URL can then reach what this host can reach."),
+    TEXT("worker", "http_ca_file", NULL, 0, is_set, "a file",
+         "PEM file of certificate authorities that http steps trust, instead of the system's."),
     TEXT("worker", "listen", "127.0.0.1:0", UNUSED, is_listen, LISTEN_NEEDS,
          "Address of the worker's health page and metrics."),
     INT("worker", "lease_s", "30", 2, 3600, 0,

@@ -137,6 +137,13 @@ static void copy_output(jm_attempt *attempt, jm_report *report)
     report->total_size = attempt->total_size;
 }
 
+/* The delay before the next try, or what the step has been told to wait if that is longer. */
+static int64_t no_sooner(const jm_attempt *attempt, int64_t delay_us)
+{
+    int64_t asked_us = attempt->run.retry_after_us;
+    return asked_us > delay_us ? asked_us : delay_us;
+}
+
 static void finish(jm_attempt *attempt, jm_end end, const char *error)
 {
     jm_loop *loop = attempt->env->loop;
@@ -151,7 +158,8 @@ static void finish(jm_attempt *attempt, jm_end end, const char *error)
     report->started_us = attempt->started_us;
     report->ended_us = now_us(attempt);
     if (end == JM_END_RETRY)
-        report->retry_in_us = jm_job_type_backoff_us(attempt->type, attempt->job->attempt);
+        report->retry_in_us =
+            no_sooner(attempt, jm_job_type_backoff_us(attempt->type, attempt->job->attempt));
     if (end == JM_END_COMPLETED && attempt->result.len)
         report->result = jm_arena_strndup(report->arena, attempt->result.data, attempt->result.len);
     copy_output(attempt, report);
@@ -203,7 +211,7 @@ static void note_failure(jm_attempt *attempt, bool permanent, bool again)
     bool retry = !permanent && has_attempts_left(attempt);
     if (again)
         jm_buf_addf(&text, " (try %d of %d, next in %g s)", attempt->run.try, def->retry,
-                    def->retry_delay_s);
+                    (double)no_sooner(attempt, (int64_t)(def->retry_delay_s * 1e6)) / 1e6);
     else if (retry)
         jm_buf_addf(&text, " (attempt %d of %d, to be tried again)", attempt->job->attempt, max);
     else if (permanent)
@@ -247,6 +255,7 @@ static void start_try(jm_attempt *attempt)
     run->try++;
     run->def = def;
     run->state = NULL;
+    run->retry_after_us = 0;
     set_deadline(attempt, def->timeout_s);
     if (run->try == 1) {
         char text[160];
@@ -330,7 +339,7 @@ static void on_delay_over(void *ctx);
 
 static void wait_for_next_try(jm_attempt *attempt)
 {
-    int64_t delay_us = (int64_t)(step_def(attempt)->retry_delay_s * 1e6);
+    int64_t delay_us = no_sooner(attempt, (int64_t)(step_def(attempt)->retry_delay_s * 1e6));
     attempt->state = ATTEMPT_WAITING;
     jm_timer_clear(attempt->env->loop, &attempt->chore);
     if (attempt->row.open_no < 0)
@@ -447,6 +456,8 @@ static void attempt_free(jm_attempt *attempt)
     jm_buf_fini(&attempt->data);
     jm_buf_fini(&attempt->error);
     jm_buf_fini(&attempt->result);
+    jm_buf_fini(&attempt->line);
+    jm_mask_fini(&attempt->mask);
     jm_attempt_free_sinks(attempt);
     free(attempt->stop_error);
     jm_job_type_unref(attempt->type);
@@ -544,7 +555,8 @@ void jm_step_end(jm_step_run *run, jm_verdict verdict, const char *data, size_t 
     jm_timer_clear(run->loop, &run->timer);
     attempt->has_data = data != NULL;
     if (data)
-        jm_buf_add(&attempt->data, data, data_len);
-    set_error(attempt, error ? error : "");
+        jm_attempt_masked(attempt, data, data_len, &attempt->data);
+    jm_buf_clear(&attempt->error);
+    jm_mask_text(&attempt->mask, error ? error : "", error ? strlen(error) : 0, &attempt->error);
     post(attempt, events[verdict]);
 }

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_scan.h"
 #include "common/mem.h"
 #include "worker/attempt_state.h"
 #include "worker/handler_protocol.h"
 #include "worker/output_dir.h"
+#include "worker/secrets.h"
 #include "worker/text.h"
 
 enum { MAX_OUTPUT_BYTES = 1 << 20 };
@@ -16,15 +18,77 @@ static int64_t now_us(const jm_attempt *attempt)
     return jm_loop_now_us(attempt->env->loop);
 }
 
+/* ---- secrets ---- */
+
+int jm_step_secret(jm_step_run *run, const char *name, const char **value, size_t *len, jm_err *err)
+{
+    const char *path = strcmp(name, "callback") ? NULL : run->env->callback_secret_file;
+    if (jm_secrets_get(run->secrets, name, path, value, len, err)) {
+        err->retriable = true; /* the file may be put right */
+        return err->code;
+    }
+    jm_mask_add(&run->attempt->mask, *value, *len);
+    return JM_OK;
+}
+
+static int scope_secret(void *ctx, const char *name, const char **value, size_t *len, jm_err *err)
+{
+    return jm_step_secret(ctx, name, value, len, err);
+}
+
+jm_template_scope jm_step_scope(jm_step_run *run)
+{
+    return (jm_template_scope){.job = run->job,
+                               .params = run->params,
+                               .params_len = run->params_len,
+                               .steps_data = run->steps_data,
+                               .step = run->def->name,
+                               .try = run->try,
+                               .secret = scope_secret,
+                               .ctx = run};
+}
+
+const jm_mask *jm_step_mask(const jm_step_run *run)
+{
+    return &run->attempt->mask;
+}
+
+void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out)
+{
+    jm_json json;
+    jm_err err;
+    if (!attempt->mask.n) {
+        jm_buf_add(out, text, len);
+        return;
+    }
+    if (jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, &err))
+        jm_mask_text(&attempt->mask, text, len, out);
+    else
+        jm_mask_json(&attempt->mask, text, len, out);
+    jm_json_fini(&json);
+}
+
+/* ---- logs and output ---- */
+
 void jm_step_log(jm_step_run *run, jm_log_level level, const char *message, size_t len,
                  const char *details)
 {
-    jm_journal_handler_log(&run->attempt->journal, level, run->def->name, now_us(run->attempt),
-                           message, len, details, details ? strlen(details) : 0);
-    jm_attempt_touched(run->attempt);
+    jm_attempt *attempt = run->attempt;
+    jm_buf clean = {0}, clean_details = {0};
+    if (attempt->mask.n) {
+        jm_mask_text(&attempt->mask, message, len, &clean);
+        if (details)
+            jm_attempt_masked(attempt, details, strlen(details), &clean_details);
+        message = jm_buf_str(&clean);
+        len = clean.len;
+        details = clean_details.data;
+    }
+    jm_journal_handler_log(&attempt->journal, level, run->def->name, now_us(attempt), message, len,
+                           details, details ? strlen(details) : 0);
+    jm_attempt_touched(attempt);
+    jm_buf_fini(&clean);
+    jm_buf_fini(&clean_details);
 }
-
-/* ---- output ---- */
 
 static void add_output(jm_buf *all, const char *text, const jm_step_run *run, bool first)
 {
@@ -32,7 +96,7 @@ static void add_output(jm_buf *all, const char *text, const jm_step_run *run, bo
         return;
     if (!first)
         jm_buf_addf(all, "--- step %s, try %d ---\n", run->def->name, run->try);
-    jm_buf_adds(all, text);
+    jm_mask_text(&run->attempt->mask, text, strlen(text), all);
     if (all->data[all->len - 1] != '\n')
         jm_buf_addc(all, '\n');
 }
@@ -135,6 +199,12 @@ jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len)
     jm_attempt *attempt = run->attempt;
     jm_handler_line line;
     jm_err err;
+    if (attempt->mask.n) {
+        jm_buf_clear(&attempt->line);
+        jm_attempt_masked(attempt, text, len, &attempt->line);
+        text = jm_buf_str(&attempt->line);
+        len = attempt->line.len;
+    }
     if (jm_handler_line_parse(text, len, &line, &err)) {
         complain(run, "a line on descriptor 3 is not understood", err.msg, text, len);
         return (jm_raw){NULL, 0};
@@ -157,6 +227,13 @@ jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len)
 
 /* ---- the end ---- */
 
+static char *masked_list(const jm_attempt *attempt, const jm_buf *list)
+{
+    jm_buf out = {0};
+    jm_attempt_masked(attempt, list->data, list->len, &out);
+    return jm_buf_take(&out);
+}
+
 void jm_attempt_close_sinks(jm_attempt *attempt, bool success)
 {
     for (handler_step *step = attempt->handler_steps; step; step = step->next)
@@ -169,7 +246,7 @@ void jm_attempt_close_sinks(jm_attempt *attempt, bool success)
     jm_buf list = {0};
     jm_output_dir_close(attempt->output_dir, &list, &attempt->total_size);
     if (list.len)
-        attempt->files = jm_buf_take(&list);
+        attempt->files = masked_list(attempt, &list);
     jm_buf_fini(&list);
 }
 

@@ -5,6 +5,7 @@
 
 #include "worker/attempt.h"
 #include "worker/journal.h"
+#include "worker/mask.h"
 
 typedef enum attempt_state {
     ATTEMPT_BETWEEN,  /* before the first step, and between steps */
@@ -62,6 +63,8 @@ struct jm_attempt {
     jm_end stop_end;    /* ... what somebody asked for */
     char *stop_error;
 
+    jm_mask mask;     /* secrets that its steps were given */
+    jm_buf line;      /* the handler's last line, masked */
     char *output_dir; /* once made */
     jm_buf out, errs; /* stdout and stderr of the children */
     int n_outputs;
@@ -72,6 +75,8 @@ struct jm_attempt {
     int n_handler_steps;
 };
 
+/* Appends what a step says, without secrets: JSON where it is sound JSON, else text. */
+void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out);
 /* Rows have gathered: reports them now or soon. */
 void jm_attempt_touched(jm_attempt *attempt);
 /* Closes steps of the handler that are still running; lists and removes the output directory. */

@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "worker/definition.h"
+#include "worker/secrets.h"
 
 enum { MAX_SLEEP_S = 366 * 86400 };
 
@@ -121,9 +122,20 @@ static const jm_executor *const table[] = {EXECUTORS(ENTRY)};
 struct jm_executors {
     jm_loop *loop;
     jm_executor_env env;
+    jm_secrets *secrets;
     bool open[COUNT(table)];
     void *shared[COUNT(table)];
 };
+
+void jm_executor_env_read(jm_executor_env *env, const jm_config *config)
+{
+    *env = (jm_executor_env){
+        .secrets_dir = jm_config_str(config, "worker.secrets_dir"),
+        .callback_secret_file = jm_config_str(config, "worker.callback_secret_file"),
+        .http_ca_file = jm_config_str(config, "worker.http_ca_file"),
+        .http_allow_private = jm_config_bool(config, "worker.http_allow_private"),
+    };
+}
 
 jm_executors *jm_executors_new(jm_loop *loop, const jm_executor_env *env)
 {
@@ -131,6 +143,7 @@ jm_executors *jm_executors_new(jm_loop *loop, const jm_executor_env *env)
     executors->loop = loop;
     if (env)
         executors->env = *env;
+    executors->secrets = jm_secrets_new(executors->env.secrets_dir);
     return executors;
 }
 
@@ -145,6 +158,7 @@ int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_st
         return err->code;
     executors->open[i] = true;
     run->env = &executors->env;
+    run->secrets = executors->secrets;
     run->shared = executors->shared[i];
     return JM_OK;
 }
@@ -154,6 +168,8 @@ void jm_executors_free(jm_executors *executors)
     for (size_t i = 0; executors && i < COUNT(table); i++)
         if (executors->open[i] && table[i]->close)
             table[i]->close(executors->shared[i]);
+    if (executors)
+        jm_secrets_free(executors->secrets);
     free(executors);
 }
 

@@ -2,10 +2,12 @@
 #ifndef JM_EXECUTOR_H
 #define JM_EXECUTOR_H
 
+#include "common/config.h"
 #include "common/job.h"
 #include "worker/job_type.h"
 #include "worker/loop.h"
 #include "worker/raw_json.h"
+#include "worker/template.h"
 
 struct jm_attempt;
 struct jm_spawner;
@@ -19,9 +21,14 @@ typedef enum jm_verdict {
 
 /* What the worker's configuration tells executors; borrowed, lives as long as the runner. */
 typedef struct jm_executor_env {
-    const char *secrets_dir; /* directory of the files behind ${secret:NAME}, or NULL */
+    const char *secrets_dir;          /* directory of the files behind ${secret:NAME}, or NULL */
+    const char *callback_secret_file; /* in the place of secrets_dir/callback, or NULL */
+    const char *http_ca_file;         /* certificates to trust instead of the system's, or NULL */
     bool http_allow_private; /* whether http may call loopback, link-local and private addresses */
 } jm_executor_env;
+
+/* Fills it from [worker]; the strings live as long as config. */
+void jm_executor_env_read(jm_executor_env *env, const jm_config *config);
 
 /* One try of one step, as its executor sees it. All of it is the runner's thread's. */
 typedef struct jm_step_run {
@@ -36,9 +43,12 @@ typedef struct jm_step_run {
     int try;                /* from 1 */
     int kill_grace_ms;
     const jm_executor_env *env;
-    void *shared;   /* what the executor's open gave */
-    jm_timer timer; /* the executor's own */
-    void *state;    /* the executor's own */
+    struct jm_secrets *secrets;
+    int64_t
+        retry_after_us; /* set before jm_step_end: a failure is tried again no sooner; 0: none */
+    void *shared;       /* what the executor's open gave */
+    jm_timer timer;     /* the executor's own */
+    void *state;        /* the executor's own */
 } jm_step_run;
 
 typedef struct jm_executor {
@@ -74,7 +84,16 @@ void jm_executors_free(jm_executors *executors); /* closes; NULL is fine */
  * new executor is a file that defines jm_executor_<name>, and <name> in that table. */
 const jm_executor *jm_executor_at(size_t i);
 
-/* ---- sinks, worker/attempt.c ---- */
+/* ---- sinks, worker/attempt_sinks.c ---- */
+
+/* What ${...} in the step's strings stands for; borrows from run. Secrets that are looked up in it
+ * are masked from then on in everything that the attempt reports. */
+jm_template_scope jm_step_scope(jm_step_run *run);
+/* The value of a secret, borrowed until the next call, and masked as above. */
+int jm_step_secret(jm_step_run *run, const char *name, const char **value, size_t *len,
+                   jm_err *err);
+/* The secrets that have been looked up so far. */
+const struct jm_mask *jm_step_mask(const jm_step_run *run);
 
 /* A log row of the job. Any bytes are taken; details is a valid raw JSON value or NULL. */
 void jm_step_log(jm_step_run *run, jm_log_level level, const char *message, size_t len,
@@ -89,7 +108,7 @@ void jm_step_put_output(jm_step_run *run, const jm_step_output *output);
  */
 const char *jm_step_output_dir(jm_step_run *run, jm_err *err);
 /* One line of the handler protocol. Never fails: a broken one becomes a WARNING row. Returns the
- * raw data of a result (borrowed from text), or {NULL}. */
+ * raw data of a result (borrowed from text, or until the next line), or {NULL}. */
 jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len);
 
 /* The try has ended; the run is gone after the call. data is raw JSON or NULL. error says why it

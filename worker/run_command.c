@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
+#include "worker/executor.h"
 #include "worker/handler_protocol.h"
 #include "worker/runner.h"
 #include "worker/type_dir.h"
@@ -198,6 +199,7 @@ static void print_end(const jm_report *report, int max_attempts)
 
 typedef struct run_state {
     jm_runner *runner;
+    jm_executor_env env;
     jm_queue *reports;
     int signals; /* signalfd of SIGINT and SIGTERM */
     bool stopping;
@@ -304,8 +306,10 @@ static int start_runner(run_state *state, const jm_config *config, jm_err *err)
 {
     jm_runner_options options = {.reports = state->reports,
                                  .work_dir = jm_config_str(config, "worker.work_dir"),
-                                 .kill_grace_ms = KILL_GRACE_MS};
+                                 .kill_grace_ms = KILL_GRACE_MS,
+                                 .executor_env = &state->env};
     sigset_t stop;
+    jm_executor_env_read(&state->env, config);
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);

@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/wakeup.h"
 #include "worker/consumer.h"
+#include "worker/executor.h"
 #include "worker/lease.h"
 #include "worker/record.h"
 #include "worker/runner.h"
@@ -39,6 +40,7 @@ struct worker {
     int concurrency;
     jm_type_dir *types;
     jm_slots *slots;
+    jm_executor_env executor_env;
     jm_runner *runner;
     jm_recorder *recorder;
     jm_store *store;
@@ -137,7 +139,9 @@ static int make_runner(struct worker *w, jm_err *err)
                                  .slots_free = on_slots_free,
                                  .ctx = w,
                                  .work_dir = jm_config_str(w->config, "worker.work_dir"),
-                                 .kill_grace_ms = KILL_GRACE_MS};
+                                 .kill_grace_ms = KILL_GRACE_MS,
+                                 .executor_env = &w->executor_env};
+    jm_executor_env_read(&w->executor_env, w->config);
     return jm_runner_new(&options, &w->runner, err);
 }
 
