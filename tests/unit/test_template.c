@@ -156,7 +156,7 @@ static const struct {
     {"{\"v\":\"n is ${params.n}\"}", "{\"v\":\"n is 12345678901234567890.10\"}", NULL},
     {"{\"v\":\"${params.s}\"}", "{\"v\":\"a b/c?\\u00e4\\\"\"}", NULL},
     {"{\"v\":\"<${params.s}>\"}", "{\"v\":\"<a b/c?\xc3\xa4\\\">\"}", NULL},
-    {"{\"v\":\"<${params.crlf}>\"}", "{\"v\":\"<a\\r\\nX: y>\"}", NULL},
+    {"{\"v\":\"<${params.crlf}>\"}", "{\"v\":\"<a\\u000d\\nX: y>\"}", NULL},
     {"{\"v\":\"${params.z}\"}", "{\"v\":null}", NULL},
     {"{\"v\":\"x${params.z}\"}", NULL, "is null"},
     {"{\"v\":\"${params.no}\"}", NULL, "${params.no} is missing"},
