@@ -24,6 +24,10 @@ static void end(jm_pool_task *task)
     jm_blocking *step = (jm_blocking *)task;
     jm_step_run *run = step->run;
     run->state = NULL;
+    if (task->refused) {
+        jm_step_end(run, JM_STEP_FAILURE, NULL, 0, "all threads are stuck: restart the worker");
+        return;
+    }
     jm_step_end(run, step->verdict, step->data.len ? step->data.data : NULL, step->data.len,
                 step->error.len ? step->error.data : NULL);
 }

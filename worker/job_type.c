@@ -98,7 +98,7 @@ static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
 
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
-    static const char *const later[] = {"http", "plugin", "sql", "when"};
+    static const char *const later[] = {"http", "sql", "when"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
@@ -114,8 +114,7 @@ static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 /* Refuses what is neither a key of every step nor the name of an executor. */
 static int check_step_keys(jm_def def, jm_err *err)
 {
-    static const char *const own[] = {"name", "timeout_s", "retry", "set",
-                                      "when", "plugin",    "http",  "sql"};
+    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "http", "sql"};
     const char *known[64];
     size_t n = 0;
     const jm_executor *executor;

@@ -286,9 +286,20 @@ void jm_pool_cancel(jm_pool_task *task)
     pthread_mutex_unlock(&task->pool->lock);
 }
 
+/* No thread will ever come to them. */
+static void refuse_all(jm_chain *waiting)
+{
+    for (jm_pool_task *task; (task = (jm_pool_task *)jm_chain_take(waiting));) {
+        task->refused = true;
+        say_end(task);
+        task_unref(task); /* the thread's */
+    }
+}
+
 bool jm_pool_abandon(jm_pool_task *task)
 {
     jm_pool *pool = task->pool;
+    jm_chain hopeless = {0};
     pthread_mutex_lock(&pool->lock);
     bool working = task->state == JM_POOL_WORKING;
     atomic_store(&task->abandoned, true);
@@ -301,7 +312,12 @@ bool jm_pool_abandon(jm_pool_task *task)
         pthread_cond_broadcast(&pool->work); /* there may be too many now */
         pthread_cond_broadcast(&pool->left);
     }
+    if (capacity(pool) <= 0) {
+        hopeless = pool->waiting;
+        pool->waiting = (jm_chain){0};
+    }
     pthread_mutex_unlock(&pool->lock);
+    refuse_all(&hopeless);
     task_unref(task);
     return working;
 }
@@ -337,7 +353,7 @@ void jm_pool_free(jm_pool *pool)
     pthread_cond_broadcast(&pool->work);
     while (pool->threads)
         pthread_cond_wait(&pool->left, &pool->lock);
-    jm_chain waiting = pool->waiting; /* abandoned ones, where all threads are stuck */
+    jm_chain waiting = pool->waiting; /* abandoned ones */
     pool->waiting = (jm_chain){0};
     pthread_mutex_unlock(&pool->lock);
     for (jm_node *node; (node = jm_chain_take(&waiting));)

@@ -22,7 +22,9 @@ typedef struct jm_pool_ops {
     void (*work)(jm_pool_task *task); /* on a thread of the pool; may block */
     /* Loop's thread: something it said, in order. NULL: it never says anything. */
     void (*take)(jm_pool_task *task, jm_pool_note *note);
-    void (*done)(jm_pool_task *task); /* loop's thread: work has returned; all notes were taken */
+    /* Loop's thread: work has returned and all notes were taken; or task->refused: every thread is
+     * stuck, and work was never called. */
+    void (*done)(jm_pool_task *task);
     void (*free)(jm_pool_task *task); /* any thread: nobody uses it any more */
 } jm_pool_ops;
 
@@ -42,6 +44,7 @@ struct jm_pool_task {
     jm_pool *pool;
     jm_pool_note end; /* tells the loop's thread that work has returned */
     jm_pool_state state;
+    bool refused;
     _Atomic int refs;
     _Atomic bool cancelled, abandoned;
     int cancel_fd; /* eventfd, while it works; else -1 */

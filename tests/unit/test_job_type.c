@@ -103,7 +103,7 @@ static const struct {
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"sql\":{}}]}", "/steps/0/sql",
      "sql is not supported yet"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"plugin\":{}}]}", "/steps/0/plugin",
-     "not supported yet"},
+     "plugin has no path"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":{},\"when\":\"x\"}]}", "/steps/0/when",
      "when is not supported yet"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":{},\"retry\":0}]}", "/steps/0/retry",
