@@ -134,6 +134,7 @@ void jm_executor_env_read(jm_executor_env *env, const jm_config *config)
         .callback_secret_file = jm_config_str(config, "worker.callback_secret_file"),
         .http_ca_file = jm_config_str(config, "worker.http_ca_file"),
         .http_allow_private = jm_config_bool(config, "worker.http_allow_private"),
+        .plugin_threads = (int)jm_config_int(config, "worker.plugin_threads"),
     };
 }
 

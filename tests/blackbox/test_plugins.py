@@ -69,7 +69,7 @@ def test_a_header_for_cplusplus(installed, tmp_path):
 
 def test_many_at_once(jm):
     jm.job_type("p", {"name": "run", "plugin": {"path": str(PLUGINS / "plugin_trial.so"), "symbol": "says_all"}})
-    jm.start_worker()
+    jm.start_worker(plugin_threads=3)
     jm.send(*[{"type": "p"} for _ in range(300)])
     jm.wait_ended(300)
     assert jm.db.statuses() == {"completed": 300}
