@@ -45,7 +45,7 @@ jm_node *jm_chain_take(jm_chain *chain)
     return node;
 }
 
-static void append(jm_chain *to, jm_chain *from)
+void jm_chain_append(jm_chain *to, jm_chain *from)
 {
     if (!from->head)
         return;
@@ -119,7 +119,7 @@ int jm_queue_push(jm_queue *queue, jm_chain *chain)
         rc = JM_ERR_CLOSED;
     } else {
         bool was_empty = !queue->chain.n;
-        append(&queue->chain, chain);
+        jm_chain_append(&queue->chain, chain);
         if (was_empty)
             ring(queue);
     }
@@ -176,7 +176,7 @@ int jm_queue_pop_all(jm_queue *queue, jm_chain *chain, int timeout_ms)
     pthread_mutex_lock(&queue->lock);
     int rc = wait_filled(queue, timeout_ms);
     queue->woken = false;
-    append(chain, &queue->chain);
+    jm_chain_append(chain, &queue->chain);
     if (queue->fd >= 0 && !queue->closed) {
         uint64_t count;
         ssize_t n = read(queue->fd, &count, sizeof count);

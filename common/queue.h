@@ -19,7 +19,8 @@ typedef struct jm_chain {
 } jm_chain;
 
 void jm_chain_add(jm_chain *chain, jm_node *node);
-jm_node *jm_chain_take(jm_chain *chain); /* the first node, or NULL */
+jm_node *jm_chain_take(jm_chain *chain);            /* the first node, or NULL */
+void jm_chain_append(jm_chain *to, jm_chain *from); /* leaves from empty; takes no time */
 
 typedef struct jm_queue jm_queue;
 

@@ -22,6 +22,8 @@ struct jm_recorder {
     jm_record_counts counts;
 };
 
+static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TS,    JM_COL_TS,
+                                          JM_COL_I64,  JM_COL_TEXT, JM_COL_JSONB, JM_COL_TEXT};
 static const jm_col_type completed_types[] = {JM_COL_UUID, JM_COL_I32, JM_COL_TS, JM_COL_I64,
                                               JM_COL_JSONB};
 static const jm_col_type ended_types[] = {
@@ -130,6 +132,21 @@ static void add_completed(jm_recorder *recorder, struct rows *rows, const jm_rep
     add_logs(recorder, rows, report);
 }
 
+static void add_plain(jm_recorder *recorder, struct rows *rows, const jm_report *report)
+{
+    const jm_step_row *step = &report->steps[0];
+    jm_col *c = rows->jobs.col;
+    widen(rows, &report->job->id);
+    jm_col_add_uuid(&c[0], &report->job->id);
+    jm_col_add_i32(&c[1], report->job->attempt);
+    jm_col_add_ts(&c[2], at(recorder, report->started_us));
+    jm_col_add_ts(&c[3], at(recorder, report->ended_us));
+    jm_col_add_i64(&c[4], (report->ended_us - report->started_us) / 1000);
+    jm_col_add_str(&c[5], step->name);
+    add_json(&c[6], step->data);
+    jm_col_add_str(&c[7], report->logs[0].message);
+}
+
 /* What each end means for the job and for job_attempts. */
 static const struct {
     const char *status, *outcome;
@@ -220,6 +237,23 @@ static bool is_short(const jm_report *report)
     return !report->n_logs || report->logs[0].seq == 1;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Whether a short report is one step, from the attempt's start to its end, and its one log row. */
+static bool is_plain(const jm_report *report)
+{
+    const jm_step_row *step = report->steps;
+    const jm_log_row *log = report->logs;
+    return report->n_steps == 1 && report->n_logs == 1 && step->seq == 1 && step->attempts == 1 &&
+           !step->error && step->started_us == report->started_us &&
+           step->ended_us == report->ended_us && !strcmp(step->status, "success") &&
+           same_text(step->data, report->result) && log->level == JM_INFO && !log->details &&
+           log->at_us == report->ended_us && same_text(log->step, step->name);
+}
+
 /* ---- one transaction ---- */
 
 /* Reports of distinct jobs, in the order of their ids. */
@@ -281,21 +315,33 @@ static void add_claims(struct group *g, int from, int to, jm_col *seqs)
 
 static int try_range(struct group *g, int from, int to, jm_err *err)
 {
-    struct rows completed, ended;
+    struct rows plain, completed, ended;
     jm_col seqs;
+    rows_init(&plain, plain_types, JM_COUNT(plain_types));
     rows_init(&completed, completed_types, JM_COUNT(completed_types));
     rows_init(&ended, ended_types, JM_COUNT(ended_types));
     jm_col_init(&seqs, JM_COL_I64);
     for (int i = from; i < to; i++) {
-        if (is_short(g->reports[i]))
+        if (is_short(g->reports[i]) && is_plain(g->reports[i]))
+            add_plain(g->recorder, &plain, g->reports[i]);
+        else if (is_short(g->reports[i]))
             add_completed(g->recorder, &completed, g->reports[i]);
         else
             add_ended(g->recorder, &ended, g->reports[i]);
     }
     add_claims(g, from, to, &seqs);
-    jm_pg_args args[3];
-    jm_pg_call calls[3];
+    jm_pg_args args[4];
+    jm_pg_call calls[4];
     int n = 0;
+    if (plain.jobs.col[0].n) {
+        jm_pg_args_init(&args[n]);
+        jm_pg_arg_uuid(&args[n], &g->recorder->options.worker_id);
+        jm_pg_arg_cols(&args[n], &plain.jobs);
+        jm_pg_arg_uuid(&args[n], &plain.lo);
+        jm_pg_arg_uuid(&args[n], &plain.hi);
+        calls[n] = (jm_pg_call){.sql = &jm_sql_record_plain, .args = &args[n], .binary = true};
+        n++;
+    }
     if (completed.jobs.col[0].n) {
         add_args(&args[n], g->recorder, &completed);
         calls[n] = (jm_pg_call){.sql = &jm_sql_record_completed, .args = &args[n], .binary = true};
@@ -320,6 +366,7 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
         mark_passed(g, from, to, calls[i].res);
     if (!rc)
         jm_pg_calls_clear(calls, n);
+    rows_fini(&plain);
     rows_fini(&completed);
     rows_fini(&ended);
     jm_col_fini(&seqs);
@@ -509,8 +556,7 @@ static int take_group(jm_recorder *recorder, jm_chain *chain, struct group *g)
             partial[n_partial++] = report->job;
         g->reports[g->n++] = report;
     }
-    for (jm_node *node; (node = jm_chain_take(chain));)
-        jm_chain_add(&later, node);
+    jm_chain_append(&later, chain); /* thousands may wait: they are not looked at */
     *chain = later;
     qsort(g->reports, (size_t)g->n, sizeof *g->reports, by_job);
     memset(g->passed, 0, (size_t)g->n * sizeof *g->passed);
@@ -525,7 +571,10 @@ static void *record_main(void *arg)
     g.passed = jm_calloc((size_t)recorder->options.batch_rows, sizeof(bool));
     jm_chain chain = {0};
     for (;;) {
-        int rc = jm_queue_pop_all(recorder->queue, &chain, chain.n ? 0 : 1000);
+        /* What is not taken stays where the store sees how far behind this thread is. */
+        int rc = chain.n < (size_t)recorder->options.batch_rows
+                     ? jm_queue_pop_all(recorder->queue, &chain, chain.n ? 0 : 1000)
+                     : JM_OK;
         if (rc == JM_ERR_CLOSED && !chain.n)
             break;
         if (!chain.n) {

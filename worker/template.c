@@ -244,7 +244,7 @@ static void add_json_literal(jm_template *template, const char *text)
 
 static int add_json_string(jm_template *template, const char *text, jm_err *err)
 {
-    jm_template *inner;
+    jm_template *inner = NULL; /* gcc cannot tell that a failure leaves it unread */
     if (jm_template_text(text, JM_PLACE_JSON_TEXT, &inner, err))
         return err->code;
     bool whole = jm_template_is_reference(inner);

@@ -15,34 +15,9 @@
 #include "common/clock.h"
 #include "common/pg.h"
 #include "common/queue.h"
+#include "tests/bench/bare_sql.h"
 
 #define BATCH 1000
-
-static const jm_sql accept_jobs = {
-    "bare_accept",
-    "INSERT INTO jobs (id, type, queue, status, attempt, submitted_by, created_at, started_at, "
-    "updated_at, worker_id) SELECT id, 'noop', 'default', 'running', 1, 'kafka', "
-    "statement_timestamp(), statement_timestamp(), statement_timestamp(), $1::uuid "
-    "FROM unnest($2::uuid[]) AS g (id) ON CONFLICT (id) DO NOTHING"};
-static const jm_sql accept_claim = {
-    "bare_claim",
-    "INSERT INTO claims (worker_id, seq, job_ids) VALUES ($1::uuid, $2::bigint, $3::uuid[])"};
-static const jm_sql record_jobs = {
-    "bare_record",
-    "WITH ended AS (UPDATE jobs j SET status = 'completed', completed_at = statement_timestamp(), "
-    "duration_ms = e.ms, updated_at = statement_timestamp() "
-    "FROM unnest($2::uuid[], $3::int[], $4::bigint[]) AS e (id, attempt, ms) "
-    "WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $5::uuid AND j.id <= $6::uuid "
-    "AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running' "
-    "RETURNING j.id, j.attempt, e.ms), "
-    "steps AS (INSERT INTO job_steps (job_id, attempt, seq, name, status, created_at, started_at, "
-    "completed_at, duration_ms) SELECT id, attempt, 1, 'run', 'success', statement_timestamp(), "
-    "statement_timestamp(), statement_timestamp(), ms FROM ended), "
-    "logs AS (INSERT INTO job_logs (job_id, attempt, seq, step, ts, level, message) "
-    "SELECT id, attempt, 1, 'run', statement_timestamp(), 'INFO', 'step run succeeded' FROM ended) "
-    "SELECT count(*) FROM ended"};
-static const jm_sql record_unclaim = {
-    "bare_unclaim", "DELETE FROM claims WHERE worker_id = $1::uuid AND seq = $2::bigint"};
 
 typedef struct batch {
     jm_node node;
@@ -96,8 +71,8 @@ static void record(bare *loop, jm_pg *pg, const batch *b, jm_col cols[3])
     jm_pg_args_init(&unclaim);
     jm_pg_arg_uuid(&unclaim, &loop->worker);
     jm_pg_arg_i64(&unclaim, b->seq);
-    jm_pg_call calls[] = {{.sql = &record_jobs, .args = &args, .binary = true},
-                          {.sql = &record_unclaim, .args = &unclaim}};
+    jm_pg_call calls[] = {{.sql = &bare_record, .args = &args, .binary = true},
+                          {.sql = &bare_unclaim, .args = &unclaim}};
     jm_err err;
     must(jm_pg_run(pg, calls, 2, &err), &err);
     loop->recorded += jm_pg_get_i64(calls[0].res, 0, 0);
@@ -172,8 +147,8 @@ static void accept_batch(bare *loop, jm_pg *pg, batch *b, jm_col *ids)
     jm_pg_arg_uuid(&claim, &loop->worker);
     jm_pg_arg_i64(&claim, b->seq);
     jm_pg_arg_col(&claim, ids);
-    jm_pg_call calls[] = {{.sql = &accept_jobs, .args = &args},
-                          {.sql = &accept_claim, .args = &claim}};
+    jm_pg_call calls[] = {{.sql = &bare_accept, .args = &args},
+                          {.sql = &bare_claim, .args = &claim}};
     jm_err err;
     must(jm_pg_run(pg, calls, 2, &err), &err);
     jm_pg_calls_clear(calls, 2);
