@@ -166,8 +166,12 @@ const jm_config_key jm_config_keys[] = {
          "special addresses. A job that can name a URL can then reach what this host can reach."),
     TEXT("worker", "http_ca_file", NULL, 0, is_set, "a file",
          "PEM file of certificate authorities that http steps trust, instead of the system's."),
-    TEXT("worker", "listen", "127.0.0.1:0", UNUSED, is_listen, LISTEN_NEEDS,
-         "Address of the worker's health page and metrics."),
+    TEXT("worker", "listen", "127.0.0.1:0", 0, is_listen, LISTEN_NEEDS,
+         "Address of the worker's health page, metrics and list of jobs. Where it is taken, the "
+         "worker says so and goes on without. The ready line names the port."),
+    INT("worker", "watchdog_s", "60", 1, 3600, 0,
+        "Seconds for which a thread may not turn before it counts as stuck: then /healthz answers "
+        "503 and systemd's watchdog is not fed."),
     INT("worker", "lease_s", "30", 2, 3600, 0,
         "Seconds after its last heartbeat at which a worker counts as lost and its jobs are "
         "rescued."),

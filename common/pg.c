@@ -16,6 +16,7 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define BACKOFF_MIN_MS     100
 #define BACKOFF_MAX_MS     5000
+#define BEAT_MS            1000
 
 /* A query that this session has prepared; keyed by the address of its jm_sql. */
 struct prepared {
@@ -30,6 +31,7 @@ struct jm_pg {
     int backoff_max_ms;
     int timeout_ms;
     jm_db_clock *clock;
+    jm_pulse *pulse;
     struct prepared *prepared;
     int64_t retry_at_ms; /* monotonic; no try before */
     int backoff_ms;
@@ -51,6 +53,7 @@ jm_pg *jm_pg_new(const jm_pg_options *options)
     pg->backoff_max_ms = options->backoff_max_ms ? options->backoff_max_ms : BACKOFF_MAX_MS;
     pg->timeout_ms = options->timeout_ms ? options->timeout_ms : 30000;
     pg->clock = options->clock;
+    pg->pulse = options->pulse;
     pg->backoff_ms = BACKOFF_MIN_MS;
     pg->seed = (unsigned)jm_mono_us() ^ (unsigned)(uintptr_t)pg;
     return pg;
@@ -146,7 +149,8 @@ static int wait_socket(jm_pg *pg, short events, int64_t deadline_ms)
         int64_t left = deadline_ms - jm_mono_ms();
         if (left <= 0)
             return JM_ERR_TIMEOUT;
-        int n = poll(&pfd, 1, (int)left);
+        int n = poll(&pfd, 1, left < BEAT_MS ? (int)left : BEAT_MS);
+        jm_pulse_beat(pg->pulse);
         if (n > 0)
             return JM_OK;
         if (n < 0 && errno != EINTR)
@@ -314,6 +318,17 @@ static bool is_farewell(const PGresult *res)
            (!strcmp(state, "0A000") && function && !strcmp(function, "RevalidateCachedQuery"));
 }
 
+/* The watchdog of connections: a statement is beyond its deadline, and its connection is given up.
+ */
+static void late(jm_pg *pg)
+{
+    char text[80];
+    snprintf(text, sizeof text, "no answer within %d ms; the connection is given up",
+             pg->timeout_ms);
+    jm_log_kv(JM_WARNING, "pg", text, "connection", pg->name, NULL);
+    jm_pulse_late(pg->pulse);
+}
+
 /* Next result, sending and receiving until there is one. NULL with *rc set when the connection
  * fails or the answer takes too long; NULL with *rc 0 at the end of a statement's results. */
 static PGresult *next_result(jm_pg *pg, int64_t deadline_ms, int *rc)
@@ -328,6 +343,8 @@ static PGresult *next_result(jm_pg *pg, int64_t deadline_ms, int *rc)
         if (!flushing && !PQisBusy(pg->conn))
             break;
         *rc = wait_socket(pg, flushing ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+        if (*rc == JM_ERR_TIMEOUT)
+            late(pg);
         if (*rc)
             return NULL;
         if (!PQconsumeInput(pg->conn))

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/pg_batch.h"
+#include "common/watchdog.h"
 #include "schema/sql.h"
 
 typedef struct jm_pg jm_pg;
@@ -20,7 +21,8 @@ typedef struct jm_pg_options {
     const char *name;     /* application_name, e.g. "jobmill-worker record"; copied */
     bool batch;           /* hot path: sequential scans off, generic plans (docs/architecture.md) */
     int backoff_max_ms;   /* longest pause between tries to connect; 0: 5 s */
-    int timeout_ms;     /* longest wait for an answer before the connection is given up; 0: 30 s */
+    int timeout_ms;  /* longest wait for an answer before the connection is given up; 0: 30 s */
+    jm_pulse *pulse; /* beats while an answer is waited for: that has a deadline of its own; NULL */
     jm_db_clock *clock; /* set on each connect; may be NULL; borrowed */
 } jm_pg_options;
 

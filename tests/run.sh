@@ -16,6 +16,8 @@ parts=()
 prepare() {
   mkdir -p "$results"
   compose/local/packages.sh build test postgres kcat
+  # Tests that need it are skipped without; in CI that is a failure.
+  compose/local/promtool.sh >/dev/null || say "no promtool: its test is skipped"
   if [ -z "${JOBMILL_KAFKA_BOOTSTRAP_SERVERS:-}${KAFKA_HOME:-}" ]; then
     if ! { compose/local/packages.sh kafka && (kafka_libs >/dev/null); }; then
       [ "${CI:-}" != true ] || die "no Kafka broker: in CI that is a failure"

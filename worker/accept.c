@@ -267,6 +267,31 @@ static int insist(jm_accept_state *a, int (*step)(jm_accept_state *, jm_err *))
     }
 }
 
+static void count_into_meters(jm_accept_state *a, jm_meters *meters)
+{
+    const char *queue = a->store->options.queues[a->batch->queue];
+    int64_t now_us = jm_db_clock_us(a->store->options.clock);
+    jm_tally submitted, dead;
+    jm_sampler waits;
+    jm_tally_init(&submitted, meters->submitted);
+    jm_tally_init(&dead, meters->dead);
+    jm_sampler_init(&waits, meters->wait);
+    for (int i = 0; i < a->batch->n; i++) {
+        const jm_batch_record *record = &a->batch->records[i];
+        bool started = record->fate == JM_FATE_STARTED;
+        if (record->fate == JM_FATE_DEAD)
+            jm_tally_add(&dead, &record->reason);
+        if ((started || record->fate == JM_FATE_WAITS) && !record->job->from_relay)
+            jm_tally_add(&submitted, (const char *[]){queue, jm_meters_type(a->types[i]), "kafka"});
+        int64_t wait_us = started ? jm_meters_wait_us(record->job, now_us) : -1;
+        if (wait_us >= 0)
+            jm_sampler_add(&waits, queue, wait_us);
+    }
+    jm_tally_flush(&submitted);
+    jm_tally_flush(&dead);
+    jm_sampler_flush(&waits);
+}
+
 static void count_fates(jm_accept_state *a)
 {
     jm_store_counts *c = &a->store->counts;
@@ -360,6 +385,8 @@ int jm_accept(jm_store *store, jm_batch *batch)
     int rc = accept_all(&a);
     if (rc == JM_OK)
         drop_empty_claim(&a);
+    if (store->options.meters)
+        count_into_meters(&a, store->options.meters);
     release_unstarted(&a);
     /* Jobs that were started run even if we are stopping now: they have been claimed. */
     count_fates(&a);

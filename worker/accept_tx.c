@@ -285,9 +285,12 @@ int jm_accept_try(jm_accept_state *a, int from, int to, jm_err *err)
     tx_init(&tx);
     tx_fill(&tx, a, from, to);
     tx_build(&tx, a, from, to);
+    int64_t since_us = jm_mono_us();
     int rc = tx.n_calls ? jm_pg_run(a->store->pg, tx.calls, tx.n_calls, err) : JM_OK;
-    if (!rc)
+    if (!rc) {
+        jm_meters_transaction(a->store->options.meters, JM_TX_ACCEPT, to - from, since_us);
         tx_settle(&tx, a);
+    }
     tx_fini(&tx);
     return rc;
 }

@@ -9,7 +9,11 @@
 #include "worker/attempt_state.h"
 #include "worker/raw_json.h"
 
-enum { RUNNING_ROW_US = 250000, FLUSH_US = 500000 };
+enum {
+    RUNNING_ROW_US = 250000,
+    FLUSH_US = 500000,
+    STUCK_MS = 10000 /* behind SIGKILL: what is not gone then is stuck */
+};
 
 static const jm_step_def *step_def(const jm_attempt *attempt)
 {
@@ -164,6 +168,8 @@ static void finish(jm_attempt *attempt, jm_end end, const char *error)
         report->result = jm_arena_strndup(report->arena, attempt->result.data, attempt->result.len);
     copy_output(attempt, report);
     attempt->state = ATTEMPT_ENDED;
+    if (attempt->stuck)
+        attempt->env->stuck(attempt->env->ctx, false);
     attempt->env->emit(attempt->env->ctx, attempt, report);
 }
 
@@ -375,10 +381,30 @@ static void step_failed_for_good(jm_attempt *attempt)
     finish_failed(attempt, true);
 }
 
+/* Neither SIGTERM nor SIGKILL nor whatever its executor does has ended it: nothing more can be done
+ * than to say so. */
+static void on_stuck(void *ctx)
+{
+    jm_attempt *attempt = ctx;
+    char id[JM_UUID_TEXT], text[200];
+    jm_uuid_format(&attempt->job->id, id);
+    snprintf(text, sizeof text,
+             "step %s was told to end %d ms ago and has not: its slot stays taken until it does",
+             step_def(attempt)->name, attempt->env->kill_grace_ms + STUCK_MS);
+    jm_log_kv(JM_ERROR, "watchdog", text, "job_id", id, NULL);
+    attempt->stuck = true;
+    if (attempt->env->stuck)
+        attempt->env->stuck(attempt->env->ctx, true);
+}
+
+/* jm_step_end clears the deadline. */
 static void begin_stopping(jm_attempt *attempt)
 {
+    jm_loop *loop = attempt->env->loop;
     attempt->state = ATTEMPT_STOPPING;
-    jm_timer_clear(attempt->env->loop, &attempt->deadline);
+    jm_timer_set(loop, &attempt->deadline,
+                 now_us(attempt) + (int64_t)(attempt->env->kill_grace_ms + STUCK_MS) * 1000,
+                 on_stuck, attempt);
     step_def(attempt)->executor->stop(&attempt->run);
 }
 
@@ -519,6 +545,23 @@ jm_attempt_links *jm_attempt_get_links(jm_attempt *attempt)
 const jm_job *jm_attempt_job(const jm_attempt *attempt)
 {
     return attempt->job;
+}
+
+void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_job *out)
+{
+    const jm_job *job = attempt->job;
+    const char *step = attempt->step < attempt->type->n_steps ? step_def(attempt)->name : NULL;
+    *out = (jm_running_job){.id = job->id,
+                            .type = jm_arena_strdup(arena, job->type),
+                            .queue = jm_arena_strdup(arena, job->queue),
+                            .project = jm_arena_strdup(arena, job->project),
+                            .step = jm_arena_strdup(arena, step),
+                            .attempt = job->attempt,
+                            .started_us = attempt->started_us,
+                            .items_total = attempt->journal.items_total,
+                            .items_ok = attempt->journal.items_ok,
+                            .items_failed = attempt->journal.items_failed,
+                            .stopping = attempt->state == ATTEMPT_STOPPING};
 }
 
 void jm_attempt_begin(jm_attempt *attempt)

@@ -4,6 +4,7 @@
 
 #include "worker/executor.h"
 #include "worker/outcome.h"
+#include "worker/runner.h"
 
 typedef struct jm_attempt jm_attempt;
 
@@ -14,6 +15,8 @@ typedef struct jm_attempt_env {
     jm_executors *executors;
     const char *work_dir;
     int kill_grace_ms;
+    /* An attempt that was told to end did not (true), or has ended after all (false). */
+    void (*stuck)(void *ctx, bool stuck);
     /* Takes a report. One with an end is the attempt's last: attempt is freed after the call, and
      * the runner forgets it. */
     void (*emit)(void *ctx, jm_attempt *attempt, jm_report *report);
@@ -29,6 +32,8 @@ typedef struct jm_attempt_links {
 jm_attempt *jm_attempt_new(const jm_attempt_env *env, jm_job *job);
 jm_attempt_links *jm_attempt_get_links(jm_attempt *attempt);
 const jm_job *jm_attempt_job(const jm_attempt *attempt);
+/* How it stands; strings are copied into the arena. */
+void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_job *out);
 /* Starts the first step. The attempt may be over, and gone, when this returns. */
 void jm_attempt_begin(jm_attempt *attempt);
 /* Asks it to end as `end` says, for the reason error. It may be gone when this returns. */

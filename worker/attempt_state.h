@@ -62,6 +62,7 @@ struct jm_attempt {
     bool job_timed_out; /* ... and it was the whole job's */
     jm_end stop_end;    /* ... what somebody asked for */
     char *stop_error;
+    bool stuck; /* it did not end in time, and the runner knows */
 
     jm_mask mask;     /* secrets that its steps were given */
     jm_buf line;      /* the handler's last line, masked */

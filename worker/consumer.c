@@ -10,6 +10,7 @@
 
 #include "common/kafka.h"
 #include "common/log.h"
+#include "worker/lag.h"
 
 enum {
     BATCH_BYTES = 8 << 20, /* of values in a batch: bounds memory, not throughput */
@@ -116,6 +117,14 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     }
 }
 
+static int on_stats(rd_kafka_t *rk, char *json, size_t len, void *opaque)
+{
+    (void)rk;
+    struct source *source = opaque;
+    jm_lag_read(source->consumer->options.lag, source->topic, json, len);
+    return 0; /* librdkafka frees the text */
+}
+
 /* ---- set-up ---- */
 
 static const char *const settings[][2] = {
@@ -133,6 +142,7 @@ static const char *const settings[][2] = {
     {"allow.auto.create.topics", "true"},
     {"enable.partition.eof", "false"},
     {"topic.metadata.refresh.interval.ms", "10000"},
+    {"statistics.interval.ms", "5000"}, /* for the lag */
 };
 
 static int configure(struct source *source, rd_kafka_conf_t **out, jm_err *err)
@@ -172,6 +182,7 @@ static int configure(struct source *source, rd_kafka_conf_t **out, jm_err *err)
     rd_kafka_conf_set_opaque(base, source);
     rd_kafka_conf_set_rebalance_cb(base, on_rebalance);
     rd_kafka_conf_set_error_cb(base, on_error);
+    rd_kafka_conf_set_stats_cb(base, on_stats);
     *out = base;
     return JM_OK;
 }
@@ -426,6 +437,7 @@ static void *consumer_main(void *arg)
 {
     jm_consumer *consumer = arg;
     while (!atomic_load(&consumer->stopping)) {
+        jm_pulse_beat(consumer->options.pulse);
         store_offsets(consumer);
         look_for_kafka(consumer);
         if (atomic_load(&consumer->quiet)) {
@@ -437,6 +449,7 @@ static void *consumer_main(void *arg)
             wait_for_news(consumer, has_batch(consumer) ? 1 : IDLE_MS);
     }
     store_offsets(consumer);
+    jm_pulse_rest(consumer->options.pulse);
     return NULL;
 }
 

@@ -5,6 +5,8 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/metrics.h"
+#include "common/watchdog.h"
 #include "worker/intake.h"
 
 typedef struct jm_consumer jm_consumer;
@@ -15,6 +17,8 @@ typedef struct jm_consumer_options {
     const int *weights;        /* of each queue */
     jm_db_clock *clock;
     int batch_rows;
+    jm_metric *lag;  /* topic, partition; may be NULL, and so may pulse */
+    jm_pulse *pulse; /* the watch on polling: librdkafka's own clock starts anew with any queue */
 } jm_consumer_options;
 
 int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_err *err);

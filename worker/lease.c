@@ -38,6 +38,7 @@ jm_lease *jm_lease_new(const jm_lease_options *options)
                                            .schema = options->schema,
                                            .name = "jobmill-worker lease",
                                            .backoff_max_ms = backoff_ms < 5000 ? backoff_ms : 5000,
+                                           .pulse = options->pulse,
                                            .clock = options->clock});
     return lease;
 }
@@ -203,8 +204,12 @@ static void *lease_main(void *arg)
 {
     jm_lease *lease = arg;
     jm_chain none = {0};
-    for (int rc = JM_OK; rc != JM_ERR_CLOSED;)
-        rc = jm_queue_pop_all(lease->wake, &none, turn(lease));
+    for (int rc = JM_OK; rc != JM_ERR_CLOSED;) {
+        jm_pulse_beat(lease->options.pulse);
+        int wait_ms = turn(lease);
+        jm_pulse_rest(lease->options.pulse);
+        rc = jm_queue_pop_all(lease->wake, &none, wait_ms);
+    }
     if (lease->registered && jm_pg_is_up(lease->pg)) {
         jm_err err;
         jm_pg_args args;

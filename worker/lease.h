@@ -18,6 +18,7 @@ typedef struct jm_lease_options {
     jm_type_dir *types;
     int concurrency;
     int lease_s;
+    jm_pulse *pulse; /* may be NULL */
     bool auto_migrate, allow_unsafe;
     int (*running)(void *ctx);     /* jobs in flight */
     void (*registered)(void *ctx); /* the lease is there, for the first time */

@@ -361,7 +361,10 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
         calls[n] = (jm_pg_call){.sql = &jm_sql_record_unclaim, .args = &args[n], .binary = true};
         n++;
     }
+    int64_t since_us = jm_mono_us();
     int rc = jm_pg_run(g->recorder->pg, calls, n, err);
+    if (!rc)
+        jm_meters_transaction(g->recorder->options.meters, JM_TX_RECORD, to - from, since_us);
     for (int i = 0; i < n_results && !rc; i++)
         mark_passed(g, from, to, calls[i].res);
     if (!rc)
@@ -381,6 +384,7 @@ static bool wait_db(jm_recorder *recorder)
         if (jm_mono_ms() >= atomic_load(&recorder->give_up_ms))
             return false;
         int ms = jm_pg_retry_in_ms(recorder->pg);
+        jm_pulse_beat(recorder->options.pulse);
         struct timespec ts = {.tv_nsec = (ms < 50 ? ms + 1 : 50) * 1000000L};
         nanosleep(&ts, NULL);
     }
@@ -517,6 +521,8 @@ static void release(jm_report *report)
 static void finish(struct group *g)
 {
     int64_t ready_us = INT64_MAX;
+    jm_meters_recorded(g->recorder->options.meters, g->reports, g->passed, g->n);
+    jm_recent_recorded(g->recorder->options.recent, g->reports, g->passed, g->n);
     for (int i = 0; i < g->n; i++) {
         jm_report *report = g->reports[i];
         if (g->passed[i]) {
@@ -571,6 +577,7 @@ static void *record_main(void *arg)
     g.passed = jm_calloc((size_t)recorder->options.batch_rows, sizeof(bool));
     jm_chain chain = {0};
     for (;;) {
+        jm_pulse_beat(recorder->options.pulse);
         /* What is not taken stays where the store sees how far behind this thread is. */
         int rc = chain.n < (size_t)recorder->options.batch_rows
                      ? jm_queue_pop_all(recorder->queue, &chain, chain.n ? 0 : 1000)
@@ -595,6 +602,7 @@ static void *record_main(void *arg)
         finish(&g);
     }
     jm_pg_disconnect(recorder->pg);
+    jm_pulse_rest(recorder->options.pulse);
     free(g.reports);
     free(g.passed);
     return NULL;
@@ -610,6 +618,7 @@ jm_recorder *jm_recorder_new(const jm_record_options *options)
                                               .schema = options->schema,
                                               .name = "jobmill-worker record",
                                               .batch = true,
+                                              .pulse = options->pulse,
                                               .clock = options->clock});
     return recorder;
 }

@@ -8,6 +8,8 @@
 
 #include "common/pg.h"
 #include "common/queue.h"
+#include "worker/meters.h"
+#include "worker/recent.h"
 
 typedef struct jm_recorder jm_recorder;
 
@@ -15,7 +17,10 @@ typedef struct jm_record_options {
     jm_uuid worker_id;
     const char *conninfo, *schema;
     jm_db_clock *clock;
-    int batch_rows; /* most jobs a transaction */
+    int batch_rows;    /* most jobs a transaction */
+    jm_meters *meters; /* may be NULL, and so may recent and pulse */
+    jm_recent *recent;
+    jm_pulse *pulse;
     /* Called when a job was put back to be started again at db_us. */
     void (*ready_at)(void *ctx, int64_t db_us);
     void *ctx;

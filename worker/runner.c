@@ -45,6 +45,8 @@ struct jm_runner {
     bool started;
     _Atomic int running;
     _Atomic bool closing;
+    _Atomic int stuck; /* attempts that do not end although told to */
+    _Atomic int64_t stuck_ever;
 
     pthread_mutex_t lock; /* of stops */
     stop_request *stops, **last_stop;
@@ -228,6 +230,105 @@ static void take_stops(jm_runner *runner)
     }
 }
 
+/* ---- lists ---- */
+
+/* Somebody wants to know what runs; shared by the two threads, freed by the last of them. */
+typedef struct list_request {
+    jm_post post;
+    jm_runner *runner;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done, is_left; /* is_left: nobody waits any more */
+    jm_running_list list;
+} list_request;
+
+static void free_request(list_request *request)
+{
+    jm_arena_free(request->list.arena);
+    pthread_mutex_destroy(&request->lock);
+    pthread_cond_destroy(&request->done);
+    free(request);
+}
+
+static void write_list(jm_runner *runner, jm_running_list *list)
+{
+    int n = 0;
+    for (jm_attempt *a = runner->attempts; a; a = jm_attempt_get_links(a)->next)
+        n++;
+    list->arena = jm_arena_new(0);
+    list->jobs = jm_arena_alloc(list->arena, ((size_t)n + 1) * sizeof *list->jobs);
+    for (jm_attempt *a = runner->attempts; a; a = jm_attempt_get_links(a)->next)
+        jm_attempt_describe(a, list->arena, &list->jobs[list->n++]);
+}
+
+static void on_list(void *ctx)
+{
+    list_request *request = ctx;
+    pthread_mutex_lock(&request->lock);
+    bool left = request->is_left;
+    if (!left)
+        write_list(request->runner, &request->list);
+    request->is_done = true;
+    pthread_cond_signal(&request->done);
+    pthread_mutex_unlock(&request->lock);
+    if (left)
+        free_request(request);
+}
+
+static struct timespec in_ms(int ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    int64_t ns = at.tv_nsec + (int64_t)ms * 1000000;
+    return (struct timespec){.tv_sec = at.tv_sec + ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+int jm_runner_list(jm_runner *runner, int timeout_ms, jm_running_list *out, jm_err *err)
+{
+    list_request *request = jm_calloc(1, sizeof *request);
+    struct timespec by = in_ms(timeout_ms);
+    request->post = (jm_post){.fn = on_list, .ctx = request};
+    request->runner = runner;
+    pthread_mutex_init(&request->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&request->done, &attr);
+    pthread_condattr_destroy(&attr);
+    jm_loop_post(runner->loop, &request->post);
+    pthread_mutex_lock(&request->lock);
+    int rc = 0;
+    while (!request->is_done && !rc)
+        rc = pthread_cond_timedwait(&request->done, &request->lock, &by);
+    bool done = request->is_done;
+    request->is_left = !done;
+    *out = done ? request->list : (jm_running_list){0};
+    request->list.arena = NULL;
+    pthread_mutex_unlock(&request->lock);
+    if (!done)
+        return jm_err_set(err, JM_ERR_TIMEOUT, "the runner does not answer");
+    free_request(request);
+    return JM_OK;
+}
+
+static void on_stuck(void *ctx, bool stuck)
+{
+    jm_runner *runner = ctx;
+    atomic_fetch_add(&runner->stuck, stuck ? 1 : -1);
+    if (stuck)
+        atomic_fetch_add(&runner->stuck_ever, 1);
+}
+
+int jm_runner_stuck(const jm_runner *runner)
+{
+    return atomic_load(&runner->stuck);
+}
+
+int64_t jm_runner_stuck_ever(const jm_runner *runner)
+{
+    return atomic_load(&runner->stuck_ever);
+}
+
 /* ---- the thread ---- */
 
 /* The inbox is emptied before requests to stop are taken, so a request finds every job that was
@@ -251,9 +352,11 @@ static void *run(void *arg)
     pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     pthread_setname_np(pthread_self(), "runner");
     while (!atomic_load(&runner->closing)) {
+        jm_pulse_beat(runner->options.pulse);
         jm_loop_turn(runner->loop, TURN_MS);
         end_turn(runner);
     }
+    jm_pulse_rest(runner->options.pulse);
     return NULL;
 }
 
@@ -301,6 +404,7 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
                                    .executors = runner->executors,
                                    .work_dir = runner->work_dir,
                                    .kill_grace_ms = options->kill_grace_ms,
+                                   .stuck = on_stuck,
                                    .emit = emit,
                                    .ctx = runner};
     *out = runner;

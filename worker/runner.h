@@ -3,7 +3,9 @@
 #ifndef JM_RUNNER_H
 #define JM_RUNNER_H
 
+#include "common/mem.h"
 #include "common/queue.h"
+#include "common/watchdog.h"
 #include "worker/job_type.h"
 #include "worker/outcome.h"
 
@@ -17,6 +19,7 @@ typedef struct jm_runner_options {
     void *ctx;
     const char *work_dir; /* for output directories, made if missing; NULL: $TMPDIR or /tmp */
     int kill_grace_ms;    /* between SIGTERM and SIGKILL */
+    jm_pulse *pulse;      /* beats once a turn; may be NULL */
     const struct jm_executor_env *executor_env; /* borrowed; NULL: as if all of it were unset */
 } jm_runner_options;
 
@@ -36,6 +39,32 @@ void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_en
 /* The same for every job that is running or waiting in the runner. */
 void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error);
 int jm_runner_running(const jm_runner *runner); /* jobs in flight; any thread */
+
+/* A job in flight, as /jobs shows it. */
+typedef struct jm_running_job {
+    jm_uuid id;
+    const char *type, *queue, *project;
+    const char *step; /* or NULL between steps */
+    int attempt;
+    int64_t started_us;                          /* monotonic */
+    int64_t items_total, items_ok, items_failed; /* -1: unknown */
+    bool stopping;                               /* it has been told to end */
+} jm_running_job;
+
+typedef struct jm_running_list {
+    jm_arena *arena; /* holds all of it; the caller frees */
+    jm_running_job *jobs;
+    int n;
+} jm_running_list;
+
+/* What runs now, written down by the runner's thread between two turns: nobody waits for a lock.
+ * Blocks until it is there; JM_ERR_TIMEOUT when the thread does not come to it. Any other thread.
+ */
+int jm_runner_list(jm_runner *runner, int timeout_ms, jm_running_list *out, jm_err *err);
+/* Jobs that do not end although they were told to, or killed: now, and ever. Any thread. */
+int jm_runner_stuck(const jm_runner *runner);
+int64_t jm_runner_stuck_ever(const jm_runner *runner);
+
 /* All jobs have ended: ends the thread and the helper. */
 void jm_runner_free(jm_runner *runner);
 

@@ -41,6 +41,7 @@ void jm_store_read_job(const PGresult *res, int row, jm_arena *arena, jm_job *jo
     job->has_schedule = !PQgetisnull(res, row, 15);
     job->schedule_id = jm_pg_get_uuid(res, row, 15);
     job->due_at_us = jm_pg_get_ts(res, row, 16);
+    job->run_at_us = jm_pg_get_ts(res, row, 17);
 }
 
 static int by_id(const void *a, const void *b)
@@ -130,6 +131,20 @@ static jm_job_type *offer_find(struct offer *offer, const char *name)
     return NULL;
 }
 
+static void count_waits(jm_store *store, const jm_chain *jobs)
+{
+    jm_sampler waits;
+    jm_sampler_init(&waits, store->options.meters ? store->options.meters->wait : NULL);
+    int64_t now_us = jm_db_clock_us(store->options.clock);
+    for (const jm_node *node = jobs->head; node; node = node->next) {
+        const jm_job *job = (const jm_job *)node;
+        int64_t wait_us = jm_meters_wait_us(job, now_us);
+        if (wait_us >= 0)
+            jm_sampler_add(&waits, job->queue, wait_us);
+    }
+    jm_sampler_flush(&waits);
+}
+
 /* Turns started rows into running jobs. Takes the slots. */
 static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res, int64_t seq)
 {
@@ -155,6 +170,7 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
             break; /* stopping: the jobs are handed back at once anyway */
     }
     free(again);
+    count_waits(store, &chain);
     jm_runner_push(store->options.runner, &chain);
     atomic_fetch_add(&store->counts.started, n);
     return n;
@@ -178,8 +194,11 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     jm_pg_arg_col(&args, &offer->free_slots);
     jm_pg_arg_i32(&args, n);
     jm_pg_call call = {.sql = &jm_sql_start_ready, .args = &args, .binary = true};
+    int64_t since_us = jm_mono_us();
     int rc = jm_pg_run(store->pg, &call, 1, err);
     *res = call.res;
+    if (!rc && PQntuples(*res))
+        jm_meters_transaction(store->options.meters, JM_TX_START, PQntuples(*res), since_us);
     while (rc == JM_ERR_DB_DOWN) {
         if (!jm_store_wait_db(store))
             return JM_ERR_CLOSED;

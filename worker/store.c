@@ -11,6 +11,7 @@
 enum {
     BATCHES_QUEUED = 2,     /* one being parsed, one waiting: more would only be latency */
     REPORTS_BEHIND = 20000, /* reports not yet recorded above which nothing new is accepted */
+    GAUGE_MS = 10000,       /* gauges of what waits are looked up this often */
     POLL_MS = 1000          /* ready jobs are looked for at least this often */
 };
 
@@ -23,12 +24,14 @@ jm_store *jm_store_new(const jm_store_options *options)
                                            .schema = options->schema,
                                            .name = "jobmill-worker store",
                                            .batch = true,
+                                           .pulse = options->pulse,
                                            .clock = options->clock});
     while (options->queues[store->n_queues])
         store->n_queues++;
     store->paused = jm_calloc((size_t)store->n_queues, sizeof *store->paused);
     atomic_store(&store->next_ready_us, INT64_MAX);
     store->maybe_ready = true;
+    store->gauged_ms = jm_mono_ms() - GAUGE_MS;
     return store;
 }
 
@@ -108,6 +111,7 @@ bool jm_store_wait_ms(jm_store *store, int ms)
         int64_t left = until - jm_mono_ms();
         if (left <= 0)
             return true;
+        jm_pulse_beat(store->options.pulse);
         /* Wakes are noticed but batches stay where they are. */
         struct timespec ts = {.tv_nsec = (left < 20 ? left : 20) * 1000000L};
         nanosleep(&ts, NULL);
@@ -144,6 +148,10 @@ static int look_at_waiting(jm_store *store, jm_err *err)
         if (rc)
             break;
         int64_t waiting = jm_pg_get_i64(call.res, 0, 0);
+        if (store->options.meters)
+            jm_series_set(jm_metric_get(store->options.meters->queue,
+                                        (const char *[]){store->options.queues[q], "pending"}),
+                          waiting);
         if (!PQgetisnull(call.res, 0, 1))
             jm_store_ready_at(store, jm_pg_get_ts(call.res, 0, 1));
         PQclear(call.res);
@@ -157,6 +165,30 @@ static int look_at_waiting(jm_store *store, jm_err *err)
         store->maybe_ready = store->maybe_ready || waiting > 0;
     }
     return rc;
+}
+
+/* Gauges of the whole database and of our queues. A failure is the next turn's to notice. */
+static void gauge_pending(jm_store *store)
+{
+    jm_meters *meters = store->options.meters;
+    jm_col queues;
+    jm_col_init(&queues, JM_COL_TEXT);
+    for (int q = 0; q < store->n_queues; q++)
+        jm_col_add_str(&queues, store->options.queues[q]);
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_col(&args, &queues);
+    jm_pg_call call = {.sql = &jm_sql_start_gauges, .args = &args, .binary = true};
+    jm_err ignored;
+    if (meters && !jm_pg_run(store->pg, &call, 1, &ignored)) {
+        for (int row = 0; row < PQntuples(call.res); row++) {
+            const char *name = jm_pg_get_text(call.res, row, 1, NULL);
+            jm_metric *metric = jm_pg_get_bool(call.res, row, 0) ? meters->pending : meters->oldest;
+            jm_series_set(jm_metric_get(metric, &name), jm_pg_get_i64(call.res, row, 2));
+        }
+        PQclear(call.res);
+    }
+    jm_col_fini(&queues);
 }
 
 /* Whether it is time to look for waiting jobs. */
@@ -179,6 +211,10 @@ static void start_ready(jm_store *store)
     if (jm_mono_ms() - store->polled_ms >= POLL_MS) {
         store->polled_ms = jm_mono_ms();
         rc = look_at_waiting(store, &err);
+        if (!rc && jm_mono_ms() - store->gauged_ms >= GAUGE_MS) {
+            store->gauged_ms = jm_mono_ms();
+            gauge_pending(store);
+        }
     }
     rc = rc ? rc : jm_start(store, &more, &err);
     store->maybe_ready = store->maybe_ready || more;
@@ -223,6 +259,7 @@ static void *store_main(void *arg)
     jm_store *store = arg;
     jm_chain batches = {0};
     while (!atomic_load(&store->stopping)) {
+        jm_pulse_beat(store->options.pulse);
         if (!jm_store_wait_db(store))
             break;
         if (!atomic_load(&store->registered) || is_behind(store)) {
@@ -243,6 +280,7 @@ static void *store_main(void *arg)
     while (jm_queue_pop_all(store->batches, &batches, 0) == JM_OK)
         drop_all(&batches);
     jm_pg_disconnect(store->pg);
+    jm_pulse_rest(store->options.pulse);
     return NULL;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/pg.h"
 #include "worker/intake.h"
+#include "worker/meters.h"
 #include "worker/runner.h"
 #include "worker/slots.h"
 #include "worker/type_dir.h"
@@ -23,7 +24,9 @@ typedef struct jm_store_options {
     jm_slots *slots;
     jm_runner *runner;
     jm_queue *reports; /* only looked at: when the record thread is behind, nothing is accepted */
-    int max_waiting;   /* waiting jobs of a queue above which it is paused */
+    jm_meters *meters; /* may be NULL, and so may pulse */
+    jm_pulse *pulse;
+    int max_waiting; /* waiting jobs of a queue above which it is paused */
     /* Called from the store's thread when a batch has been accepted: its offsets may be stored. The
      * callee owns the batch. */
     void (*accepted)(void *ctx, jm_batch *batch);

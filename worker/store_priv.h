@@ -25,6 +25,7 @@ struct jm_store {
     bool accept_first; /* whose turn it is when slots are short */
     bool maybe_ready;  /* something may be ready to start */
     int64_t polled_ms; /* monotonic: last look at what waits */
+    int64_t gauged_ms; /* likewise: last look for the gauges */
     char **projects;   /* sorted; NULL-terminated */
     int n_projects;
     int64_t projects_ms; /* monotonic: when they were read */

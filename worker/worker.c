@@ -15,6 +15,7 @@
 #include "worker/lease.h"
 #include "worker/record.h"
 #include "worker/runner.h"
+#include "worker/status.h"
 #include "worker/store.h"
 #include "worker/type_dir.h"
 
@@ -47,7 +48,12 @@ struct worker {
     jm_lease *lease;
     jm_consumer *consumer;
     jm_wakeup *wakeup;
-    _Atomic bool unusable;
+    jm_metrics *metrics;
+    jm_meters *meters;
+    jm_recent *recent;
+    jm_watchdog *watchdog;
+    jm_status *status;
+    _Atomic bool unusable, stopping;
     char last_status[512];
 };
 
@@ -123,7 +129,51 @@ static void on_notify(void *ctx, const char *payload)
         jm_lease_renew_now(w->lease);
 }
 
+static void on_health(void *ctx, jm_health *health)
+{
+    struct worker *w = ctx;
+    *health = (jm_health){.stopping = atomic_load(&w->stopping),
+                          .with_database = true,
+                          .database_up = jm_store_is_up(w->store) && jm_lease_is_up(w->lease),
+                          .kafka_up = jm_consumer_is_up(w->consumer),
+                          .partitions = jm_consumer_partitions(w->consumer)};
+}
+
 /* ---- making ---- */
+
+static jm_pulse *watch(struct worker *w, const char *thread)
+{
+    return jm_watchdog_add(w->watchdog, thread,
+                           (int)jm_config_int(w->config, "worker.watchdog_s") * 1000);
+}
+
+static void make_meters(struct worker *w)
+{
+    w->metrics = jm_metrics_new();
+    w->meters = jm_meters_new(w->metrics);
+    w->recent = jm_recent_new(&w->clock);
+    w->watchdog = jm_watchdog_new();
+}
+
+/* The worker's own port. Without it the worker goes on. */
+static void make_status(struct worker *w)
+{
+    jm_err err;
+    if (jm_status_new(&(jm_status_options){.listen = jm_config_str(w->config, "worker.listen"),
+                                           .worker_id = w->id_text,
+                                           .queues = w->queues,
+                                           .clock = &w->clock,
+                                           .metrics = w->metrics,
+                                           .meters = w->meters,
+                                           .watchdog = w->watchdog,
+                                           .runner = w->runner,
+                                           .slots = w->slots,
+                                           .recent = w->recent,
+                                           .health = on_health,
+                                           .ctx = w},
+                      &w->status, &err))
+        jm_log_kv(JM_WARNING, "worker", "no health page and no metrics", "why", err.msg, NULL);
+}
 
 static int make_runner(struct worker *w, jm_err *err)
 {
@@ -133,10 +183,14 @@ static int make_runner(struct worker *w, jm_err *err)
                              .schema = w->schema,
                              .clock = &w->clock,
                              .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows"),
+                             .meters = w->meters,
+                             .recent = w->recent,
+                             .pulse = watch(w, "record"),
                              .ready_at = on_ready_at,
                              .ctx = w});
     jm_runner_options options = {.reports = jm_recorder_queue(w->recorder),
                                  .slots_free = on_slots_free,
+                                 .pulse = watch(w, "runner"),
                                  .ctx = w,
                                  .work_dir = jm_config_str(w->config, "worker.work_dir"),
                                  .kill_grace_ms = KILL_GRACE_MS,
@@ -171,6 +225,8 @@ static int make_parts(struct worker *w, jm_err *err)
                             .slots = w->slots,
                             .runner = w->runner,
                             .reports = jm_recorder_queue(w->recorder),
+                            .meters = w->meters,
+                            .pulse = watch(w, "store"),
                             .max_waiting = (int)jm_config_int(w->config, "worker.max_waiting"),
                             .accepted = on_accepted,
                             .ctx = w});
@@ -185,6 +241,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .lease_s = (int)jm_config_int(w->config, "worker.lease_s"),
                             .auto_migrate = jm_config_bool(w->config, "database.auto_migrate"),
                             .allow_unsafe = jm_config_bool(w->config, "database.allow_unsafe"),
+                            .pulse = watch(w, "lease"),
                             .running = running_of,
                             .registered = on_registered,
                             .cancel = on_cancel,
@@ -195,6 +252,8 @@ static int make_parts(struct worker *w, jm_err *err)
                                .queues = w->queues,
                                .weights = w->weights,
                                .clock = &w->clock,
+                               .lag = w->meters->lag,
+                               .pulse = watch(w, "consumer"),
                                .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows")},
         &w->consumer, err);
     if (!rc)
@@ -209,6 +268,8 @@ static int start_parts(struct worker *w, jm_err *err)
     rc = rc ? rc : jm_store_start(w->store, err);
     rc = rc ? rc : jm_lease_start(w->lease, err);
     rc = rc ? rc : jm_consumer_start(w->consumer, err);
+    if (!rc)
+        make_status(w);
     if (!rc)
         w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
     return rc;
@@ -254,8 +315,10 @@ static void say_ready(struct worker *w)
     }
     free(all);
     char text[2048];
-    snprintf(text, sizeof text, "ready: queues %s, types %s, %d processes; database %s, kafka %s",
-             jm_config_str(w->config, "worker.queues"), types, w->concurrency, w->conninfo,
+    snprintf(text, sizeof text,
+             "ready: queues %s, types %s, %d processes; listening on %s; database %s, kafka %s",
+             jm_config_str(w->config, "worker.queues"), types, w->concurrency,
+             w->status ? jm_status_address(w->status) : "nothing", w->conninfo,
              jm_config_str(w->config, "kafka.bootstrap.servers"));
     jm_log_kv(JM_INFO, "worker", text, "worker_id", w->id_text, NULL);
     jm_daemon_notify_ready("ready");
@@ -273,6 +336,13 @@ static void reload(struct worker *w)
         jm_log_kv(JM_ERROR, "worker", "job types not reloaded", "why", err.msg, NULL);
     jm_lease_renew_now(w->lease);
     jm_logf(JM_INFO, "worker", "reloaded");
+}
+
+/* systemd's watchdog is told that this program works only while all of its threads turn. */
+static void feed_watchdog(struct worker *w)
+{
+    if (!jm_watchdog_check(w->watchdog))
+        jm_daemon_notify_watchdog();
 }
 
 /* Until told to stop. Readiness is said once there is a lease and partitions, or after 3 s without.
@@ -303,7 +373,7 @@ static void serve(struct worker *w)
             said_ms = jm_mono_ms();
             say_status(w, false);
         }
-        jm_daemon_notify_watchdog();
+        feed_watchdog(w);
     }
 }
 
@@ -314,7 +384,7 @@ static void drain(struct worker *w)
     bool told = false;
     while (jm_runner_running(w->runner)) {
         jm_daemon_event event = jm_daemon_wait(20);
-        jm_daemon_notify_watchdog();
+        feed_watchdog(w);
         if (!told && (event == JM_DAEMON_STOP || jm_mono_ms() >= by)) {
             told = true;
             jm_logf(JM_INFO, "worker", "handing back %d running jobs",
@@ -328,6 +398,7 @@ static int stop_parts(struct worker *w)
 {
     jm_logf(JM_INFO, "worker", "stopping: %d jobs running", jm_runner_running(w->runner));
     jm_daemon_notify_stopping();
+    atomic_store(&w->stopping, true);
     jm_consumer_quiesce(w->consumer);
     jm_lease_set_stopping(w->lease);
     jm_store_stop(w->store);
@@ -341,11 +412,14 @@ static int stop_parts(struct worker *w)
     jm_lease_stop(w->lease);
     jm_wakeup_free(w->wakeup);
     w->wakeup = NULL;
+    jm_status_free(w->status);
+    w->status = NULL;
     return lost ? 1 : 0;
 }
 
 static void free_parts(struct worker *w)
 {
+    jm_status_free(w->status);
     if (w->runner)
         jm_runner_free(w->runner);
     jm_consumer_free(w->consumer);
@@ -355,6 +429,10 @@ static void free_parts(struct worker *w)
     jm_slots_free(w->slots);
     if (w->types)
         jm_type_dir_free(w->types);
+    jm_recent_free(w->recent);
+    jm_meters_free(w->meters);
+    jm_metrics_free(w->metrics);
+    jm_watchdog_free(w->watchdog);
     free(w->queue_text);
     free(w->conninfo);
 }
@@ -366,6 +444,7 @@ int jm_worker_run(jm_config *config)
     jm_uuid_format(&w.id, w.id_text);
     jm_err err = {0};
     int status = 1;
+    make_meters(&w);
     int rc = make_parts(&w, &err);
     rc = rc ? rc : start_parts(&w, &err);
     if (rc) {

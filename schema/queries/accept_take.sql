@@ -16,4 +16,5 @@ SET status = 'running', attempt = attempt + 1, worker_id = $1::uuid, started_at 
 WHERE j.id = ANY (ARRAY(SELECT job_id FROM taken)) AND j.id >= $3::uuid AND j.id <= $4::uuid
     AND j.status = 'pending'
 RETURNING j.id, j.external_id, j.project, j.type, j.queue, j.profile, j.params, j.metadata, j.ordering_key,
-    j.trace_context, j.submitted_by, j.priority, j.attempt, j.max_attempts, j.timeout_s, j.schedule_id, j.due_at
+    j.trace_context, j.submitted_by, j.priority, j.attempt, j.max_attempts, j.timeout_s, j.schedule_id, j.due_at,
+    j.run_at

@@ -42,4 +42,5 @@ WHERE j.id = ANY (ARRAY(SELECT job_id FROM gone))
     AND j.id <= (SELECT job_id FROM gone ORDER BY job_id DESC LIMIT 1)
     AND j.status = 'pending'
 RETURNING j.id, j.external_id, j.project, j.type, j.queue, j.profile, j.params, j.metadata, j.ordering_key,
-    j.trace_context, j.submitted_by, j.priority, j.attempt, j.max_attempts, j.timeout_s, j.schedule_id, j.due_at
+    j.trace_context, j.submitted_by, j.priority, j.attempt, j.max_attempts, j.timeout_s, j.schedule_id, j.due_at,
+    j.run_at

@@ -1,0 +1,421 @@
+/* The worker's page: health, readiness, metrics, jobs. */
+#include "worker/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/httpd.h"
+#include "common/mem.h"
+
+enum { LIST_MS = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
+
+/* Gauges that are looked up when somebody reads them. */
+typedef struct gauges {
+    jm_metric *slots, *stuck, *stuck_times, *silent, *late;
+    jm_series *database_up, *kafka_up, *partitions, *stuck_jobs, *stuck_jobs_times, *running;
+} gauges;
+
+struct jm_status {
+    jm_status_options options;
+    jm_httpd *httpd;
+    gauges gauges;
+};
+
+/* ---- metrics ---- */
+
+static const jm_metric_def build_def = {.name = "jobmill_build_info",
+                                        .help = "1, with the version of the program.",
+                                        .kind = JM_GAUGE,
+                                        .labels = {"version", "program"}};
+static const jm_metric_def slots_def = {.name = "jobmill_worker_slots",
+                                        .help = "Places to run jobs: process ([worker] "
+                                                "concurrency) and async (concurrency_async).",
+                                        .kind = JM_GAUGE,
+                                        .labels = {"class", "state"}};
+static const jm_metric_def running_def = {
+    .name = "jobmill_worker_jobs", .help = "Jobs in flight in this worker.", .kind = JM_GAUGE};
+static const jm_metric_def database_def = {.name = "jobmill_database_up",
+                                           .help = "1 while the worker reaches PostgreSQL.",
+                                           .kind = JM_GAUGE};
+static const jm_metric_def kafka_def = {
+    .name = "jobmill_kafka_up", .help = "1 while a Kafka broker answers.", .kind = JM_GAUGE};
+static const jm_metric_def partitions_def = {.name = "jobmill_consumer_partitions",
+                                             .help = "Partitions assigned to this worker.",
+                                             .kind = JM_GAUGE};
+static const jm_metric_def stuck_def = {
+    .name = "jobmill_watchdog_stuck",
+    .help = "1 for a thread that has not turned for longer than [worker] watchdog_s.",
+    .kind = JM_GAUGE,
+    .labels = {"thread"}};
+static const jm_metric_def stuck_times_def = {.name = "jobmill_watchdog_trips_total",
+                                              .help = "How often a thread was found stuck.",
+                                              .kind = JM_COUNTER,
+                                              .labels = {"thread"}};
+static const jm_metric_def silent_def = {
+    .name = "jobmill_watchdog_silent_seconds",
+    .help = "Since when a thread has not turned; 0 while it waits by design.",
+    .kind = JM_GAUGE,
+    .labels = {"thread"},
+    .per = 1000};
+static const jm_metric_def late_def = {
+    .name = "jobmill_database_timeouts_total",
+    .help = "Statements without an answer in time, for which the connection was given up.",
+    .kind = JM_COUNTER,
+    .labels = {"thread"}};
+static const jm_metric_def stuck_jobs_def = {
+    .name = "jobmill_stuck_jobs",
+    .help = "Jobs that were told to end, or killed, and have not ended.",
+    .kind = JM_GAUGE};
+static const jm_metric_def stuck_jobs_times_def = {
+    .name = "jobmill_stuck_jobs_total",
+    .help = "How often a job did not end although it was told to, or killed.",
+    .kind = JM_COUNTER};
+
+static jm_series *plain(jm_metrics *metrics, const jm_metric_def *def)
+{
+    return jm_metric_get(jm_metrics_add(metrics, def), NULL);
+}
+
+static void add_gauges(jm_status *status)
+{
+    jm_metrics *metrics = status->options.metrics;
+    gauges *g = &status->gauges;
+    jm_metric *build = jm_metrics_add(metrics, &build_def);
+    jm_series_set(jm_metric_get(build, (const char *[]){JM_VERSION, "jobmill-worker"}), 1);
+    g->slots = jm_metrics_add(metrics, &slots_def);
+    g->running = plain(metrics, &running_def);
+    g->database_up = plain(metrics, &database_def);
+    g->kafka_up = plain(metrics, &kafka_def);
+    g->partitions = plain(metrics, &partitions_def);
+    g->stuck = jm_metrics_add(metrics, &stuck_def);
+    g->stuck_times = jm_metrics_add(metrics, &stuck_times_def);
+    g->silent = jm_metrics_add(metrics, &silent_def);
+    g->late = jm_metrics_add(metrics, &late_def);
+    g->stuck_jobs = plain(metrics, &stuck_jobs_def);
+    g->stuck_jobs_times = plain(metrics, &stuck_jobs_times_def);
+}
+
+static void gauge_slots(jm_status *status)
+{
+    static const struct {
+        jm_slot_class slot_class;
+        const char *name;
+    } classes[] = {{JM_SLOT_PROCESS, "process"}, {JM_SLOT_ASYNC, "async"}};
+    jm_slots *slots = status->options.slots;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        const char *name = classes[i].name;
+        int free_slots = jm_slots_left(slots, classes[i].slot_class, INT32_MAX);
+        jm_series_set(jm_metric_get(status->gauges.slots, (const char *[]){name, "used"}),
+                      jm_slots_used(slots, classes[i].slot_class));
+        jm_series_set(jm_metric_get(status->gauges.slots, (const char *[]){name, "free"}),
+                      free_slots);
+    }
+}
+
+static void gauge_watchdog(jm_status *status)
+{
+    const jm_watchdog *watchdog = status->options.watchdog;
+    const gauges *g = &status->gauges;
+    for (int i = 0; i < jm_watchdog_n(watchdog); i++) {
+        const char *name = jm_watchdog_name(watchdog, i);
+        jm_series_set(jm_metric_get(g->stuck, &name), jm_watchdog_is_stuck(watchdog, i));
+        jm_series_set(jm_metric_get(g->stuck_times, &name), jm_watchdog_times(watchdog, i));
+        jm_series_set(jm_metric_get(g->silent, &name), jm_watchdog_silent_ms(watchdog, i));
+        jm_series_set(jm_metric_get(g->late, &name), jm_watchdog_late(watchdog, i));
+    }
+}
+
+static void gauge_running(jm_status *status)
+{
+    jm_running_list list;
+    jm_err ignored;
+    if (jm_runner_list(status->options.runner, LIST_MS, &list, &ignored))
+        return;
+    for (const char *const *queue = status->options.queues; *queue; queue++) {
+        int n = 0;
+        for (int i = 0; i < list.n; i++)
+            n += !strcmp(list.jobs[i].queue, *queue);
+        jm_series_set(
+            jm_metric_get(status->options.meters->queue, (const char *[]){*queue, "running"}), n);
+    }
+    jm_arena_free(list.arena);
+}
+
+static void on_write(void *ctx)
+{
+    jm_status *status = ctx;
+    const gauges *g = &status->gauges;
+    jm_health health = {0};
+    status->options.health(status->options.ctx, &health);
+    jm_series_set(g->running, jm_runner_running(status->options.runner));
+    if (health.with_database)
+        jm_series_set(g->database_up, health.database_up);
+    jm_series_set(g->kafka_up, health.kafka_up);
+    jm_series_set(g->partitions, health.partitions);
+    jm_series_set(g->stuck_jobs, jm_runner_stuck(status->options.runner));
+    jm_series_set(g->stuck_jobs_times, jm_runner_stuck_ever(status->options.runner));
+    gauge_slots(status);
+    gauge_watchdog(status);
+    gauge_running(status);
+}
+
+static void on_metrics(void *ctx, jm_http_request *request)
+{
+    jm_status *status = ctx;
+    jm_buf text = {0};
+    jm_metrics_write(status->options.metrics, &text);
+    jm_http_answer(request, 200, JM_METRICS_CONTENT_TYPE, &text);
+    jm_buf_fini(&text);
+}
+
+/* ---- health ---- */
+
+static void answer_state(jm_http_request *request, const char *good, const jm_buf *reasons)
+{
+    jm_buf body = {0};
+    jm_buf_addf(&body, "{\"status\":\"%s\",\"reasons\":[%s]}\n",
+                reasons->len ? "unavailable" : good, jm_buf_str(reasons));
+    jm_http_answer_json(request, reasons->len ? 503 : 200, &body);
+    jm_buf_fini(&body);
+}
+
+static void add_reason(jm_buf *reasons, const char *reason)
+{
+    if (reasons->len)
+        jm_buf_addc(reasons, ',');
+    jm_buf_add_json(reasons, reason, strlen(reason));
+}
+
+static void add_stuck(const jm_status *status, jm_buf *reasons)
+{
+    for (int i = 0; i < jm_watchdog_n(status->options.watchdog); i++) {
+        char text[120];
+        if (!jm_watchdog_is_stuck(status->options.watchdog, i))
+            continue;
+        snprintf(text, sizeof text, "the %s thread is stuck",
+                 jm_watchdog_name(status->options.watchdog, i));
+        add_reason(reasons, text);
+    }
+}
+
+static void on_healthz(void *ctx, jm_http_request *request)
+{
+    jm_buf reasons = {0};
+    add_stuck(ctx, &reasons);
+    answer_state(request, "ok", &reasons);
+    jm_buf_fini(&reasons);
+}
+
+static void on_readyz(void *ctx, jm_http_request *request)
+{
+    jm_status *status = ctx;
+    jm_buf reasons = {0};
+    jm_health health = {0};
+    status->options.health(status->options.ctx, &health);
+    if (health.stopping)
+        add_reason(&reasons, "the worker is stopping");
+    if (health.with_database && !health.database_up)
+        add_reason(&reasons, "the database is away");
+    if (!health.kafka_up)
+        add_reason(&reasons, "Kafka is away");
+    add_stuck(status, &reasons);
+    answer_state(request, "ready", &reasons);
+    jm_buf_fini(&reasons);
+}
+
+/* ---- jobs ---- */
+
+typedef struct jobs_query {
+    const char *type, *status; /* or NULL */
+    int limit;
+} jobs_query;
+
+static const char *const statuses[] = {"running", "completed", "failed",     "cancelled",
+                                       "retried", "returned",  "superseded", NULL};
+
+/* false: answered as a problem. */
+static bool read_query(jm_http_request *request, jobs_query *query)
+{
+    const char *limit = jm_http_query(request, "limit");
+    *query = (jobs_query){.type = jm_http_query(request, "type"),
+                          .status = jm_http_query(request, "status"),
+                          .limit = LIMIT_DEFAULT};
+    const char *const *known = statuses;
+    while (query->status && *known && strcmp(*known, query->status) != 0)
+        known++;
+    if (!*known) {
+        jm_http_problem(request, 400, "bad_parameter", "status",
+                        "status must be running, completed, failed, cancelled, retried, returned "
+                        "or superseded");
+        return false;
+    }
+    char *end = NULL;
+    long n = limit ? strtol(limit, &end, 10) : LIMIT_DEFAULT;
+    if (limit && (end == limit || *end || n < 1 || n > LIMIT_MAX)) {
+        jm_http_problem(request, 400, "bad_parameter", "limit",
+                        "limit must be a number from 1 to 1000");
+        return false;
+    }
+    query->limit = (int)n;
+    return true;
+}
+
+static void add_text(jm_buf *body, const char *name, const char *value)
+{
+    jm_buf_addf(body, ",\"%s\":", name);
+    if (value)
+        jm_buf_add_json(body, value, strlen(value));
+    else
+        jm_buf_adds(body, "null");
+}
+
+static void add_head(jm_buf *body, const jm_uuid *id, const char *type, const char *queue,
+                     const char *project, const char *status, int attempt)
+{
+    char text[JM_UUID_TEXT];
+    jm_uuid_format(id, text);
+    jm_buf_addf(body, "{\"id\":\"%s\"", text);
+    add_text(body, "type", type);
+    add_text(body, "queue", queue);
+    add_text(body, "project", project);
+    add_text(body, "status", status);
+    jm_buf_addf(body, ",\"attempt\":%d", attempt);
+}
+
+static void add_count(jm_buf *body, const char *before, int64_t count)
+{
+    if (count >= 0)
+        jm_buf_addf(body, "%s%" PRId64, before, count);
+    else
+        jm_buf_addf(body, "%snull", before);
+}
+
+static void add_running(jm_buf *body, const jm_db_clock *clock, const jm_running_job *job)
+{
+    char started[JM_RFC3339_TEXT];
+    jm_rfc3339_format(jm_db_clock_at(clock, job->started_us), started);
+    add_head(body, &job->id, job->type, job->queue, job->project, "running", job->attempt);
+    add_text(body, "started_at", started);
+    add_text(body, "step", job->step);
+    if (job->items_total >= 0 || job->items_ok >= 0 || job->items_failed >= 0) {
+        add_count(body, ",\"progress\":{\"total\":", job->items_total);
+        add_count(body, ",\"ok\":", job->items_ok);
+        add_count(body, ",\"failed\":", job->items_failed);
+        jm_buf_addc(body, '}');
+    } else {
+        jm_buf_adds(body, ",\"progress\":null");
+    }
+    jm_buf_addf(body, ",\"stopping\":%s}", job->stopping ? "true" : "false");
+}
+
+static void add_recent(jm_buf *body, const jm_recent_job *job)
+{
+    char ended[JM_RFC3339_TEXT];
+    jm_rfc3339_format(job->ended_us, ended);
+    add_head(body, &job->id, job->type, job->queue, job->project, job->status, job->attempt);
+    add_text(body, "ended_at", ended);
+    jm_buf_addf(body, ",\"duration_ms\":%" PRId64, job->duration_us / 1000);
+    add_text(body, "error", *job->error ? job->error : NULL);
+    jm_buf_addc(body, '}');
+}
+
+/* Up to limit of those that are asked for; the total of them is told as well. */
+static void write_running(const jm_status *status, const jobs_query *query,
+                          const jm_running_list *list, jm_buf *body)
+{
+    int n = 0;
+    jm_buf_adds(body, ",\"running\":[");
+    for (int i = 0; i < list->n; i++) {
+        if (query->type && strcmp(query->type, list->jobs[i].type) != 0)
+            continue;
+        if (n++ >= query->limit)
+            continue;
+        if (n > 1)
+            jm_buf_addc(body, ',');
+        add_running(body, status->options.clock, &list->jobs[i]);
+    }
+    jm_buf_addf(body, "],\"running_total\":%d", n);
+}
+
+static bool is_asked(void *ctx, const jm_recent_job *job)
+{
+    const jobs_query *query = ctx;
+    return (!query->type || !strcmp(query->type, job->type)) &&
+           (!query->status || !strcmp(query->status, job->status));
+}
+
+static void write_recent(const jm_status *status, jobs_query *query, jm_buf *body)
+{
+    jm_recent_job *jobs = jm_calloc((size_t)query->limit, sizeof *jobs);
+    int n = jm_recent_copy(status->options.recent, is_asked, query, jobs, query->limit);
+    jm_buf_adds(body, ",\"recent\":[");
+    for (int i = 0; i < n; i++) {
+        if (i)
+            jm_buf_addc(body, ',');
+        add_recent(body, &jobs[i]);
+    }
+    jm_buf_addc(body, ']');
+    free(jobs);
+}
+
+static void on_jobs(void *ctx, jm_http_request *request)
+{
+    jm_status *status = ctx;
+    jobs_query query;
+    jm_err err;
+    jm_running_list list = {0};
+    if (!read_query(request, &query))
+        return;
+    bool running = !query.status || !strcmp(query.status, "running");
+    if (running && jm_runner_list(status->options.runner, LIST_MS, &list, &err)) {
+        jm_http_problem(request, 503, "stuck", NULL, err.msg);
+        return;
+    }
+    jm_buf body = {0};
+    jm_buf_addf(&body, "{\"worker_id\":\"%s\"", status->options.worker_id);
+    write_running(status, &query, &list, &body);
+    write_recent(status, &query, &body);
+    jm_buf_adds(&body, "}\n");
+    jm_arena_free(list.arena);
+    jm_http_answer_json(request, 200, &body);
+    jm_buf_fini(&body);
+}
+
+/* ---- the page ---- */
+
+static const jm_http_route routes[] = {{"/healthz", on_healthz},
+                                       {"/readyz", on_readyz},
+                                       {"/metrics", on_metrics},
+                                       {"/jobs", on_jobs},
+                                       {NULL, NULL}};
+
+int jm_status_new(const jm_status_options *options, jm_status **out, jm_err *err)
+{
+    jm_status *status = jm_calloc(1, sizeof *status);
+    status->options = *options;
+    add_gauges(status);
+    jm_metrics_on_write(options->metrics, on_write, status);
+    jm_httpd_options httpd = {.listen = options->listen, .routes = routes, .ctx = status};
+    int rc = jm_httpd_new(&httpd, &status->httpd, err);
+    if (rc) {
+        jm_metrics_on_write(options->metrics, NULL, NULL);
+        free(status);
+        return rc;
+    }
+    *out = status;
+    return JM_OK;
+}
+
+const char *jm_status_address(const jm_status *status)
+{
+    return jm_httpd_address(status->httpd);
+}
+
+void jm_status_free(jm_status *status)
+{
+    if (!status)
+        return;
+    jm_httpd_free(status->httpd);
+    free(status);
+}
