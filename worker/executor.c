@@ -112,7 +112,7 @@ const jm_executor jm_executor_fail = {.name = "fail",
 
 /* ---- the table: the one place that knows of all ---- */
 
-#define EXECUTORS(X) X(exec) X(plugin) X(noop) X(sleep) X(fail)
+#define EXECUTORS(X) X(exec) X(http) X(plugin) X(noop) X(sleep) X(fail)
 
 #define DECLARE(name) extern const jm_executor jm_executor_##name;
 #define ENTRY(name)   &jm_executor_##name,

@@ -98,7 +98,11 @@ static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
 
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
+<<<<<<< HEAD
     static const char *const later[] = {"http", "sql", "when"};
+=======
+    static const char *const later[] = {"plugin", "sql", "when"};
+>>>>>>> ccb2560 (http: executor on libcurl's multi interface, addresses checked as they are connected to; jobmill.callback is built in, signed)
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
@@ -114,7 +118,11 @@ static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 /* Refuses what is neither a key of every step nor the name of an executor. */
 static int check_step_keys(jm_def def, jm_err *err)
 {
+<<<<<<< HEAD
     static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "http", "sql"};
+=======
+    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "plugin", "sql"};
+>>>>>>> ccb2560 (http: executor on libcurl's multi interface, addresses checked as they are connected to; jobmill.callback is built in, signed)
     const char *known[64];
     size_t n = 0;
     const jm_executor *executor;
@@ -334,6 +342,17 @@ int jm_job_type_builtin(const char *name, jm_job_type **out, jm_err *err)
                  "\"steps\":[{\"name\":\"run\",\"noop\":{}}]}"},
         {"sleep", "{\"type\":\"sleep\",\"description\":\"Waits for params.seconds\","
                   "\"steps\":[{\"name\":\"run\",\"sleep\":{}}]}"},
+        {"jobmill.callback",
+         "{\"type\":\"jobmill.callback\","
+         "\"description\":\"Tells params.url how the job params.job ended\","
+         "\"timeout_s\":60,\"max_attempts\":10,"
+         "\"backoff\":{\"initial_s\":5,\"factor\":3,\"max_s\":3600},"
+         "\"steps\":[{\"name\":\"run\",\"http\":{\"method\":\"POST\",\"url\":\"${params.url}\","
+         "\"body\":\"${params.job}\",\"max_bytes\":4096,\"sign\":\"callback\",\"headers\":{"
+         "\"X-Jobmill-Job\":\"${params.job.id:-}\","
+         "\"X-Jobmill-Type\":\"${params.job.type:-}\","
+         "\"X-Jobmill-Status\":\"${params.job.status:-}\","
+         "\"X-Jobmill-Delivery\":\"${job.id}\"}}}]}"},
         {"fail", "{\"type\":\"fail\",\"description\":\"Fails with params.message\","
                  "\"steps\":[{\"name\":\"run\",\"fail\":{}}]}"},
     };

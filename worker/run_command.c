@@ -140,10 +140,11 @@ static int find_type(const char *name, const char *jobs_dir, jm_job_type **out)
     jm_type_dir_free(dir);
     if (*out)
         return EXIT_COMPLETED;
-    fprintf(stderr,
-            "there is no job type %s: no %s/%s.json, and noop, sleep and fail are all that is "
-            "built in\n",
-            name, jobs_dir, name);
+    fprintf(
+        stderr,
+        "there is no job type %s: no %s/%s.json, and noop, sleep, fail and jobmill.callback are "
+        "all that is built in\n",
+        name, jobs_dir, name);
     return EXIT_NOT_FOUND;
 }
 

@@ -149,7 +149,7 @@ static int load_files(const char *path, const type_list *old, type_list *list, j
 /* A file of the same name takes a built-in type's place. */
 static int add_builtins(type_list *list, jm_err *err)
 {
-    static const char *const names[] = {"noop", "sleep", "fail"};
+    static const char *const names[] = {"noop", "sleep", "fail", "jobmill.callback"};
     size_t n_files = list->n;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         bool taken = false;

@@ -99,7 +99,7 @@ static const struct {
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":5}]}", "/steps/0/noop",
      "must be an object"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"http\":{}}]}", "/steps/0/http",
-     "http is not supported yet"},
+     "http has no url"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"sql\":{}}]}", "/steps/0/sql",
      "sql is not supported yet"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"plugin\":{}}]}", "/steps/0/plugin",
@@ -268,13 +268,13 @@ START_TEST(directory)
     write_file(".hidden.json", "not a type");
     ck_assert_msg(!jm_type_dir_new(dir_path, &dir, &err), "%s", err.msg);
     ck_assert(has(dir, "a", 4) && has(dir, "noop", 3) && has(dir, "sleep", 3) &&
-              has(dir, "fail", 3));
+              has(dir, "fail", 3) && has(dir, "jobmill.callback", 10));
     jm_job_type **all = jm_type_dir_all(dir);
     int n = 0;
     for (; all[n]; n++)
         jm_job_type_unref(all[n]);
     free(all);
-    ck_assert_int_eq(n, 4);
+    ck_assert_int_eq(n, 5);
     jm_job_type *before = jm_type_dir_get(dir, "a");
     uint64_t generation = jm_type_dir_generation(dir);
 
