@@ -98,11 +98,7 @@ static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
 
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
-<<<<<<< HEAD
-    static const char *const later[] = {"http", "sql", "when"};
-=======
-    static const char *const later[] = {"plugin", "sql", "when"};
->>>>>>> ccb2560 (http: executor on libcurl's multi interface, addresses checked as they are connected to; jobmill.callback is built in, signed)
+    static const char *const later[] = {"sql", "when"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
@@ -118,11 +114,7 @@ static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 /* Refuses what is neither a key of every step nor the name of an executor. */
 static int check_step_keys(jm_def def, jm_err *err)
 {
-<<<<<<< HEAD
-    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "http", "sql"};
-=======
-    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "plugin", "sql"};
->>>>>>> ccb2560 (http: executor on libcurl's multi interface, addresses checked as they are connected to; jobmill.callback is built in, signed)
+    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "sql"};
     const char *known[64];
     size_t n = 0;
     const jm_executor *executor;
