@@ -16,6 +16,7 @@ install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/schema
   FILES_MATCHING PATTERN "*.json" PATTERN "*.yaml" PATTERN "roles.sql"
   PATTERN migrations EXCLUDE PATTERN queries EXCLUDE)
 install(FILES compose/jobmill.conf.sample DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill)
+install(FILES worker/sdk/jobmill.py worker/sdk/jobmill.mjs DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/sdk)
 install(DIRECTORY compose/demo/jobs.d compose/demo/handlers DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
   USE_SOURCE_PERMISSIONS)
 # The samples name their handlers by where these are in the end: for a package that is not where they are put now.

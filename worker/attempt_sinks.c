@@ -110,19 +110,30 @@ void jm_step_put_output(jm_step_run *run, const jm_step_output *output)
     attempt->return_code = output->return_code;
 }
 
-const char *jm_step_output_dir(jm_step_run *run, jm_err *err)
+const char *jm_step_output_path(jm_step_run *run)
 {
     jm_attempt *attempt = run->attempt;
     if (!attempt->output_dir)
-        jm_output_dir_make(attempt->env->work_dir, attempt->job, &attempt->output_dir, err);
+        attempt->output_dir = jm_output_dir_path(attempt->env->work_dir, attempt->job);
     return attempt->output_dir;
+}
+
+const char *jm_step_output_dir(jm_step_run *run, jm_err *err)
+{
+    jm_attempt *attempt = run->attempt;
+    bool maybe_there = attempt->output_dir != NULL; /* a step before may have made it */
+    const char *path = jm_step_output_path(run);
+    if (!attempt->output_dir_made && jm_output_dir_make(path, maybe_there, err))
+        return NULL;
+    attempt->output_dir_made = true;
+    return path;
 }
 
 /* ---- lines of the handler ---- */
 
-/* Something the handler did wrong: it stands in the job's log, where its author looks. */
-static void complain(jm_step_run *run, const char *what, const char *why, const char *line,
-                     size_t len)
+/* It stands in the job's log, where the handler's author looks. */
+void jm_step_complain(jm_step_run *run, const char *what, const char *why, const char *line,
+                      size_t len)
 {
     jm_buf text = {0};
     jm_buf_addf(&text, "%s: %s", what, why);
@@ -165,9 +176,9 @@ static void take_step(jm_step_run *run, const jm_handler_step *found)
     for (int i = 0; i < attempt->type->n_steps; i++) {
         /* Its success would make a later attempt skip the step of that name. */
         if (!strcmp(attempt->type->steps[i].name, found->name)) {
-            complain(run, "a step on descriptor 3 is left out",
-                     "it has the name of a step of the definition", found->name,
-                     strlen(found->name));
+            jm_step_complain(run, "a step on descriptor 3 is left out",
+                             "it has the name of a step of the definition", found->name,
+                             strlen(found->name));
             return;
         }
     }
@@ -175,7 +186,8 @@ static void take_step(jm_step_run *run, const jm_handler_step *found)
     if (!step) {
         if (attempt->n_handler_steps >= JM_JOURNAL_MAX_STEPS) {
             if (attempt->n_handler_steps++ == JM_JOURNAL_MAX_STEPS)
-                complain(run, "a step on descriptor 3 is left out", "there are too many", NULL, 0);
+                jm_step_complain(run, "a step on descriptor 3 is left out", "there are too many",
+                                 NULL, 0);
             return;
         }
         step = add_step(attempt, found->name);
@@ -191,37 +203,53 @@ static void take_set(jm_step_run *run, jm_raw set)
     jm_raw key, value;
     for (size_t pos = 0; jm_raw_next(set.p, set.len, &pos, &key, &value);)
         if (!jm_journal_set(&run->attempt->journal, key.p, key.len, value.p, value.len))
-            complain(run, "metadata is not set", "there is too much of it", key.p, key.len);
+            jm_step_complain(run, "metadata is not set", "there is too much of it", key.p, key.len);
+}
+
+void jm_step_take_line(jm_step_run *run, const jm_handler_line *line)
+{
+    jm_attempt *attempt = run->attempt;
+    if (line->log.message)
+        jm_journal_handler_log(&attempt->journal, line->log.level, run->def->name, now_us(attempt),
+                               line->log.message, line->log.len, line->log.details.p,
+                               line->log.details.len);
+    if (line->has_progress)
+        jm_journal_progress(&attempt->journal, line->total, line->ok, line->failed);
+    if (line->set.p)
+        take_set(run, line->set);
+    if (line->step.name)
+        take_step(run, &line->step);
+    jm_attempt_touched(attempt);
+}
+
+const char *jm_step_masked_line(jm_step_run *run, const char *text, size_t *len)
+{
+    jm_attempt *attempt = run->attempt;
+    if (!attempt->mask.n)
+        return text;
+    jm_buf_clear(&attempt->line);
+    jm_attempt_masked(attempt, text, *len, &attempt->line);
+    *len = attempt->line.len;
+    return jm_buf_str(&attempt->line);
 }
 
 jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len)
 {
-    jm_attempt *attempt = run->attempt;
     jm_handler_line line;
     jm_err err;
-    if (attempt->mask.n) {
-        jm_buf_clear(&attempt->line);
-        jm_attempt_masked(attempt, text, len, &attempt->line);
-        text = jm_buf_str(&attempt->line);
-        len = attempt->line.len;
-    }
+    text = jm_step_masked_line(run, text, &len);
     if (jm_handler_line_parse(text, len, &line, &err)) {
-        complain(run, "a line on descriptor 3 is not understood", err.msg, text, len);
+        jm_step_complain(run, JM_HANDLER_NOT_UNDERSTOOD, err.msg, text, len);
         return (jm_raw){NULL, 0};
     }
-    if (line.log.message)
-        jm_journal_handler_log(&attempt->journal, line.log.level, run->def->name, now_us(attempt),
-                               line.log.message, line.log.len, line.log.details.p,
-                               line.log.details.len);
-    if (line.has_progress)
-        jm_journal_progress(&attempt->journal, line.total, line.ok, line.failed);
-    if (line.set.p)
-        take_set(run, line.set);
-    if (line.step.name)
-        take_step(run, &line.step);
-    jm_raw result = line.result;
+    if (line.end.given)
+        jm_step_complain(
+            run, JM_HANDLER_NOT_UNDERSTOOD,
+            "end is for handlers with mode \"loop\"; here the exit status ends the job", text, len);
+    else
+        jm_step_take_line(run, &line);
+    jm_raw result = line.end.given ? (jm_raw){NULL, 0} : line.result;
     jm_handler_line_fini(&line);
-    jm_attempt_touched(attempt);
     return result;
 }
 

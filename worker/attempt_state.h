@@ -66,7 +66,8 @@ struct jm_attempt {
 
     jm_mask mask;     /* secrets that its steps were given */
     jm_buf line;      /* the handler's last line, masked */
-    char *output_dir; /* once made */
+    char *output_dir; /* its path, once asked for */
+    bool output_dir_made;
     jm_buf out, errs; /* stdout and stderr of the children */
     int n_outputs;
     int return_code;

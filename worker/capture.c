@@ -52,6 +52,13 @@ void jm_capture_text(const jm_capture *capture, jm_buf *out)
         jm_text_clean(out, capture->tail.data + skip, capture->tail.len - skip);
 }
 
+void jm_capture_clear(jm_capture *capture)
+{
+    jm_buf_clear(&capture->head);
+    jm_buf_clear(&capture->tail);
+    capture->total = 0;
+}
+
 void jm_capture_fini(jm_capture *capture)
 {
     jm_buf_fini(&capture->head);

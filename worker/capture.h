@@ -17,6 +17,7 @@ typedef struct jm_capture {
 void jm_capture_add(jm_capture *capture, const char *bytes, size_t len);
 /* Appends it as valid text; where bytes are missing in the middle, a line says how many. */
 void jm_capture_text(const jm_capture *capture, jm_buf *out);
+void jm_capture_clear(jm_capture *capture); /* empty again; keeps the memory */
 void jm_capture_fini(jm_capture *capture);
 
 #endif

@@ -164,6 +164,13 @@ int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_st
     return JM_OK;
 }
 
+void jm_executors_reload(jm_executors *executors)
+{
+    for (size_t i = 0; i < COUNT(table); i++)
+        if (executors->open[i] && table[i]->reload)
+            table[i]->reload(executors->shared[i]);
+}
+
 void jm_executors_free(jm_executors *executors)
 {
     for (size_t i = 0; executors && i < COUNT(table); i++)

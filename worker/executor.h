@@ -26,6 +26,8 @@ typedef struct jm_executor_env {
     const char *http_ca_file;         /* certificates to trust instead of the system's, or NULL */
     bool http_allow_private; /* whether http may call loopback, link-local and private addresses */
     int plugin_threads;      /* plugin steps that run at once; 0: a default */
+    int processes;           /* children of exec at once, idle ones with them; 0: no bound */
+    int loop_idle_ms;        /* until an idle child of mode "loop" is ended; 0: a minute */
 } jm_executor_env;
 
 /* Fills it from [worker]; the strings live as long as config. */
@@ -48,8 +50,9 @@ typedef struct jm_step_run {
     int64_t
         retry_after_us; /* set before jm_step_end: a failure is tried again no sooner; 0: none */
     void *shared;       /* what the executor's open gave */
-    jm_timer timer;     /* the executor's own */
-    void *state;        /* the executor's own */
+    const char *output_dir; /* for files, as the executor's jm_step_output_dir gave it, or NULL */
+    jm_timer timer;         /* the executor's own */
+    void *state;            /* the executor's own */
 } jm_step_run;
 
 typedef struct jm_executor {
@@ -60,6 +63,9 @@ typedef struct jm_executor {
      * shared. An error ends the step as a failure that may be retried. */
     int (*open)(jm_loop *loop, const jm_executor_env *env, void **shared, jm_err *err);
     void (*close)(void *shared);
+    /* The definitions have been read again: what is kept for the next job, but holds on to files
+     * that may have changed, is given up when its job is over. Runner's thread; may be NULL. */
+    void (*reload)(void *shared);
     bool trivial; /* start does nothing but succeed: the runner may leave the call out */
     /* Checks a step's object when its type is loaded; pointer is its place in the definition. */
     int (*check)(const json_t *config, const char *pointer, jm_err *err);
@@ -79,6 +85,7 @@ jm_executors *jm_executors_new(jm_loop *loop, const jm_executor_env *env);
 /* Opens what it shares, if it was not yet, and sets run->env and run->shared. */
 int jm_executors_get(jm_executors *executors, const jm_executor *executor, jm_step_run *run,
                      jm_err *err);
+void jm_executors_reload(jm_executors *executors);
 void jm_executors_free(jm_executors *executors); /* closes; NULL is fine */
 
 /* All that there are, in the order of the table in executor.c, by i from 0; NULL behind the last. A
@@ -108,9 +115,21 @@ void jm_step_put_output(jm_step_run *run, const jm_step_output *output);
 /* The directory for files of this attempt, made on the first call; NULL with err when it cannot be.
  */
 const char *jm_step_output_dir(jm_step_run *run, jm_err *err);
+/* Its path without making it, for handlers that make it when they need it. */
+const char *jm_step_output_path(jm_step_run *run);
 /* One line of the handler protocol. Never fails: a broken one becomes a WARNING row. Returns the
  * raw data of a result (borrowed from text, or until the next line), or {NULL}. */
 jm_raw jm_step_handler_line(jm_step_run *run, const char *text, size_t len);
+
+/* For executors that read the lines themselves: a line as it may be seen, *len with it, until the
+ * next one. */
+const char *jm_step_masked_line(jm_step_run *run, const char *text, size_t *len);
+/* What a line that has been understood says, but its result and its end. */
+struct jm_handler_line;
+void jm_step_take_line(jm_step_run *run, const struct jm_handler_line *line);
+/* A WARNING row about something the handler did wrong, with the beginning of the line, if any. */
+void jm_step_complain(jm_step_run *run, const char *what, const char *why, const char *line,
+                      size_t len);
 
 /* The try has ended; the run is gone after the call. data is raw JSON or NULL. error says why it
  * did not succeed. */

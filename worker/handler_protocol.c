@@ -54,6 +54,8 @@ void jm_handler_input(jm_buf *out, const jm_step_run *run)
     if (job->due_at_us)
         jm_rfc3339_format(job->due_at_us, due);
     add_string(out, "due_at", job->due_at_us ? due : NULL);
+    add_string(out, "traceparent", job->trace_context);
+    add_string(out, "output_dir", run->output_dir);
     add_string(out, "lock_token", NULL);
     jm_buf_adds(out, "},\"step\":{\"name\":");
     jm_buf_add_json(out, run->def->name, strlen(run->def->name));
@@ -215,12 +217,64 @@ static int parse_result(jm_handler_line *line, const jm_json_value *result, jm_e
     return JM_OK;
 }
 
+/* A member that may be a string; null is none. */
+static int parse_text(const jm_json_value *object, const char *key, char **out, jm_err *err)
+{
+    jm_json_value value;
+    if (!find(object, key, &value))
+        return JM_OK;
+    if (value.kind != JM_JSON_STRING)
+        return jm_err_field(err, key, "end.%s must be a string", key);
+    *out = text_of(&value);
+    return JM_OK;
+}
+
+static int parse_exit(const jm_json_value *end, int *out, jm_err *err)
+{
+    jm_json_value value;
+    int64_t status;
+    if (!find(end, "exit", &value))
+        return JM_OK;
+    if (value.kind != JM_JSON_NUMBER || !jm_json_int(&value, &status) || status < 0 || status > 255)
+        return jm_err_field(err, "exit", "end.exit must be a whole number from 0 to 255");
+    *out = (int)status;
+    return JM_OK;
+}
+
+/* Strict in its members: what is misspelt here would end a job otherwise than was meant. */
+static int check_end(const jm_json_value *end, jm_err *err)
+{
+    static const char *const known[] = {"exit", "error", "id"};
+    jm_json_iter iter;
+    jm_json_value name, value;
+    char shown[64];
+    jm_json_iter_init(&iter, end);
+    while (jm_json_iter_next(&iter, &name, &value)) {
+        size_t i = 0;
+        while (i < COUNT(known) && !jm_json_equals(&name, known[i], strlen(known[i])))
+            i++;
+        if (i < COUNT(known))
+            continue;
+        jm_json_show(&name, shown, sizeof shown);
+        return jm_err_field(err, "end", "unknown key end.%s: exit, error and id are all", shown);
+    }
+    return JM_OK;
+}
+
 static int parse_end(jm_handler_line *line, const jm_json_value *end, jm_err *err)
 {
-    (void)line;
-    (void)end;
-    return jm_err_field(
-        err, "end", "end is for handlers with mode \"loop\"; here the exit status ends the job");
+    if (end->kind != JM_JSON_OBJECT)
+        return jm_err_field(err, "end", "end must be an object of exit and error");
+    if (check_end(end, err) || parse_text(end, "error", &line->end.error, err) ||
+        parse_text(end, "id", &line->end.id, err))
+        return err->code;
+    line->end.exit = line->end.error ? 1 : 0;
+    if (parse_exit(end, &line->end.exit, err))
+        return err->code;
+    if (!line->end.exit && line->end.error)
+        return jm_err_field(err, "end", "end has an error, and an exit of 0 that says success");
+    line->end.given = true;
+    return JM_OK;
 }
 
 static const struct {
@@ -249,13 +303,18 @@ int jm_handler_line_parse(const char *text, size_t len, jm_handler_line *out, jm
     jm_json json;
     *out = (jm_handler_line){.total = -1, .ok = -1, .failed = -1};
     int rc = jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX, err);
-    if (!rc && json.root.kind != JM_JSON_OBJECT)
+    bool is_object = !rc && json.root.kind == JM_JSON_OBJECT, has_end = false;
+    if (!rc && !is_object)
         rc = jm_err_set(err, JM_ERR_INVALID, "it is no JSON object");
+    for (size_t i = 0; is_object && i < json.n_members; i++)
+        has_end = has_end || jm_json_equals(&json.members[i].name, "end", 3);
     for (size_t i = 0; !rc && i < json.n_members; i++)
         rc = parse_member(out, &json.members[i], err);
     jm_json_fini(&json);
     if (rc)
         jm_handler_line_fini(out);
+    out->is_object = is_object;
+    out->has_end = has_end;
     return rc;
 }
 
@@ -264,6 +323,8 @@ void jm_handler_line_fini(jm_handler_line *line)
     free(line->log.message);
     free(line->step.name);
     free(line->step.error);
+    free(line->end.error);
+    free(line->end.id);
     *line = (jm_handler_line){0};
 }
 

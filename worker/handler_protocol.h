@@ -24,6 +24,14 @@ typedef struct jm_handler_step {
     char *error; /* or NULL */
 } jm_handler_step;
 
+/* Ends a job with mode "loop". */
+typedef struct jm_handler_end {
+    bool given;
+    int exit;    /* 0 to 255 */
+    char *error; /* or NULL */
+    char *id;    /* the job it ends, where the handler says it, or NULL */
+} jm_handler_end;
+
 /* One line of descriptor 3: the members it has. Raw pieces are borrowed from the line; strings are
  * its own. */
 typedef struct jm_handler_line {
@@ -33,7 +41,13 @@ typedef struct jm_handler_line {
     int64_t total, ok, failed; /* -1: not given */
     jm_raw set;                /* an object of scalars */
     jm_raw result;
+    jm_handler_end end;
+    bool is_object; /* a sound JSON object: also told of a line that is not understood */
+    bool has_end;   /* it has a member "end": likewise */
 } jm_handler_line;
+
+/* What the warning about a broken line begins with. */
+#define JM_HANDLER_NOT_UNDERSTOOD "a line on descriptor 3 is not understood"
 
 /* JM_ERR_INVALID when it is no JSON object, has a member that is not known, or one of a wrong
  * shape; then nothing of it counts. */

@@ -2,6 +2,7 @@
 #include "output_dir.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +14,20 @@
 
 enum { MAX_FILES = 1000, MAX_DEPTH = 16 };
 
-int jm_output_dir_make(const char *work_dir, const jm_job *job, char **path, jm_err *err)
+char *jm_output_dir_path(const char *work_dir, const jm_job *job)
 {
     char id[JM_UUID_TEXT];
     jm_buf buf = {0};
     jm_uuid_format(&job->id, id);
     jm_buf_addf(&buf, "%s/%s-%d", work_dir, id, job->attempt);
-    if (mkdir(buf.data, 0700)) {
-        jm_err_errno(err, JM_ERR_IO, "cannot make the output directory %s", buf.data);
-        jm_buf_fini(&buf);
-        return err->code;
-    }
-    *path = jm_buf_take(&buf);
-    return JM_OK;
+    return jm_buf_take(&buf);
+}
+
+int jm_output_dir_make(const char *path, bool may_exist, jm_err *err)
+{
+    if (!mkdir(path, 0700) || (may_exist && errno == EEXIST))
+        return JM_OK;
+    return jm_err_errno(err, JM_ERR_IO, "cannot make the output directory %s", path);
 }
 
 typedef struct listing {

@@ -47,6 +47,7 @@ struct jm_runner {
     _Atomic bool closing;
     _Atomic int stuck; /* attempts that do not end although told to */
     _Atomic int64_t stuck_ever;
+    _Atomic bool reload; /* asked for */
 
     pthread_mutex_t lock; /* of stops */
     stop_request *stops, **last_stop;
@@ -339,6 +340,8 @@ static void on_inbox(void *ctx, uint32_t events)
     (void)events;
     jm_queue_pop_all(runner->inbox, &runner->arrivals, 0);
     take_stops(runner);
+    if (atomic_exchange(&runner->reload, false))
+        jm_executors_reload(runner->executors);
     for (jm_node *node; (node = jm_chain_take(&runner->arrivals));)
         start_job(runner, (jm_job *)node);
 }
@@ -453,6 +456,12 @@ void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_en
 void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error)
 {
     request_stop(runner, &(stop_request){.all = true, .end = end}, error);
+}
+
+void jm_runner_reload(jm_runner *runner)
+{
+    atomic_store(&runner->reload, true);
+    jm_queue_wake(runner->inbox);
 }
 
 int jm_runner_running(const jm_runner *runner)

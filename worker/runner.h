@@ -38,6 +38,9 @@ void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_en
                         const char *error);
 /* The same for every job that is running or waiting in the runner. */
 void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error);
+/* The definitions have been read again (any thread): processes that are kept for the next job are
+ * replaced by fresh ones. */
+void jm_runner_reload(jm_runner *runner);
 int jm_runner_running(const jm_runner *runner); /* jobs in flight; any thread */
 
 /* A job in flight, as /jobs shows it. */

@@ -196,6 +196,7 @@ static int make_runner(struct worker *w, jm_err *err)
                                  .kill_grace_ms = KILL_GRACE_MS,
                                  .executor_env = &w->executor_env};
     jm_executor_env_read(&w->executor_env, w->config);
+    w->executor_env.processes = w->concurrency;
     return jm_runner_new(&options, &w->runner, err);
 }
 
@@ -334,6 +335,7 @@ static void reload(struct worker *w)
                   err.field, NULL);
     if (jm_type_dir_reload(w->types, &err))
         jm_log_kv(JM_ERROR, "worker", "job types not reloaded", "why", err.msg, NULL);
+    jm_runner_reload(w->runner);
     jm_lease_renew_now(w->lease);
     jm_logf(JM_INFO, "worker", "reloaded");
 }

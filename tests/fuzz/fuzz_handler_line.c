@@ -36,6 +36,9 @@ static void on_line(void *ctx, const char *text, size_t len, bool cut)
     memcpy(copy, text, len);
     if (jm_handler_line_parse(copy, len, &line, &err)) {
         assert(err.msg[0]);
+        assert(line.is_object == jm_handler_is_object(copy, len));
+        assert(line.is_object || !line.has_end);
+        assert(!line.end.given && !line.end.error && !line.end.id);
     } else {
         jm_raw key, value;
         check_raw(line.result, copy, len);
@@ -48,6 +51,10 @@ static void on_line(void *ctx, const char *text, size_t len, bool cut)
             check_raw(value, copy, len);
         }
         assert(!line.step.name || line.step.status);
+        assert(line.end.given == line.has_end);
+        assert(line.end.exit >= 0 && line.end.exit <= 255);
+        assert(!line.end.error ||
+               (line.end.exit && jm_utf8_is_valid(line.end.error, strlen(line.end.error), NULL)));
         assert(jm_handler_is_object(copy, len));
         jm_handler_line_fini(&line);
     }

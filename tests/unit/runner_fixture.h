@@ -4,9 +4,12 @@
 
 #include <check.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/daemon.h"
 #include "worker/runner.h"
 
@@ -44,15 +47,23 @@ static inline int fixture_freed(fixture *f)
     return atomic_load(&f->freed);
 }
 
-static inline void fixture_init_unstarted(fixture *f)
+static inline void fixture_init_with(fixture *f, const struct jm_executor_env *env)
 {
     jm_err err;
     memset(f, 0, sizeof *f);
     jm_daemon_init(); /* as the worker does: children must not inherit it */
     f->queue = jm_queue_new(0);
-    jm_runner_options options = {
-        .reports = f->queue, .slots_free = fixture_slots_free, .ctx = f, .kill_grace_ms = 500};
+    jm_runner_options options = {.reports = f->queue,
+                                 .slots_free = fixture_slots_free,
+                                 .ctx = f,
+                                 .kill_grace_ms = 500,
+                                 .executor_env = env};
     ck_assert_msg(!jm_runner_new(&options, &f->runner, &err), "%s", err.msg);
+}
+
+static inline void fixture_init_unstarted(fixture *f)
+{
+    fixture_init_with(f, NULL);
 }
 
 static inline void fixture_init(fixture *f)
@@ -144,6 +155,28 @@ static inline const fixture_rows *fixture_collect(fixture *f)
             rows->logs[rows->n_logs++] = report->logs[j];
     }
     return rows;
+}
+
+/* Whether there is such a process, and not only its remains. */
+static inline bool alive(int pid)
+{
+    char path[40], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    if (fscanf(f, "%*d %*s %c", &state) != 1)
+        state = 'X';
+    fclose(f);
+    return state != 'Z' && state != 'X';
+}
+
+static inline void assert_dies(int pid)
+{
+    int64_t deadline = jm_mono_ms() + 10000;
+    while (alive(pid) && jm_mono_ms() < deadline)
+        usleep(2000);
+    ck_assert_msg(!alive(pid), "process %d lives on", pid);
 }
 
 static inline void fixture_fini(fixture *f)

@@ -32,27 +32,6 @@ static jm_job_type *shell(const char *script, const char *more)
     return type;
 }
 
-static bool alive(int pid)
-{
-    char path[40], state = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return false;
-    if (fscanf(f, "%*d %*s %c", &state) != 1)
-        state = 'X';
-    fclose(f);
-    return state != 'Z' && state != 'X';
-}
-
-static void assert_dies(int pid)
-{
-    int64_t deadline = jm_mono_ms() + 10000;
-    while (alive(pid) && jm_mono_ms() < deadline)
-        usleep(2000);
-    ck_assert_msg(!alive(pid), "process %d lives on", pid);
-}
-
 START_TEST(true_and_its_environment)
 {
     fixture f;
@@ -73,7 +52,8 @@ START_TEST(true_and_its_environment)
     jm_uuid_format(&f.job.id, id);
     const char *tmp = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
     snprintf(want, sizeof want,
-             "HOME=%s\nJOBMILL_ATTEMPT=2\nJOBMILL_JOB_ID=%s\nJOBMILL_OUTPUT_DIR=%s/%s-2\nLANG=C\n",
+             "HOME=%s\nJOBMILL_ATTEMPT=2\nJOBMILL_JOB_ID=%s\nJOBMILL_MODE=once\n"
+             "JOBMILL_OUTPUT_DIR=%s/%s-2\nJOBMILL_SDK_DIR=/",
              getenv("HOME") ? getenv("HOME") : "/", id, tmp, id);
     ck_assert_msg(!strncmp(report->out_text, want, strlen(want)), "%s", report->out_text);
     ck_assert_ptr_nonnull(strstr(report->out_text, "\nTRACEPARENT=00-abc-def-01\nX=a b\n"));
@@ -691,7 +671,9 @@ static const struct {
     {"{\"argv\":[\"a\"],\"env\":{\"JOBMILL_JOB_ID\":\"x\"}}", "/steps/0/exec/env",
      "set by jobmill"},
     {"{\"argv\":[\"a\"],\"cwd\":\"\"}", "/steps/0/exec/cwd", "must not be empty"},
-    {"{\"argv\":[\"a\"],\"mode\":\"loop\"}", "/steps/0/exec/mode", "\"loop\" is not supported yet"},
+    {"{\"argv\":[\"a\"],\"mode\":\"lop\"}", "/steps/0/exec/mode", "one of once, loop"},
+    {"{\"argv\":[\"a\"],\"mode\":\"loop\",\"limits\":{\"cpu_s\":5}}", "/steps/0/exec/limits/cpu_s",
+     "would add up its jobs"},
     {"{\"argv\":[\"a\"],\"limits\":{\"cpus\":1}}", "/steps/0/exec/limits/cpus",
      "did you mean \"cpu_s\"?"},
     {"{\"argv\":[\"a\"],\"limits\":{\"memory_bytes\":5}}", "/steps/0/exec/limits/memory_bytes",

@@ -35,7 +35,8 @@ START_TEST(input_is_one_line)
         "{\"job\":{\"id\":\"0198c0de-0000-7000-8000-000000000001\",\"type\":\"noop\","
         "\"attempt\":2,\"project\":\"default\",\"params\":{  \"n\" : 12345678901234567890,  "
         " \"s\":\"a\\nb\"},\"metadata\":{\"k\":1.10},\"schedule_id\":null,\"due_at\":null,"
-        "\"lock_token\":null},\"step\":{\"name\":\"run\",\"attempt\":3},"
+        "\"traceparent\":null,\"output_dir\":null,\"lock_token\":null},\"step\":{\"name\":\"run\","
+        "\"attempt\":3},"
         "\"steps\":{\"a\":{\"x\":1}},\"documents\":{}}\n");
     jm_buf_clear(&out);
     job.has_schedule = true;
@@ -100,6 +101,19 @@ START_TEST(lines_are_understood)
     assert_raw(line.set, "{\"a\":1,\"b\":null}");
     jm_handler_line_fini(&line);
 
+    line = parse("{\"end\":{\"exit\":0}}");
+    ck_assert(line.end.given && line.has_end && !line.end.exit && !line.end.error && !line.end.id);
+    jm_handler_line_fini(&line);
+    line = parse("{\"end\":{}}");
+    ck_assert(line.end.given && !line.end.exit);
+    jm_handler_line_fini(&line);
+    line = parse("{\"result\":1,\"end\":{\"error\":\"no\",\"id\":\"i\"}}");
+    ck_assert_int_eq(line.end.exit, 1);
+    ck_assert_str_eq(line.end.error, "no");
+    ck_assert_str_eq(line.end.id, "i");
+    assert_raw(line.result, "1");
+    jm_handler_line_fini(&line);
+
     line = parse("{\"result\":null}");
     ck_assert_ptr_null(line.result.p);
     jm_handler_line_fini(&line);
@@ -137,7 +151,15 @@ static const struct {
     {"{\"step\":{\"name\":\"\"}}", "name"},
     {"{\"step\":{\"name\":\"s\",\"status\":\"done\"}}", "step.status must be"},
     {"{\"step\":{\"name\":\"s\",\"error\":5}}", "step.error must be"},
-    {"{\"end\":{\"exit\":0}}", "mode \"loop\""},
+    {"{\"end\":5}", "end must be an object"},
+    {"{\"end\":{\"exit\":256}}", "end.exit must be"},
+    {"{\"end\":{\"exit\":-1}}", "end.exit must be"},
+    {"{\"end\":{\"exit\":\"0\"}}", "end.exit must be"},
+    {"{\"end\":{\"exit\":0.5}}", "end.exit must be"},
+    {"{\"end\":{\"error\":5}}", "end.error must be a string"},
+    {"{\"end\":{\"id\":5}}", "end.id must be a string"},
+    {"{\"end\":{\"exit\":0,\"error\":\"e\"}}", "exit of 0 that says success"},
+    {"{\"end\":{\"status\":0}}", "unknown key end.status"},
     {"{\"logs\":{}}", "unknown key \"logs\", did you mean \"log\"?"},
 };
 
