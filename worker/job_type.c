@@ -14,6 +14,7 @@
 #include "worker/definition.h"
 #include "worker/executor.h"
 #include "worker/raw_json.h"
+#include "worker/when.h"
 
 enum { YEAR_S = 366 * 86400, MAX_STEPS = 1000, MAX_TRIES = 1000 };
 
@@ -96,9 +97,26 @@ static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
     return err->code;
 }
 
+static int parse_when(jm_def def, jm_job_type *type, jm_step_def *step, jm_err *err)
+{
+    const json_t *when = json_object_get(def.object, "when");
+    size_t n = (size_t)(step - type->steps);
+    char pointer[80];
+    if (!when)
+        return JM_OK;
+    const char **earlier = jm_calloc(n + 1, sizeof *earlier);
+    for (size_t i = 0; i < n; i++)
+        earlier[i] = type->steps[i].name;
+    jm_def_pointer(def, "when", pointer, sizeof pointer);
+    int rc = jm_when_parse(when, pointer, earlier, n, &step->when, err);
+    free(earlier);
+    type->has_when = true;
+    return rc;
+}
+
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
-    static const char *const later[] = {"sql", "when"};
+    static const char *const later[] = {"sql"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
@@ -125,7 +143,7 @@ static int check_step_keys(jm_def def, jm_err *err)
     return jm_def_known(def, known, n, err);
 }
 
-static int parse_step(jm_def def, jm_step_def *step, jm_err *err)
+static int parse_step(jm_def def, jm_job_type *type, jm_step_def *step, jm_err *err)
 {
     const char *name = NULL;
     if (!json_is_object(def.object))
@@ -139,7 +157,8 @@ static int parse_step(jm_def def, jm_step_def *step, jm_err *err)
                             "a step's name is letters, digits, '.', '_' and '-', at most 100");
     step->name = jm_strdup(name);
     if (jm_def_int(def, "timeout_s", 1, YEAR_S, &step->timeout_s, err) ||
-        parse_retry(def, step, err) || parse_set(def, step, err))
+        parse_retry(def, step, err) || parse_set(def, step, err) ||
+        parse_when(def, type, step, err))
         return err->code;
     return parse_executor(def, step, err);
 }
@@ -159,7 +178,7 @@ static int parse_steps(jm_job_type *type, const json_t *root, jm_err *err)
         jm_def def = {json_array_get(steps, i), pointer};
         jm_step_def *step = &type->steps[i];
         type->n_steps++;
-        if (parse_step(def, step, err))
+        if (parse_step(def, type, step, err))
             return err->code;
         for (size_t j = 0; j < i; j++)
             if (!strcmp(type->steps[j].name, step->name))
@@ -372,6 +391,7 @@ void jm_job_type_unref(jm_job_type *type)
         free(type->steps[i].name);
         json_decref(type->steps[i].config);
         json_decref(type->steps[i].set);
+        jm_when_free(type->steps[i].when);
     }
     free(type->steps);
     for (char **key = type->searchable; key && *key; key++)

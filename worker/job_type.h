@@ -25,7 +25,8 @@ typedef struct jm_step_def {
     int timeout_s;  /* 0: none of its own */
     int retry;      /* tries within one attempt of the job; 1 by default */
     double retry_delay_s;
-    json_t *set; /* {metadata key: JSON pointer} or NULL */
+    json_t *set;          /* {metadata key: JSON pointer} or NULL */
+    struct jm_when *when; /* worker/when.h: whether it runs at all; NULL: always */
 } jm_step_def;
 
 typedef struct jm_job_type {
@@ -46,6 +47,7 @@ typedef struct jm_job_type {
     jm_slot_class slot_class; /* the widest of its steps */
     jm_step_def *steps;
     int n_steps;
+    bool has_when;          /* a step of it has */
     _Atomic int slots_used; /* worker/slots.h */
 } jm_job_type;
 
