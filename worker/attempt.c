@@ -570,7 +570,7 @@ void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_
 void jm_attempt_begin(jm_attempt *attempt)
 {
     jm_err err;
-    if (take_params(attempt, &err)) {
+    if (take_params(attempt, &err) || jm_attempt_check_params(attempt, &err)) {
         jm_journal_note(&attempt->journal, JM_ERROR, true, NULL, now_us(attempt), err.msg);
         finish(attempt, JM_END_FAILED, err.msg);
         attempt_free(attempt);

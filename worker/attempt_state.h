@@ -80,6 +80,8 @@ struct jm_attempt {
 
 /* Appends what a step says, without secrets: JSON where it is sound JSON, else text. */
 void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out);
+/* Checks the params, merged with the profile, against the type's schema. */
+int jm_attempt_check_params(const jm_attempt *attempt, jm_err *err);
 /* Keeps how a step ended, for the conditions of later ones. */
 void jm_attempt_add_outcome(jm_attempt *attempt, const char *name, const char *outcome);
 /* Whether the conditions of the next step hold; otherwise it is recorded as skipped. */

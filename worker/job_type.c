@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/params_schema.h"
 #include "worker/definition.h"
 #include "worker/executor.h"
 #include "worker/raw_json.h"
@@ -206,6 +207,15 @@ static int parse_backoff(jm_job_type *type, jm_def top, jm_err *err)
     return jm_def_number(def, "jitter", 0, 1, &type->backoff_jitter, err);
 }
 
+static int parse_schema(jm_job_type *type, jm_def top, jm_err *err)
+{
+    json_t *schema = NULL;
+    if (jm_def_object(top, "params_schema", &schema, err))
+        return err->code;
+    type->params_schema = json_incref(schema);
+    return schema ? jm_params_schema_compile(schema, "/params_schema", &type->schema, err) : JM_OK;
+}
+
 static int parse_profiles(jm_job_type *type, jm_def top, jm_err *err)
 {
     json_t *profiles = NULL, *profile;
@@ -264,12 +274,10 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         "ordering",  "on_failure",  "log_level",     "steps"};
     jm_def top = {root, ""};
     const char *name = NULL, *description = NULL;
-    json_t *schema = NULL;
     if (!json_is_object(root))
         return jm_def_error(top, NULL, err, "a definition must be an object");
     if (jm_def_known(top, known, COUNT(known), err) || jm_def_string(top, "type", &name, err) ||
-        jm_def_string(top, "description", &description, err) ||
-        jm_def_object(top, "params_schema", &schema, err))
+        jm_def_string(top, "description", &description, err))
         return err->code;
     if (!name)
         return jm_def_error(top, NULL, err, "the definition has no type");
@@ -281,12 +289,12 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         return jm_def_error(top, "documents", err, "documents is not supported yet");
     type->name = jm_strdup(name);
     type->description = jm_strdup(description);
-    type->params_schema = json_incref(schema);
     if (jm_def_int(top, "timeout_s", 1, YEAR_S, &type->timeout_s, err) ||
         jm_def_int(top, "max_attempts", 1, MAX_TRIES, &type->max_attempts, err) ||
         jm_def_int(top, "concurrency", 1, 1000000, &type->concurrency, err) ||
-        parse_backoff(type, top, err) || parse_profiles(type, top, err) ||
-        parse_searchable(type, top, err) || parse_words(type, top, err))
+        parse_backoff(type, top, err) || parse_schema(type, top, err) ||
+        parse_profiles(type, top, err) || parse_searchable(type, top, err) ||
+        parse_words(type, top, err))
         return err->code;
     return parse_steps(type, root, err);
 }
@@ -399,6 +407,7 @@ void jm_job_type_unref(jm_job_type *type)
     free(type->searchable);
     json_decref(type->profiles);
     json_decref(type->params_schema);
+    jm_params_schema_free(type->schema);
     free(type->description);
     free(type->name);
     free(type);

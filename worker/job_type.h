@@ -32,13 +32,14 @@ typedef struct jm_step_def {
 typedef struct jm_job_type {
     int refs; /* atomic */
     char *name;
-    char *description;     /* or NULL */
-    char hash[65];         /* SHA-256 of the canonical definition, hex */
-    json_t *params_schema; /* or NULL */
-    json_t *profiles;      /* {name: {params}} or NULL */
-    char **searchable;     /* metadata keys to index; NULL-terminated, never NULL */
-    int timeout_s;         /* 0: none */
-    int max_attempts;      /* 3 */
+    char *description;               /* or NULL */
+    char hash[65];                   /* SHA-256 of the canonical definition, hex */
+    json_t *params_schema;           /* or NULL */
+    struct jm_params_schema *schema; /* common/params_schema.h: the same, compiled */
+    json_t *profiles;                /* {name: {params}} or NULL */
+    char **searchable;               /* metadata keys to index; NULL-terminated, never NULL */
+    int timeout_s;                   /* 0: none */
+    int max_attempts;                /* 3 */
     double backoff_initial_s, backoff_factor, backoff_max_s, backoff_jitter;
     int concurrency; /* per worker; 0: no limit of its own */
     bool ordered;    /* ordering: key */

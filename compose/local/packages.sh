@@ -52,6 +52,7 @@ python3-confluent-kafka py:confluent_kafka
 python3-jsonschema py:jsonschema
 python3-yaml py:yaml
 nodejs cmd:node
+json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END
     lint) cat <<'END' ;;
 check pc:check

@@ -1,8 +1,29 @@
-/* Asks before a step whether its conditions hold, and records those that are skipped. */
+/* What is asked before something runs: whether params fit the type's schema, and whether the
+ * conditions of a step hold. Steps that are skipped are recorded. */
+#include <stdio.h>
 #include <string.h>
 
+#include "common/json_value.h"
+#include "common/params_schema.h"
 #include "worker/attempt_state.h"
 #include "worker/when.h"
+
+int jm_attempt_check_params(const jm_attempt *attempt, jm_err *err)
+{
+    const jm_step_run *run = &attempt->run;
+    if (!attempt->type->schema)
+        return JM_OK;
+    json_t *params = jm_json_load(run->params, run->params_len);
+    if (!params)
+        return jm_err_field(err, "params", "params have a number that is too large to be checked");
+    int rc = jm_params_schema_check(attempt->type->schema, params, err);
+    json_decref(params);
+    if (!rc)
+        return JM_OK;
+    char place[sizeof err->field + 8];
+    snprintf(place, sizeof place, "/params%s", err->field);
+    return jm_err_prefix(err, "params do not fit params_schema: %s", place);
+}
 
 void jm_attempt_add_outcome(jm_attempt *attempt, const char *name, const char *outcome)
 {
