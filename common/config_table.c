@@ -192,6 +192,9 @@ const jm_config_key jm_config_keys[] = {
     INT("relay", "sweep_after_s", "600", 1, 604800, RELOADABLE,
         "Seconds after which a job that was published and that no worker has claimed is started "
         "from the database instead."),
+    INT("relay", "parent_wait_s", "3600", 1, 31536000, RELOADABLE,
+        "Seconds that a job waits for one which its depends_on names and which nobody knows; then "
+        "it is cancelled."),
     INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
     TEXT("http", "listen", "127.0.0.1:8470", UNUSED, is_listen, LISTEN_NEEDS,

@@ -50,6 +50,6 @@ const jm_field jm_job_fields[JM_JOB_FIELDS] = {
         {"callback_url", 12, JM_FIELD_URL, false, false, 8, 2000, "URL",
          "Called (http or https) when the job has ended"},
     [JM_JOB_FIELD_DEPENDS_ON] =
-        {"depends_on", 10, JM_FIELD_JOBS, false, false, 0, 1000, "JSON",
+        {"depends_on", 10, JM_FIELD_JOBS, false, true, 0, 1000, "JSON",
          "Jobs, as ids or as {\"external_id\": ...}, that must complete before this one runs"},
 };

@@ -297,6 +297,9 @@ static int refused(const PGresult *res, const char *what, jm_err *err)
     if (!err)
         return JM_ERR_DB;
     clean_message(err);
+    const char *column = PQresultErrorField(res, PG_DIAG_COLUMN_NAME);
+    if (column && detail && !strncmp(detail, "reason: ", 8)) /* submit_refuse() */
+        snprintf(err->field, sizeof err->field, "%s", column);
     memcpy(err->sqlstate, state ? state : "?????", 5);
     /* By the fields, since the text is in the server's language. */
     err->no_partition =

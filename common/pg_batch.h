@@ -42,7 +42,7 @@ void jm_col_add_uuid(jm_col *col, const jm_uuid *id);          /* NULL: null */
 void jm_col_add_bytes(jm_col *col, const void *p, size_t len); /* text, jsonb, bytea; NULL: null */
 void jm_col_add_str(jm_col *col, const char *s);               /* NUL-terminated; NULL: null */
 
-#define JM_COLS_MAX     24
+#define JM_COLS_MAX     32
 #define JM_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 /* The columns of one statement. Embedded. */

@@ -34,6 +34,7 @@ enum {
     C_VISIBLE_AT,
     C_REASON,
     C_MESSAGE,
+    C_DEPENDS_ON,
     N_COLUMNS
 };
 
@@ -46,7 +47,7 @@ static const jm_col_type column_types[N_COLUMNS] = {
     [C_METADATA] = JM_COL_JSONB,    [C_CALLBACK_URL] = JM_COL_TEXT, [C_TRACE_CONTEXT] = JM_COL_TEXT,
     [C_SUBMITTED_BY] = JM_COL_TEXT, [C_RUN_AT] = JM_COL_TS,         [C_START_BY] = JM_COL_TS,
     [C_STATE] = JM_COL_TEXT,        [C_VISIBLE_AT] = JM_COL_TS,     [C_REASON] = JM_COL_TEXT,
-    [C_MESSAGE] = JM_COL_TEXT,
+    [C_MESSAGE] = JM_COL_TEXT,      [C_DEPENDS_ON] = JM_COL_JSONB,
 };
 
 struct jm_submit {
@@ -86,8 +87,9 @@ size_t jm_submit_count(const jm_submit *submit)
 
 jm_submit_way jm_submit_way_of(const jm_job *job, int64_t now_us)
 {
-    return job->priority != JM_PRIORITY_DEFAULT || job->run_at_us > now_us ? JM_SUBMIT_READY
-                                                                           : JM_SUBMIT_PUBLISH;
+    return job->depends_on || job->priority != JM_PRIORITY_DEFAULT || job->run_at_us > now_us
+               ? JM_SUBMIT_READY
+               : JM_SUBMIT_PUBLISH;
 }
 
 static void add_ts(jm_col *col, int64_t us)
@@ -125,6 +127,7 @@ static void add_job(jm_col *cols, const jm_job *job)
     jm_col_add_str(&cols[C_SUBMITTED_BY], job->submitted_by);
     add_ts(&cols[C_RUN_AT], job->run_at_us);
     add_ts(&cols[C_START_BY], job->start_by_us);
+    jm_col_add_str(&cols[C_DEPENDS_ON], job->depends_on);
 }
 
 /* Why a job does not go through Kafka, for people who look at what waits. */
@@ -132,6 +135,8 @@ static const char *reason_of(const jm_job *job, jm_submit_way way)
 {
     if (way == JM_SUBMIT_PUBLISH)
         return NULL;
+    if (job->depends_on)
+        return "depends_on"; /* the statement goes by it */
     if (job->priority != JM_PRIORITY_DEFAULT)
         return "priority";
     return job->run_at_us ? "run_at" : "delayed";

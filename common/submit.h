@@ -29,7 +29,7 @@ void jm_submit_add(jm_submit *submit, const jm_job *job, jm_submit_way way, int6
                    const jm_buf **message);
 
 /* The statement that writes the batch; valid until the batch changes. It can be repeated: a job
- * that is there already is left alone. Its result has no rows. */
+ * that is there already is left alone. Its result has nothing of use. */
 jm_pg_call jm_submit_call(jm_submit *submit);
 
 #endif

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/queue.h"
+#include "producer/dependencies.h"
 #include "producer/rescue.h"
 #include "producer/retention.h"
 #include "producer/tx.h"
@@ -40,13 +41,14 @@ struct jm_janitor {
      * time: what a rescue stands on. */
     int64_t reach_since_ms, reached_ms;
     uint64_t generation;
+    jm_dependencies dependencies;
 };
 
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, cancel, sweep, heartbeat, fold, dedup, workers, partitions,
-    retention;
+static chore_fn rescue, expire, cancel, missing, depends, sweep, heartbeat, fold, dedup, workers,
+    partitions, retention;
 
 static const struct {
     const char *name;
@@ -56,6 +58,8 @@ static const struct {
     {"rescue", 1000, rescue},
     {"expire", 1000, expire},
     {"cancel", 1000, cancel},
+    {"missing", 1000, missing},
+    {"depends", 30000, depends},
     {"sweep", 5000, sweep},
     {"heartbeat", LEASE_S * 1000 / 3, heartbeat},
     {"fold", 2000, fold},
@@ -79,12 +83,13 @@ static int rescue(jm_janitor *janitor, bool *more, jm_err *err)
     (void)more;
     jm_rescue_result result;
     int64_t reach_ms = janitor->reach_since_ms ? jm_mono_ms() - janitor->reach_since_ms : 0;
-    int rc = jm_rescue_run(janitor->pg, reach_ms, janitor->wakeup, &result, err);
+    int rc = jm_rescue_run(janitor->pg, reach_ms, janitor->wakeup,
+                           &janitor->dependencies.dependents, &result, err);
     atomic_fetch_add(&janitor->lost_workers, result.workers);
     atomic_fetch_add(&janitor->rescued, result.again + result.ended);
     if (result.stalled)
         janitor->reach_since_ms = 0;
-    return rc;
+    return rc ? rc : jm_dependencies_settle(&janitor->dependencies, janitor->pg, err);
 }
 
 /* Ends the jobs of a locked batch whose start_by has passed; ids need not be in order. */
@@ -104,10 +109,13 @@ static int expire_batch(jm_janitor *janitor, const PGresult *late, jm_err *err)
     jm_pg_arg_col(&args, &ids);
     jm_pg_arg_uuid(&args, &first);
     jm_pg_arg_uuid(&args, &last);
-    jm_pg_call calls[] = {{.sql = &jm_sql_janitor_expire, .args = &args}, {.sql = &jm_tx_commit}};
+    jm_pg_call calls[] = {{.sql = &jm_sql_janitor_expire, .args = &args, .binary = true},
+                          {.sql = &jm_tx_commit}};
     int rc = jm_pg_run(janitor->pg, calls, 2, err);
-    if (!rc)
+    if (!rc) {
         atomic_fetch_add(&janitor->expired, (uint64_t)PQntuples(calls[0].res));
+        jm_dependents_add_rows(&janitor->dependencies.dependents, calls[0].res, 1);
+    }
     jm_pg_calls_clear(calls, 2);
     jm_col_fini(&ids);
     return rc;
@@ -128,7 +136,7 @@ static int expire(jm_janitor *janitor, bool *more, jm_err *err)
         jm_tx_rollback(janitor->pg);
     *more = !rc && n == LATE_ROWS;
     jm_pg_calls_clear(calls, 2);
-    return rc;
+    return rc ? rc : jm_dependencies_settle(&janitor->dependencies, janitor->pg, err);
 }
 
 /* Ends waiting jobs whose cancellation was asked for in the table alone. */
@@ -140,8 +148,27 @@ static int cancel(jm_janitor *janitor, bool *more, jm_err *err)
     jm_pg_call call = {.sql = &jm_sql_janitor_cancel, .args = &args, .binary = true};
     int rc = jm_pg_run(janitor->pg, &call, 1, err);
     *more = !rc && PQntuples(call.res) == LATE_ROWS;
+    if (!rc)
+        jm_dependents_add_rows(&janitor->dependencies.dependents, call.res, 1);
     jm_pg_calls_clear(&call, 1);
-    return rc;
+    return rc ? rc : jm_dependencies_settle(&janitor->dependencies, janitor->pg, err);
+}
+
+static int parent_wait_s(const jm_janitor *janitor)
+{
+    return (int)jm_config_int(janitor->config, "relay.parent_wait_s");
+}
+
+static int missing(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    return jm_dependencies_look(&janitor->dependencies, janitor->pg, parent_wait_s(janitor), more,
+                                err);
+}
+
+static int depends(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    return jm_dependencies_walk(&janitor->dependencies, janitor->pg, parent_wait_s(janitor), more,
+                                err);
 }
 
 static int sweep(jm_janitor *janitor, bool *more, jm_err *err)
@@ -323,6 +350,7 @@ jm_janitor *jm_janitor_new(const jm_janitor_options *options)
     janitor->config = options->config;
     janitor->clock = options->clock;
     janitor->wakeup = options->wakeup;
+    jm_dependencies_init(&janitor->dependencies, options->wakeup);
     janitor->id = jm_uuid7_new();
     if (gethostname(janitor->host, sizeof janitor->host - 1))
         snprintf(janitor->host, sizeof janitor->host, "unknown");
@@ -339,6 +367,7 @@ void jm_janitor_free(jm_janitor *janitor)
     jm_queue_close(janitor->queue);
     pthread_join(janitor->thread, NULL);
     jm_pg_free(janitor->pg);
+    jm_dependencies_fini(&janitor->dependencies);
     jm_queue_free(janitor->queue);
     free(janitor);
 }

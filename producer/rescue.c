@@ -13,6 +13,7 @@ enum { CLAIMS_AT_ONCE = 5 };
 typedef struct jm_lapsed {
     jm_uuid id;
     int64_t asked_ms; /* when the database was asked, monotonic */
+    jm_dependents *dependents;
 } jm_lapsed;
 
 static void tell_queue(jm_wakeup *wakeup, const char *queue)
@@ -67,8 +68,10 @@ static int rescue_batch(jm_pg *pg, const jm_lapsed *worker, const PGresult *clai
                           {.sql = &jm_sql_rescue_unclaim, .args = &unclaim},
                           {.sql = &jm_tx_commit}};
     int rc = jm_pg_run(pg, calls, 3, err);
-    if (!rc)
+    if (!rc) {
         count_jobs(calls[0].res, wakeup, result);
+        jm_dependents_add_rows(worker->dependents, calls[0].res, 3);
+    }
     jm_pg_calls_clear(calls, 3);
     jm_col_fini(&ids);
     jm_col_fini(&seqs);
@@ -111,9 +114,11 @@ static int rescue_some(jm_pg *pg, jm_lapsed *worker, jm_wakeup *wakeup, jm_rescu
 }
 
 static int rescue_worker(jm_pg *pg, const PGresult *res, int row, int64_t asked_ms,
-                         jm_wakeup *wakeup, jm_rescue_result *result, jm_err *err)
+                         jm_wakeup *wakeup, jm_dependents *dependents, jm_rescue_result *result,
+                         jm_err *err)
 {
-    jm_lapsed worker = {.id = jm_pg_get_uuid(res, row, 0), .asked_ms = asked_ms};
+    jm_lapsed worker = {
+        .id = jm_pg_get_uuid(res, row, 0), .asked_ms = asked_ms, .dependents = dependents};
     jm_rescue_result before = *result;
     int rc = JM_OK;
     for (bool more = true; more && !rc;)
@@ -134,8 +139,8 @@ static int rescue_worker(jm_pg *pg, const PGresult *res, int row, int64_t asked_
     return rc;
 }
 
-int jm_rescue_run(jm_pg *pg, int64_t reach_ms, jm_wakeup *wakeup, jm_rescue_result *result,
-                  jm_err *err)
+int jm_rescue_run(jm_pg *pg, int64_t reach_ms, jm_wakeup *wakeup, jm_dependents *dependents,
+                  jm_rescue_result *result, jm_err *err)
 {
     *result = (jm_rescue_result){0};
     int64_t asked_ms = jm_mono_ms();
@@ -145,7 +150,7 @@ int jm_rescue_run(jm_pg *pg, int64_t reach_ms, jm_wakeup *wakeup, jm_rescue_resu
         int64_t lease_ms = INT64_C(1000) * jm_pg_get_i32(call.res, row, 1);
         if (!jm_pg_get_bool(call.res, row, 4) && reach_ms < lease_ms)
             continue;
-        rc = rescue_worker(pg, call.res, row, asked_ms, wakeup, result, err);
+        rc = rescue_worker(pg, call.res, row, asked_ms, wakeup, dependents, result, err);
         asked_ms = jm_mono_ms();
     }
     jm_pg_calls_clear(&call, 1);

@@ -2,6 +2,7 @@
 #ifndef JM_RESCUE_H
 #define JM_RESCUE_H
 
+#include "common/dependents.h"
 #include "common/pg.h"
 #include "common/wakeup.h"
 
@@ -18,8 +19,8 @@ typedef struct jm_rescue_result {
 /* Looks for lapsed leases. reach_ms: for how long the database has been reached without
  * interruption; a worker whose lease is longer is left alone, for it may not have been able to
  * renew either. One transaction a batch of claims, each repeatable. Hints go to wakeup (may be
- * NULL). */
-int jm_rescue_run(jm_pg *pg, int64_t reach_ms, jm_wakeup *wakeup, jm_rescue_result *result,
-                  jm_err *err);
+ * NULL), jobs that ended and that others wait for to dependents. */
+int jm_rescue_run(jm_pg *pg, int64_t reach_ms, jm_wakeup *wakeup, jm_dependents *dependents,
+                  jm_rescue_result *result, jm_err *err);
 
 #endif

@@ -102,7 +102,7 @@ def submit_fields_sql(fields):
         f"{f.get('max', 0)}, {str(f.get('supported', True)).lower()}, "
         f"{sql_string(PATTERNS.get(f['kind'], ''))})"
         for f in fields)
-    return f"""CREATE FUNCTION submit_fields() RETURNS TABLE (name text, kind text, min integer, max integer, supported boolean, pattern text)
+    return f"""CREATE OR REPLACE FUNCTION submit_fields() RETURNS TABLE (name text, kind text, min integer, max integer, supported boolean, pattern text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT * FROM (VALUES
@@ -221,7 +221,7 @@ def outputs():
     yield ROOT / "common/job_fields.h", job_fields_h(fields)
     yield ROOT / "common/job_fields.c", job_fields_c(fields)
     yield SCHEMA / "job_message.v1.json", message_schema(fields)
-    submit = SCHEMA / "migrations/0002_submit.sql"
+    submit = SCHEMA / "migrations/0004_dependencies.sql"  # replaces what 0002 had
     yield submit, between_marks(submit, f"-- {BEGIN}\n", submit_fields_sql(fields), f"-- {END}\n")
     protocol = ROOT / "docs/protocol.md"
     yield protocol, between_marks(protocol, f"<!-- {BEGIN} -->\n", fields_markdown(fields),

@@ -57,12 +57,17 @@ void jm_accept_dead(jm_accept_state *a, jm_batch_record *record, const char *rea
     jm_batch_mark_dead(a->batch, record, reason, &err);
 }
 
-/* What a message may say and this version cannot do yet. */
+/* What a message may say and this version cannot do yet, and what is not for messages to say. */
 static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
 {
     const jm_job *job = record->job;
-    const char *field = job->depends_on         ? "depends_on"
-                        : job->exclusive        ? "exclusive"
+    if (!strncmp(job->type, "jobmill.", 8)) {
+        jm_accept_dead(
+            a, record, "bad_field", "type",
+            "types that begin with \"jobmill.\" are jobmill's own; give it another name");
+        return;
+    }
+    const char *field = job->exclusive          ? "exclusive"
                         : job->callback_url     ? "callback_url"
                         : type && type->ordered ? "type"
                                                 : NULL;
@@ -126,7 +131,9 @@ static void assign_slots(jm_accept_state *a)
         if (record->fate != JM_FATE_OPEN || record->again || !record->job->type)
             continue;
         jm_job *job = record->job;
-        if (!a->types[i])
+        if (job->depends_on)
+            a->waits[i] = "depends_on"; /* accept_depends.sql goes by it */
+        else if (!a->types[i])
             a->waits[i] = "no worker with this type has had a slot for it yet";
         else if (!job->from_relay && job->run_at_us > now_us)
             a->waits[i] = "run_at";
@@ -195,10 +202,21 @@ static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
     return rc;
 }
 
-static void refuse(jm_accept_state *a, int i, const jm_err *err)
+/* What PostgreSQL will not have is a dead letter; where it was a check of ours that runs there,
+ * with the field and without the statement's name. */
+static void refuse(jm_accept_state *a, int i, jm_err *err)
 {
     jm_batch_record *record = &a->batch->records[i];
-    jm_batch_mark_dead(a->batch, record, err->no_partition ? "bad_time" : "refused", err);
+    const char *reason = err->no_partition ? "bad_time" : "refused";
+    char *end = err->field[0] ? strstr(err->msg, "; reason: bad_field") : NULL;
+    if (end) {
+        reason = "bad_field";
+        *end = 0;
+        const char *text = strstr(err->msg, ": ");
+        if (text)
+            memmove(err->msg, text + 2, strlen(text + 2) + 1);
+    }
+    jm_batch_mark_dead(a->batch, record, reason, err);
     jm_err ignored;
     if (record->job && (record->job->external_id || record->job->dedup_key))
         jm_accept_undedup(a, record, &ignored);

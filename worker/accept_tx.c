@@ -9,13 +9,14 @@
 #include "worker/searchable.h"
 
 enum {
-    INSERT_COLS = 20 /* of accept_insert, behind the two scalars */
+    INSERT_COLS = 22 /* of accept_insert, behind the two scalars */
 };
 
 static const jm_col_type insert_types[INSERT_COLS] = {
-    JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_BOOL,
-    JM_COL_I32,  JM_COL_I32,  JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_TEXT,
-    JM_COL_TS,   JM_COL_TS,   JM_COL_TEXT, JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
+    JM_COL_UUID,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
+    JM_COL_BOOL,  JM_COL_I32,  JM_COL_I32,  JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT,
+    JM_COL_JSONB, JM_COL_TEXT, JM_COL_TS,   JM_COL_TS,   JM_COL_TEXT, JM_COL_TEXT,
+    JM_COL_JSONB, JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
 static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
                                           JM_COL_I32};
 static const jm_col_type dead_types[] = {JM_COL_UUID,  JM_COL_TEXT,  JM_COL_I32,   JM_COL_I64,
@@ -65,14 +66,17 @@ static void add_insert(jm_cols *cols, const jm_job *job, const jm_job_type *type
     add_ts(&c[14], job->run_at_us);
     add_ts(&c[15], job->start_by_us);
     jm_col_add_str(&c[16], waits);
-    jm_searchable_add(&c[17], &job->id, type, job->metadata, job->metadata_len);
+    jm_col_add_str(&c[17], job->callback_url);
+    jm_col_add_str(&c[18], job->depends_on);
+    jm_searchable_add(&c[19], &job->id, type, job->metadata, job->metadata_len);
 }
 
 static bool is_plain(const jm_job *job)
 {
     return !job->external_id && !job->profile && !job->timeout_s &&
            job->priority == JM_PRIORITY_DEFAULT && !job->key && !job->dedup_key && !job->metadata &&
-           !job->trace_context && !job->run_at_us && !job->start_by_us;
+           !job->trace_context && !job->run_at_us && !job->start_by_us && !job->callback_url &&
+           !job->depends_on;
 }
 
 static void add_plain(jm_cols *cols, const jm_job *job, const jm_job_type *type)
@@ -147,9 +151,9 @@ static void add_dead(jm_cols *cols, const jm_batch_record *record)
 
 /* The statements of a transaction over part of a batch. */
 struct accept_tx {
-    jm_cols insert, plain, take, defer, dead, claim;
-    jm_pg_args args[6];
-    jm_pg_call calls[6];
+    jm_cols insert, plain, take, defer, dead, claim, depends;
+    jm_pg_args args[7];
+    jm_pg_call calls[7];
     int n_calls;
     int i_insert, i_plain, i_take; /* places in calls, or -1 */
 };
@@ -162,6 +166,7 @@ static void tx_init(struct accept_tx *tx)
     jm_cols_init(&tx->defer, id_types, 2);
     jm_cols_init(&tx->dead, dead_types, JM_COUNT(dead_types));
     jm_cols_init(&tx->claim, id_types, 1);
+    jm_cols_init(&tx->depends, id_types, 1);
     tx->n_calls = 0;
     tx->i_insert = tx->i_plain = tx->i_take = -1;
 }
@@ -175,6 +180,7 @@ static void tx_fini(struct accept_tx *tx)
     jm_cols_fini(&tx->defer);
     jm_cols_fini(&tx->dead);
     jm_cols_fini(&tx->claim);
+    jm_cols_fini(&tx->depends);
 }
 
 static void tx_fill(struct accept_tx *tx, jm_accept_state *a, int from, int to)
@@ -191,6 +197,8 @@ static void tx_fill(struct accept_tx *tx, jm_accept_state *a, int from, int to)
             add_plain(&tx->plain, record->job, a->types[i]);
         } else if (!record->job->from_relay) {
             add_insert(&tx->insert, record->job, a->types[i], a->now[i], a->waits[i]);
+            if (record->job->depends_on)
+                jm_col_add_uuid(&tx->depends.col[0], &record->id);
         } else if (a->now[i]) {
             jm_col_add_uuid(&tx->take.col[0], &record->id);
         } else {
@@ -233,6 +241,8 @@ static void tx_build(struct accept_tx *tx, jm_accept_state *a, int from, int to)
         jm_pg_arg_text(args, queue);
         jm_pg_arg_cols(args, &tx->insert);
     }
+    if (tx->depends.col[0].n)
+        jm_pg_arg_cols(tx_call(tx, &jm_sql_accept_depends), &tx->depends);
     if (tx->take.col[0].n) {
         tx->i_take = tx->n_calls;
         jm_pg_args *args = tx_call(tx, &jm_sql_accept_take);

@@ -50,7 +50,7 @@ static void add_json(jm_col *col, json_t *value)
     free(text);
 }
 
-static void add_type(jm_col cols[9], const jm_job_type *type)
+static void add_type(jm_col cols[10], const jm_job_type *type)
 {
     char backoff[160];
     snprintf(backoff, sizeof backoff, "{\"initial_s\":%g,\"factor\":%g,\"max_s\":%g,\"jitter\":%g}",
@@ -67,16 +67,17 @@ static void add_type(jm_col cols[9], const jm_job_type *type)
         jm_col_add_str(&cols[7], type->name);
         jm_col_add_str(&cols[8], *key);
     }
+    jm_col_add_str(&cols[9], type->depends_ended ? "ended" : "completed");
 }
 
 /* Writes job_types and fills names with the types there are. */
 static int announce(jm_lease *lease, jm_col *names, jm_err *err)
 {
-    static const jm_col_type col_types[9] = {JM_COL_TEXT,  JM_COL_TEXT,  JM_COL_TEXT,
-                                             JM_COL_JSONB, JM_COL_JSONB, JM_COL_I32,
-                                             JM_COL_JSONB, JM_COL_TEXT,  JM_COL_TEXT};
-    jm_col cols[9];
-    for (int i = 0; i < 9; i++)
+    static const jm_col_type col_types[10] = {JM_COL_TEXT,  JM_COL_TEXT, JM_COL_TEXT,  JM_COL_JSONB,
+                                              JM_COL_JSONB, JM_COL_I32,  JM_COL_JSONB, JM_COL_TEXT,
+                                              JM_COL_TEXT,  JM_COL_TEXT};
+    jm_col cols[10];
+    for (int i = 0; i < 10; i++)
         jm_col_init(&cols[i], col_types[i]);
     uint64_t generation = jm_type_dir_generation(lease->options.types) + 1;
     jm_job_type **types = jm_type_dir_all(lease->options.types);
@@ -90,13 +91,13 @@ static int announce(jm_lease *lease, jm_col *names, jm_err *err)
     if (generation != lease->announced) {
         jm_pg_args args;
         jm_pg_args_init(&args);
-        for (int i = 0; i < 9; i++)
+        for (int i = 0; i < 10; i++)
             jm_pg_arg_col(&args, &cols[i]);
         rc = jm_pg_query(lease->pg, &jm_sql_lease_announce, &args, NULL, err);
         if (!rc)
             lease->announced = generation;
     }
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 10; i++)
         jm_col_fini(&cols[i]);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/dependents.h"
 #include "common/log.h"
 #include "worker/batch.h"
 #include "worker/job_type.h"
@@ -20,6 +21,7 @@ struct jm_recorder {
     _Atomic int64_t give_up_ms; /* monotonic; INT64_MAX: never */
     _Atomic int unrecorded;
     jm_record_counts counts;
+    jm_dependents dependents; /* of jobs that have been recorded as ended */
 };
 
 static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_I32,  JM_COL_TS,    JM_COL_TS,
@@ -365,8 +367,10 @@ static int try_range(struct group *g, int from, int to, jm_err *err)
     int rc = jm_pg_run(g->recorder->pg, calls, n, err);
     if (!rc)
         jm_meters_transaction(g->recorder->options.meters, JM_TX_RECORD, to - from, since_us);
-    for (int i = 0; i < n_results && !rc; i++)
+    for (int i = 0; i < n_results && !rc; i++) {
         mark_passed(g, from, to, calls[i].res);
+        jm_dependents_add_rows(&g->recorder->dependents, calls[i].res, 1);
+    }
     if (!rc)
         jm_pg_calls_clear(calls, n);
     rows_fini(&plain);
@@ -569,6 +573,25 @@ static int take_group(jm_recorder *recorder, jm_chain *chain, struct group *g)
     return g->n;
 }
 
+/* Looks after some of the jobs that wait for those recorded, in between batches of reports. */
+static void settle_dependents(jm_recorder *recorder)
+{
+    jm_err err = {0};
+    if (!jm_dependents_any(&recorder->dependents) || !jm_pg_is_up(recorder->pg))
+        return;
+    int rc = jm_dependents_settle(&recorder->dependents, recorder->pg,
+                                  recorder->options.queue_ready, recorder->options.ctx, &err);
+    if (rc == JM_ERR_DB)
+        jm_log_kv(err.retriable ? JM_INFO : JM_WARNING, "record",
+                  "jobs that wait for others were not looked after", "why", err.msg, NULL);
+}
+
+/* How long to wait for reports when there are none. */
+static int idle_ms(const jm_recorder *recorder)
+{
+    return jm_dependents_any(&recorder->dependents) ? 10 : 1000;
+}
+
 static void *record_main(void *arg)
 {
     jm_recorder *recorder = arg;
@@ -580,13 +603,14 @@ static void *record_main(void *arg)
         jm_pulse_beat(recorder->options.pulse);
         /* What is not taken stays where the store sees how far behind this thread is. */
         int rc = chain.n < (size_t)recorder->options.batch_rows
-                     ? jm_queue_pop_all(recorder->queue, &chain, chain.n ? 0 : 1000)
+                     ? jm_queue_pop_all(recorder->queue, &chain, chain.n ? 0 : idle_ms(recorder))
                      : JM_OK;
         if (rc == JM_ERR_CLOSED && !chain.n)
             break;
         if (!chain.n) {
             jm_err ignored;
             jm_pg_ensure(recorder->pg, &ignored); /* connected before the first report needs it */
+            settle_dependents(recorder);
             continue;
         }
         take_group(recorder, &chain, &g);
@@ -600,6 +624,7 @@ static void *record_main(void *arg)
                 record_superseded(&g);
         }
         finish(&g);
+        settle_dependents(recorder);
     }
     jm_pg_disconnect(recorder->pg);
     jm_pulse_rest(recorder->options.pulse);
@@ -613,6 +638,7 @@ jm_recorder *jm_recorder_new(const jm_record_options *options)
     jm_recorder *recorder = jm_calloc(1, sizeof *recorder);
     recorder->options = *options;
     recorder->queue = jm_queue_new(0);
+    jm_dependents_init(&recorder->dependents);
     atomic_store(&recorder->give_up_ms, INT64_MAX);
     recorder->pg = jm_pg_new(&(jm_pg_options){.conninfo = options->conninfo,
                                               .schema = options->schema,
@@ -657,6 +683,7 @@ void jm_recorder_free(jm_recorder *recorder)
     if (!recorder)
         return;
     jm_queue_free(recorder->queue);
+    jm_dependents_fini(&recorder->dependents);
     jm_pg_free(recorder->pg);
     free(recorder);
 }

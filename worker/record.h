@@ -23,6 +23,8 @@ typedef struct jm_record_options {
     jm_pulse *pulse;
     /* Called when a job was put back to be started again at db_us. */
     void (*ready_at)(void *ctx, int64_t db_us);
+    /* Called when jobs of a queue that waited for others have become ready to start. */
+    void (*queue_ready)(void *ctx, const char *queue);
     void *ctx;
 } jm_record_options;
 

@@ -90,6 +90,15 @@ static void on_ready_at(void *ctx, int64_t db_us)
     jm_store_ready_at(w->store, db_us);
 }
 
+static void on_queue_ready(void *ctx, const char *queue)
+{
+    struct worker *w = ctx;
+    char payload[80];
+    snprintf(payload, sizeof payload, "ready %s", queue);
+    jm_store_wake(w->store);
+    jm_wakeup_send(w->wakeup, payload);
+}
+
 static void on_accepted(void *ctx, jm_batch *batch)
 {
     struct worker *w = ctx;
@@ -187,6 +196,7 @@ static int make_runner(struct worker *w, jm_err *err)
                              .recent = w->recent,
                              .pulse = watch(w, "record"),
                              .ready_at = on_ready_at,
+                             .queue_ready = on_queue_ready,
                              .ctx = w});
     jm_runner_options options = {.reports = jm_recorder_queue(w->recorder),
                                  .slots_free = on_slots_free,
@@ -264,6 +274,8 @@ static int make_parts(struct worker *w, jm_err *err)
 
 static int start_parts(struct worker *w, jm_err *err)
 {
+    /* First, for the others send hints. */
+    w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
     int rc = jm_recorder_start(w->recorder, err);
     rc = rc ? rc : jm_runner_start(w->runner, err);
     rc = rc ? rc : jm_store_start(w->store, err);
@@ -271,8 +283,6 @@ static int start_parts(struct worker *w, jm_err *err)
     rc = rc ? rc : jm_consumer_start(w->consumer, err);
     if (!rc)
         make_status(w);
-    if (!rc)
-        w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
     return rc;
 }
 
@@ -422,6 +432,7 @@ static int stop_parts(struct worker *w)
 static void free_parts(struct worker *w)
 {
     jm_status_free(w->status);
+    jm_wakeup_free(w->wakeup);
     if (w->runner)
         jm_runner_free(w->runner);
     jm_consumer_free(w->consumer);

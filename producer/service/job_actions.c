@@ -2,8 +2,11 @@
 #include "producer/service/job_actions.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/buf.h"
+#include "common/dependents.h"
 #include "common/pg.h"
 
 #define RETRY_MS 5000 /* an action that may be repeated is, for so long */
@@ -42,24 +45,59 @@ static int judge(const jm_uuid *id, const PGresult *res, bool *running, jm_err *
     return JM_OK;
 }
 
+/* A hint, to be given after the commit: nobody depends on it. */
+static void tell(jm_pg *pg, const char *what, const char *which)
+{
+    char payload[80];
+    jm_err ignored;
+    jm_pg_args args;
+    snprintf(payload, sizeof payload, "%s %s", what, which);
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, payload);
+    (void)jm_pg_query(pg, &jm_sql_job_tell, &args, NULL, &ignored);
+}
+
+static void tell_ready(void *ctx, const char *queue)
+{
+    jm_buf *queues = ctx; /* told when the connection is free */
+    jm_buf_add(queues, queue, strlen(queue) + 1);
+}
+
+/* Jobs that wait for the one that was cancelled. What cannot be done now the janitor does. */
+static void look_after_dependents(jm_pg *pg, const jm_uuid *id)
+{
+    jm_err err = {0};
+    jm_dependents dependents;
+    jm_buf queues = {0};
+    int rc = JM_OK;
+    jm_dependents_init(&dependents);
+    jm_dependents_add(&dependents, id);
+    while (!rc && jm_dependents_any(&dependents))
+        rc = jm_dependents_settle(&dependents, pg, tell_ready, &queues, &err);
+    for (size_t at = 0; at < queues.len; at += strlen(queues.data + at) + 1)
+        tell(pg, "ready", queues.data + at);
+    jm_dependents_fini(&dependents);
+    jm_buf_fini(&queues);
+}
+
 int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const char *reason, bool *running, jm_err *err)
 {
-    jm_pg_args args, tell;
+    char text[JM_UUID_TEXT];
+    jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_text(&args, reason);
     int rc = insist(pg, &jm_sql_job_cancel, &args, &res, err);
     rc = rc ? rc : judge(id, res, running, err);
+    bool awaited = !rc && *PQgetvalue(res, 0, 1) == 't';
     PQclear(res);
-    if (rc)
-        return rc;
-    jm_err ignored; /* it is committed; a worker that is not told looks at its next heartbeat */
-    jm_pg_args_init(&tell);
-    jm_pg_arg_uuid(&tell, id);
-    (void)jm_pg_query(pg, *running ? &jm_sql_job_cancel_notify : &jm_sql_job_notify,
-                      *running ? &tell : NULL, NULL, &ignored);
-    return JM_OK;
+    jm_uuid_format(id, text);
+    if (!rc && *running) /* a worker that is not told looks at its next heartbeat */
+        tell(pg, "cancel", text);
+    if (awaited)
+        look_after_dependents(pg, id);
+    return rc;
 }
 
 /* ---- retry ---- */

@@ -137,4 +137,243 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION job_retry IS 'Submits an ended job again as a new one, under an id that the caller has made; null: there is no such job';
 
-REVOKE EXECUTE ON FUNCTION job_end_pending, job_cancel, job_retry FROM PUBLIC;
+-- ---- dependencies ----
+
+CREATE FUNCTION dependency_cycle(job_id uuid, project text, external_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+BEGIN
+    -- A circle leads back to this job: mostly nobody waits for it, and that is all there is to see.
+    IF NOT EXISTS (SELECT FROM job_dependencies d WHERE d.parent_id = job_id)
+        AND NOT EXISTS (SELECT FROM job_dependencies d
+                        WHERE d.parent_id IS NULL AND d.project = project AND d.external_id = external_id) THEN
+        RETURN false;
+    END IF;
+    RETURN EXISTS (
+        WITH RECURSIVE reached (id, by_name) AS (
+            SELECT d.parent_id, NULL::text FROM job_dependencies d WHERE d.job_id = job_id AND d.parent_id IS NOT NULL
+            UNION
+            SELECT d.parent_id, CASE WHEN d.parent_id IS NULL THEN d.external_id END
+            FROM reached r JOIN job_dependencies d ON d.job_id = r.id
+        )
+        SELECT FROM reached r WHERE r.id = job_id OR r.by_name = external_id);
+END $$;
+COMMENT ON FUNCTION dependency_cycle IS 'Whether a job waits, by way of others, for itself';
+
+CREATE FUNCTION dependencies_settle(ids uuid[], wait_s integer, parents uuid[])
+RETURNS TABLE (id uuid, fate text, queue text, has_dependents boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    job record;
+    dep record;
+    parent record;
+    found_id uuid;
+    late boolean;
+    why text;
+    needs text;
+    ended jobs;
+    at timestamptz := clock_timestamp();
+BEGIN
+    PERFORM FROM pending_jobs p WHERE p.job_id = ANY (ids) ORDER BY p.job_id FOR UPDATE;
+    FOREACH id IN ARRAY ids LOOP
+        SELECT j.project, j.external_id, j.type, j.queue, j.run_at, j.status INTO job
+        FROM jobs j WHERE j.id = id;
+        IF job.status IS DISTINCT FROM 'pending' THEN -- cancelled, expired or deleted meanwhile
+            DELETE FROM job_dependencies d WHERE d.job_id = id;
+            CONTINUE;
+        END IF;
+        queue := job.queue;
+        has_dependents := false;
+        why := NULL;
+        late := false;
+        needs := NULL;
+        FOR dep IN SELECT d.* FROM job_dependencies d
+                   WHERE d.job_id = id AND (parents IS NULL OR d.parent_id = ANY (parents)) ORDER BY d.n LOOP
+            found_id := dep.parent_id;
+            IF found_id IS NULL THEN
+                SELECT j.id INTO found_id FROM jobs j
+                WHERE j.external_id = dep.external_id AND j.project = dep.project AND j.id <> id
+                ORDER BY j.id DESC LIMIT 1;
+            END IF;
+            UPDATE jobs j SET has_dependents = true
+            WHERE j.id = found_id AND j.project = dep.project AND j.status IN ('pending', 'running')
+                AND j.has_dependents IS NULL;
+            -- Found for the first time, it may not end unseen before this commits: then it would settle
+            -- its dependents without seeing this one.
+            IF dep.look_at IS NOT NULL THEN
+                SELECT j.status INTO parent FROM jobs j WHERE j.id = found_id AND j.project = dep.project FOR SHARE;
+            ELSE
+                SELECT j.status INTO parent FROM jobs j WHERE j.id = found_id AND j.project = dep.project;
+            END IF;
+            IF parent.status IS NULL THEN
+                IF dep.since + make_interval(secs => wait_s) < at THEN
+                    why := format('it depends on job %s, which did not appear within %s s',
+                        coalesce(dep.parent_id::text, dep.external_id), wait_s);
+                    EXIT;
+                END IF;
+                UPDATE job_dependencies d
+                SET look_at = at + least(greatest(at - d.since, interval '1 second'), interval '1 minute')
+                WHERE d.job_id = id AND d.n = dep.n;
+            ELSIF parent.status IN ('pending', 'running') THEN
+                IF dep.look_at IS NOT NULL THEN
+                    late := wait_s IS NOT NULL; -- when it is submitted, job_depend looks
+                    UPDATE job_dependencies d SET parent_id = found_id, look_at = NULL
+                    WHERE d.job_id = id AND d.n = dep.n;
+                END IF;
+            ELSE
+                IF parent.status <> 'completed' AND needs IS NULL THEN
+                    needs := coalesce((SELECT t.depends FROM job_types t WHERE t.name = job.type
+                                       ORDER BY t.announced_at DESC LIMIT 1), 'completed');
+                END IF;
+                IF parent.status <> 'completed' AND needs = 'completed' THEN
+                    why := format('it depends on job %s, which is %s', found_id, parent.status);
+                    EXIT;
+                END IF;
+                DELETE FROM job_dependencies d WHERE d.job_id = id AND d.n = dep.n;
+            END IF;
+        END LOOP;
+        IF why IS NULL AND late AND dependency_cycle(id, job.project, job.external_id) THEN
+            why := 'its depends_on leads back to itself';
+        END IF;
+        SELECT coalesce(d.parent_id::text, d.external_id) AS name INTO dep
+        FROM job_dependencies d WHERE d.job_id = id ORDER BY d.n LIMIT 1;
+        IF why IS NOT NULL THEN
+            ended := job_end_pending(id, 'cancelled', 'cancelled: ' || why,
+                jsonb_build_object('by', 'depends_on', 'reason', why, 'at', at));
+            fate := 'cancelled';
+            has_dependents := coalesce(ended.has_dependents, false);
+        ELSIF FOUND THEN
+            UPDATE pending_jobs p SET visible_at = 'infinity', reason = 'waits for job ' || dep.name
+            WHERE p.job_id = id AND (p.visible_at, p.reason) IS DISTINCT FROM ('infinity', 'waits for job ' || dep.name);
+            fate := 'waits';
+        ELSE
+            UPDATE pending_jobs p SET visible_at = greatest(job.run_at, at),
+                reason = CASE WHEN job.run_at > at THEN 'run_at' ELSE 'what it depends on has ended' END
+            WHERE p.job_id = id;
+            fate := 'ready';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION dependencies_settle IS 'Looks at jobs that wait for others: starts those whose parents have ended as they need it, cancels those that can never start. wait_s: how long for a parent that is not there (null: for ever); parents: only at these (null: at all)';
+
+CREATE FUNCTION job_depend(job_id uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    uuid7_text constant text := '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$';
+    job record;
+    item record;
+    name text;
+BEGIN
+    SELECT j.project, j.external_id, j.depends_on INTO job FROM jobs j WHERE j.id = job_id;
+    IF jsonb_array_length(job.depends_on) > 1000 THEN
+        PERFORM submit_refuse('bad_field', 'depends_on', format('depends_on may name at most 1000 jobs, not %s',
+            jsonb_array_length(job.depends_on)), 'Let a job in between wait for some of them.');
+    END IF;
+    FOR item IN SELECT o.value, o.n FROM jsonb_array_elements(job.depends_on) WITH ORDINALITY AS o (value, n) LOOP
+        name := CASE jsonb_typeof(item.value) WHEN 'string' THEN item.value #>> '{}'
+            WHEN 'object' THEN CASE WHEN jsonb_typeof(item.value -> 'external_id') = 'string'
+                AND item.value - 'external_id' = '{}' THEN item.value ->> 'external_id' END END;
+        IF name IS NULL OR length(name) NOT BETWEEN 1 AND 128
+            OR (jsonb_typeof(item.value) = 'string' AND name !~* uuid7_text) THEN
+            PERFORM submit_refuse('bad_field', format('depends_on[%s]', item.n - 1),
+                format('depends_on[%s] must be the id of a job (a UUIDv7) or {"external_id": ...}', item.n - 1));
+        END IF;
+        IF name = job.external_id AND jsonb_typeof(item.value) = 'object'
+            OR lower(name) = job_id::text AND jsonb_typeof(item.value) = 'string' THEN
+            PERFORM submit_refuse('bad_field', 'depends_on', 'depends_on leads back to the job itself',
+                'Leave it out.');
+        END IF;
+        INSERT INTO job_dependencies (job_id, n, parent_id, project, external_id, look_at)
+        VALUES (job_id, item.n, CASE jsonb_typeof(item.value) WHEN 'string' THEN name::uuid END, job.project,
+            CASE jsonb_typeof(item.value) WHEN 'object' THEN name END, clock_timestamp());
+    END LOOP;
+    IF dependency_cycle(job_id, job.project, job.external_id) THEN
+        PERFORM submit_refuse('bad_field', 'depends_on', 'depends_on leads back to the job itself, by way of others',
+            'Jobs that wait for each other never start.');
+    END IF;
+    PERFORM dependencies_settle(ARRAY[job_id], NULL, NULL);
+    -- Named by external id, its parents have only now been found.
+    IF dependency_cycle(job_id, job.project, job.external_id) THEN
+        PERFORM submit_refuse('bad_field', 'depends_on', 'depends_on leads back to the job itself, by way of others',
+            'Jobs that wait for each other never start.');
+    END IF;
+END $$;
+COMMENT ON FUNCTION job_depend IS 'Makes a new job wait for what its depends_on names; raises the error of a submission that is refused';
+
+-- BEGIN GENERATED from schema/job_fields.json by schema/generate.py
+CREATE OR REPLACE FUNCTION submit_fields() RETURNS TABLE (name text, kind text, min integer, max integer, supported boolean, pattern text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT * FROM (VALUES
+        ('type', 'name', 1, 100, true, '^[a-z0-9][a-z0-9._-]{0,99}$'),
+        ('id', 'id', 1, 128, true, ''),
+        ('params', 'object', 0, 0, true, ''),
+        ('profile', 'string', 1, 100, true, ''),
+        ('project', 'name', 1, 100, true, '^[a-z0-9][a-z0-9._-]{0,99}$'),
+        ('priority', 'integer', 0, 9, true, ''),
+        ('key', 'string', 1, 200, true, ''),
+        ('exclusive', 'string', 1, 200, false, ''),
+        ('run_at', 'time', 0, 0, true, ''),
+        ('start_by', 'time', 0, 0, true, ''),
+        ('timeout_s', 'integer', 1, 31536000, true, ''),
+        ('max_attempts', 'integer', 1, 1000, true, ''),
+        ('dedup_key', 'string', 1, 200, true, ''),
+        ('metadata', 'scalars', 1, 200, true, ''),
+        ('callback_url', 'url', 8, 2000, false, '^https?://[!-~]+$'),
+        ('depends_on', 'jobs', 0, 1000, true, '')
+    ) AS f (name, kind, min, max, supported, pattern);
+END;
+COMMENT ON FUNCTION submit_fields IS 'The fields of the job message: characters, values or items allowed, whether this version takes it, what it must match';
+-- END GENERATED
+
+CREATE OR REPLACE FUNCTION submit_insert(id uuid, external_id text, project text, type text, params jsonb, options jsonb,
+    run_at timestamptz, start_by timestamptz, submitted_by text, message text) RETURNS boolean
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    queue text := coalesce(options ->> 'queue', 'default');
+    priority smallint := coalesce((options ->> 'priority')::numeric, 4);
+    at timestamptz := clock_timestamp();
+    depends_on jsonb := nullif(options -> 'depends_on', '[]');
+    announced record;
+    why text;
+BEGIN
+    IF starts_with(type, 'jobmill.') AND NOT starts_with(submitted_by, 'retry:') THEN
+        PERFORM submit_refuse('bad_field', 'type', 'types that begin with "jobmill." are jobmill''s own',
+            'Give the type another name.');
+    END IF;
+    SELECT t.max_attempts, t.searchable INTO announced FROM job_types t
+    WHERE t.name = type ORDER BY t.announced_at DESC LIMIT 1;
+    INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s, priority,
+        ordering_key, dedup_key, metadata, callback_url, depends_on, submitted_by, created_at, run_at, start_by,
+        updated_at)
+    VALUES (id, external_id, project, type, queue, options ->> 'profile', params,
+        coalesce((options ->> 'max_attempts')::numeric, announced.max_attempts, 3),
+        (options ->> 'timeout_s')::numeric, priority, options ->> 'key', options ->> 'dedup_key',
+        options -> 'metadata', options ->> 'callback_url', depends_on, submitted_by, at, run_at, start_by, at)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- What is due now goes through Kafka; what has to wait, or to be sorted by priority, does not.
+    why := CASE WHEN depends_on IS NOT NULL THEN 'depends_on' WHEN run_at > at THEN 'run_at'
+        WHEN priority <> 4 THEN 'priority' END;
+    INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by, reason, message)
+    VALUES (id, CASE WHEN why IS NULL THEN 'unpublished' ELSE 'ready' END, greatest(run_at, at), queue, type,
+        project, priority, start_by, why, CASE WHEN why IS NULL THEN message END);
+    IF options ? 'metadata' AND announced.searchable <> '{}' THEN
+        INSERT INTO job_metadata (job_id, key, value)
+        SELECT id, m.key, m.value FROM jsonb_each_text(options -> 'metadata') m
+        WHERE m.key = ANY (announced.searchable) AND m.value IS NOT NULL;
+    END IF;
+    IF depends_on IS NOT NULL THEN
+        PERFORM job_depend(id);
+    END IF;
+    RETURN true;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION job_end_pending, job_cancel, job_retry, job_depend, dependencies_settle, dependency_cycle
+    FROM PUBLIC;

@@ -3,23 +3,24 @@
 -- $1 worker id, $2 queue,
 -- of each job, sorted by id: $3 id, $4 external_id, $5 project, $6 type, $7 profile, $8 params,
 --   $9 starts now, $10 max_attempts, $11 timeout_s, $12 priority, $13 ordering_key, $14 dedup_key,
---   $15 metadata, $16 trace_context, $17 run_at, $18 start_by, $19 why it waits,
--- of each searchable metadata value: $20 job id, $21 key, $22 value.
+--   $15 metadata, $16 trace_context, $17 run_at, $18 start_by, $19 why it waits, $20 callback_url, $21 depends_on,
+-- of each searchable metadata value: $22 job id, $23 key, $24 value.
 -- Result: id of each job that was new.
 WITH given AS (
     SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::bool[],
         $10::int[], $11::int[], $12::int2[], $13::text[], $14::text[], $15::jsonb[], $16::text[],
-        $17::timestamptz[], $18::timestamptz[], $19::text[])
+        $17::timestamptz[], $18::timestamptz[], $19::text[], $20::text[], $21::jsonb[])
         AS g (id, external_id, project, type, profile, params, now, max_attempts, timeout_s, priority,
-            ordering_key, dedup_key, metadata, trace_context, run_at, start_by, reason)
+            ordering_key, dedup_key, metadata, trace_context, run_at, start_by, reason, callback_url, depends_on)
 ), new AS (
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, status, attempt, max_attempts,
         timeout_s, priority, ordering_key, dedup_key, metadata, trace_context, submitted_by, created_at,
-        run_at, start_by, started_at, updated_at, worker_id)
+        run_at, start_by, started_at, updated_at, worker_id, callback_url, depends_on)
     SELECT id, external_id, project, type, $2::text, profile, params,
         CASE WHEN now THEN 'running' ELSE 'pending' END, now::int, max_attempts, timeout_s, priority,
         ordering_key, dedup_key, metadata, trace_context, 'kafka', statement_timestamp(), run_at, start_by,
-        CASE WHEN now THEN statement_timestamp() END, statement_timestamp(), CASE WHEN now THEN $1::uuid END
+        CASE WHEN now THEN statement_timestamp() END, statement_timestamp(), CASE WHEN now THEN $1::uuid END, callback_url,
+        depends_on
     FROM given
     ON CONFLICT (id) DO NOTHING
     RETURNING id, status
@@ -33,7 +34,7 @@ WITH given AS (
 ), searchable AS (
     INSERT INTO job_metadata (job_id, key, value)
     SELECT m.job_id, m.key, m.value
-    FROM unnest($20::uuid[], $21::text[], $22::text[]) AS m (job_id, key, value) JOIN new ON new.id = m.job_id
+    FROM unnest($22::uuid[], $23::text[], $24::text[]) AS m (job_id, key, value) JOIN new ON new.id = m.job_id
     ON CONFLICT (job_id, key) DO NOTHING
 )
 SELECT id FROM new

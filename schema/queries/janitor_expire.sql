@@ -1,14 +1,14 @@
 -- Ends jobs that were not started in time. One that has been started before is no longer bound by
 -- start_by: its pending row loses it.
 -- $1 job ids  $2 smallest, $3 largest id
--- Result: id of each job that expired.
+-- Result: of each job that expired, its id, and whether jobs wait for it.
 WITH ended AS (
     UPDATE jobs j
        SET status = 'expired', outcome = 'expired', completed_at = clock_timestamp(),
            error = 'expired: not started by its start_by', updated_at = clock_timestamp()
      WHERE j.id = ANY ($1::uuid[]) AND j.id >= $2::uuid AND j.id <= $3::uuid
        AND j.status = 'pending' AND j.attempt = 0
-    RETURNING j.id, j.project, j.type, j.schedule_id, j.dedup_key, j.error
+    RETURNING j.id, j.project, j.type, j.schedule_id, j.dedup_key, j.has_dependents, j.error
 ), logs AS (
     INSERT INTO job_logs (job_id, attempt, seq, ts, level, message)
     SELECT id, 0, 1000000000, clock_timestamp(), 'WARNING', error FROM ended
@@ -19,6 +19,8 @@ WITH ended AS (
 ), kept AS (
     UPDATE pending_jobs p SET start_by = NULL
      WHERE p.job_id = ANY ($1::uuid[]) AND p.job_id NOT IN (SELECT id FROM ended)
+), open AS (
+    DELETE FROM job_dependencies d WHERE d.job_id = ANY ($1::uuid[]) AND d.job_id IN (SELECT id FROM ended)
 ), released AS (
     DELETE FROM dedup_keys d USING ended e
      WHERE e.dedup_key IS NOT NULL AND d.project = e.project AND d.type = e.type
@@ -28,4 +30,4 @@ WITH ended AS (
     SELECT date_trunc('hour', clock_timestamp()), project, type, schedule_id, 'expired', count(*), 0
       FROM ended GROUP BY 1, 2, 3, 4, 5
 )
-SELECT id FROM ended
+SELECT id, has_dependents FROM ended

@@ -10,7 +10,7 @@
 --   $32 ended, $33 milliseconds;
 -- of each log row: $34 job id, $35 seq, $36 step, $37 time, $38 level, $39 message, $40 details;
 -- of each searchable key among the metadata: $41 job id, $42 key, $43 value.
--- Result: id of each job that passed the fence.
+-- Result: of each job that passed the fence, its id, and whether jobs wait for it and it has ended.
 WITH given AS (
     SELECT * FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[],
         $9::jsonb[], $10::jsonb[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[], $15::text[],
@@ -37,7 +37,7 @@ WITH given AS (
     WHERE j.id = g.id AND j.id = ANY ($2::uuid[]) AND j.id >= $22::uuid AND j.id <= $23::uuid
         AND j.attempt = g.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
     RETURNING j.id, j.attempt, j.status, j.project, j.type, j.queue, j.priority, j.start_by, j.schedule_id,
-        j.dedup_key, g.ended, g.ms, g.again_at, g.outcome, g.started, g.error, g.out_text, g.err_text,
+        j.dedup_key, j.has_dependents, g.ended, g.ms, g.again_at, g.outcome, g.started, g.error, g.out_text, g.err_text,
         g.return_code, g.output_files, g.total_size
 ), steps AS (
     INSERT INTO job_steps AS old (job_id, attempt, seq, name, status, data, error, attempts, created_at,
@@ -87,4 +87,4 @@ WITH given AS (
     SELECT date_trunc('hour', ended), project, type, schedule_id, status, count(*), coalesce(sum(ms), 0)
     FROM ended WHERE status NOT IN ('running', 'pending') GROUP BY 1, 2, 3, 4, 5
 )
-SELECT id FROM ended
+SELECT id, has_dependents AND status NOT IN ('running', 'pending') FROM ended

@@ -2,7 +2,7 @@
 -- log row a job, made from what the UPDATE returns, with no join. The fence is that of record_completed.
 -- $1 worker id, of each job: $2 id, $3 attempt, $4 started, $5 ended, $6 milliseconds, $7 the step's name, $8 its
 -- data, which is the job's result as well, $9 message of the log row; $10 smallest, $11 largest id.
--- Result: id of each job that was ended.
+-- Result: of each job that was ended, its id, and whether jobs wait for it.
 WITH ended AS (
     UPDATE jobs j
     SET status = 'completed', completed_at = greatest(e.ended, j.started_at), duration_ms = e.ms,
@@ -11,7 +11,8 @@ WITH ended AS (
         $9::text[]) AS e (id, attempt, started, ended, ms, step, data, message)
     WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $10::uuid AND j.id <= $11::uuid
         AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
-    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, e.started, e.ended, e.ms, e.step, e.data, e.message
+    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents,
+        e.started, e.ended, e.ms, e.step, e.data, e.message
 ), steps AS (
     INSERT INTO job_steps (job_id, attempt, seq, name, status, data, attempts, created_at, started_at, completed_at,
         duration_ms)
@@ -24,4 +25,4 @@ WITH ended AS (
     SELECT date_trunc('hour', ended), project, type, schedule_id, 'completed', count(*), sum(ms)
     FROM ended GROUP BY 1, 2, 3, 4
 )
-SELECT id FROM ended
+SELECT id, has_dependents FROM ended

@@ -2,7 +2,7 @@
 -- everything that goes with it; repeating it changes nothing, since it touches only jobs that are still
 -- running on that worker. worker_id becomes null, by which the worker's own late report is told apart.
 -- $1 worker id  $2 job ids  $3 smallest, $4 largest id
--- Result: id, status and queue of each job that was rescued.
+-- Result: id, status and queue of each job that was rescued, and whether jobs wait for it and it has ended.
 WITH ended AS (
     UPDATE jobs j
        SET status = n.status,
@@ -25,7 +25,7 @@ WITH ended AS (
                FOR UPDATE) n
      WHERE j.id = n.id AND j.id = ANY ($2::uuid[]) AND j.id >= $3::uuid AND j.id <= $4::uuid
     RETURNING j.id, j.attempt, j.status, j.project, j.type, j.queue, j.priority, j.schedule_id,
-              j.dedup_key, j.started_at, j.duration_ms, j.error
+              j.dedup_key, j.has_dependents, j.started_at, j.duration_ms, j.error
 ), attempts AS (
     INSERT INTO job_attempts (job_id, attempt, worker_id, started_at, completed_at, outcome, error)
     SELECT id, attempt, $1::uuid, started_at, clock_timestamp(), 'lost', error FROM ended
@@ -60,4 +60,4 @@ WITH ended AS (
            coalesce(sum(duration_ms), 0)
       FROM ended WHERE status <> 'pending' GROUP BY 1, 2, 3, 4, 5
 )
-SELECT id, status, queue FROM ended
+SELECT id, status, queue, has_dependents AND status <> 'pending' FROM ended

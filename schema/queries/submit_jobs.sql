@@ -4,18 +4,19 @@
 -- the type says)  $9 timeout_s (0: as the type says)  $10 priority  $11 ordering_key  $12 exclusive
 -- $13 schedule_id  $14 due_at  $15 dedup_key  $16 metadata  $17 callback_url  $18 trace_context
 -- $19 submitted_by  $20 run_at  $21 start_by  $22 state of the pending row  $23 visible_at
--- $24 reason  $25 message
+-- $24 reason  $25 message  $26 depends_on
+-- Result: a row for each that waits for others.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
                          $7::jsonb[], $8::integer[], $9::integer[], $10::smallint[], $11::text[],
                          $12::text[], $13::uuid[], $14::timestamptz[], $15::text[], $16::jsonb[],
                          $17::text[], $18::text[], $19::text[], $20::timestamptz[],
                          $21::timestamptz[], $22::text[], $23::timestamptz[], $24::text[],
-                         $25::text[])
+                         $25::text[], $26::jsonb[])
         AS t (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
               priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
               callback_url, trace_context, submitted_by, run_at, start_by, state, visible_at, reason,
-              message)
+              message, depends_on)
 ), announced AS MATERIALIZED (
     SELECT t.type, coalesce(d.max_attempts, 3) AS max_attempts, coalesce(d.searchable, '{}') AS searchable
       FROM (SELECT DISTINCT type FROM input) t
@@ -24,11 +25,12 @@ WITH input AS MATERIALIZED (
 ), made AS (
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
                       priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
-                      callback_url, trace_context, submitted_by, run_at, start_by)
+                      callback_url, trace_context, submitted_by, run_at, start_by, depends_on)
     SELECT i.id, i.external_id, i.project, i.type, i.queue, i.profile, i.params,
            coalesce(nullif(i.max_attempts, 0), a.max_attempts), nullif(i.timeout_s, 0), i.priority,
            i.ordering_key, i.exclusive, i.schedule_id, i.due_at, i.dedup_key, i.metadata,
-           i.callback_url, i.trace_context, i.submitted_by, i.run_at, i.start_by
+           i.callback_url, i.trace_context, i.submitted_by, i.run_at, i.start_by,
+           i.depends_on
       FROM input i JOIN announced a ON a.type = i.type
     ON CONFLICT (id) DO NOTHING
     RETURNING id
@@ -41,11 +43,14 @@ WITH input AS MATERIALIZED (
      CROSS JOIN LATERAL jsonb_each_text(i.metadata) AS m (key, value)
      WHERE m.key = ANY (a.searchable) AND m.value IS NOT NULL
     ON CONFLICT (job_id, key) DO NOTHING
+), waiting AS (
+    INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by,
+                              reason, message)
+    SELECT i.id, i.state, i.visible_at, i.queue, i.type, i.project, i.priority, i.start_by, i.reason,
+           i.message
+      FROM input i
+     WHERE i.id IN (SELECT id FROM made)
+     ORDER BY i.id
+    RETURNING job_id, reason
 )
-INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by, reason,
-                          message)
-SELECT i.id, i.state, i.visible_at, i.queue, i.type, i.project, i.priority, i.start_by, i.reason,
-       i.message
-  FROM input i
- WHERE i.id IN (SELECT id FROM made)
- ORDER BY i.id
+SELECT job_depend(job_id) FROM waiting WHERE reason = 'depends_on'
