@@ -178,10 +178,19 @@ const jm_config_key jm_config_keys[] = {
     INT("worker", "shutdown_grace_s", "30", 0, 86400, 0,
         "Seconds that running jobs may go on after SIGTERM before they are stopped and handed "
         "back."),
-    TEXT(
-        "worker", "spool_dir", NULL, UNUSED, NULL, NULL,
-        "Directory for results that wait while the database is away; workers may share it. Without "
-        "it they wait in memory."),
+    TEXT("worker", "spool_dir", NULL, 0, NULL, NULL,
+         "Directory for results that wait while the database is away; made if it is missing. "
+         "Workers "
+         "may share it: each has a file of its own there, and records what others that are gone "
+         "have "
+         "left. Without it results wait in memory alone, and are lost with the worker."),
+    INT("worker", "spool_max_bytes", "268435456", 65536, 1099511627776, 0,
+        "Most that a worker's spool file may hold. When it is full, log rows are dropped first; "
+        "results then wait in memory."),
+    INT("worker", "waiting_max_bytes", "67108864", 65536, 1099511627776, 0,
+        "Memory for reports that wait to be recorded. What is more goes to the spool at once; "
+        "where "
+        "that is full or there is none, log rows are dropped."),
     INT("worker", "max_waiting", "10000", 1, 10000000, 0,
         "Jobs of a queue that may wait in the database for a free slot. Above it a worker pauses "
         "the queue, and Kafka is the backlog."),

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uthash.h>
 
 #include "log.h"
@@ -16,7 +17,7 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define BACKOFF_MIN_MS     100
 #define BACKOFF_MAX_MS     5000
-#define BEAT_MS            1000
+#define BEAT_MS            100 /* how soon a wait notices that it is to be given up */
 
 /* A query that this session has prepared; keyed by the address of its jm_sql. */
 struct prepared {
@@ -35,6 +36,7 @@ struct jm_pg {
     struct prepared *prepared;
     int64_t retry_at_ms; /* monotonic; no try before */
     int backoff_ms;
+    _Atomic int64_t give_up_ms; /* monotonic: no wait lasts longer */
     uint64_t generation;
     unsigned seed;
     bool was_down;    /* a loss has been logged and not yet its end */
@@ -55,6 +57,7 @@ jm_pg *jm_pg_new(const jm_pg_options *options)
     pg->clock = options->clock;
     pg->pulse = options->pulse;
     pg->backoff_ms = BACKOFF_MIN_MS;
+    atomic_store(&pg->give_up_ms, INT64_MAX);
     pg->seed = (unsigned)jm_mono_us() ^ (unsigned)(uintptr_t)pg;
     return pg;
 }
@@ -146,10 +149,11 @@ static int wait_socket(jm_pg *pg, short events, int64_t deadline_ms)
 {
     struct pollfd pfd = {.fd = PQsocket(pg->conn), .events = events};
     for (;;) {
-        int64_t left = deadline_ms - jm_mono_ms();
+        int64_t now = jm_mono_ms(), give_up = atomic_load(&pg->give_up_ms);
+        int64_t left = (give_up < deadline_ms ? give_up : deadline_ms) - now;
         if (left <= 0)
             return JM_ERR_TIMEOUT;
-        int n = poll(&pfd, 1, left < BEAT_MS ? (int)left : BEAT_MS);
+        int n = poll(&pfd, 1, (int)(left < BEAT_MS ? left : BEAT_MS));
         jm_pulse_beat(pg->pulse);
         if (n > 0)
             return JM_OK;
@@ -284,6 +288,42 @@ int jm_pg_ensure(jm_pg *pg, jm_err *err)
     return rc;
 }
 
+bool jm_pg_wait(jm_pg *pg, const _Atomic bool *stop)
+{
+    jm_err err;
+    while (!atomic_load(stop) && !jm_pg_is_given_up(pg)) {
+        if (jm_pg_ensure(pg, &err) == JM_OK)
+            return true;
+        jm_pulse_beat(pg->pulse);
+        int ms = jm_pg_retry_in_ms(pg) + 1;
+        struct timespec ts = {.tv_nsec = (ms < 20 ? ms : 20) * 1000000L};
+        nanosleep(&ts, NULL);
+    }
+    return false;
+}
+
+void jm_pg_give_up_at(jm_pg *pg, int64_t mono_ms)
+{
+    atomic_store(&pg->give_up_ms, mono_ms);
+}
+
+bool jm_pg_is_given_up(const jm_pg *pg)
+{
+    return jm_mono_ms() >= atomic_load(&pg->give_up_ms);
+}
+
+void jm_pg_finish(jm_pg *pg, int ms)
+{
+    if (pg->lost_pid && !pg->conn) {
+        jm_err err = {0};
+        jm_pg_give_up_at(pg, jm_mono_ms() + ms);
+        if (jm_pg_connect(pg, &err))
+            jm_log_kv(JM_DEBUG, "pg", "a session that was given up could not be ended", "why",
+                      err.msg, NULL);
+    }
+    jm_pg_disconnect(pg);
+}
+
 /* Error of a result: what PostgreSQL said, without losing the connection. */
 static int refused(const PGresult *res, const char *what, jm_err *err)
 {
@@ -326,6 +366,8 @@ static bool is_farewell(const PGresult *res)
 static void late(jm_pg *pg)
 {
     char text[80];
+    if (jm_pg_is_given_up(pg))
+        return; /* on purpose */
     snprintf(text, sizeof text, "no answer within %d ms; the connection is given up",
              pg->timeout_ms);
     jm_log_kv(JM_WARNING, "pg", text, "connection", pg->name, NULL);
@@ -360,8 +402,12 @@ static PGresult *next_result(jm_pg *pg, int64_t deadline_ms, int *rc)
 static int unanswered(jm_pg *pg, int rc, const char *what, jm_err *err)
 {
     char text[160];
-    snprintf(text, sizeof text, rc == JM_ERR_TIMEOUT ? "%s: no answer within %d ms" : "%s", what,
-             pg->timeout_ms);
+    bool given_up = jm_pg_is_given_up(pg);
+    snprintf(text, sizeof text,
+             rc != JM_ERR_TIMEOUT ? "%s"
+             : given_up           ? "%s: no answer before the end"
+                                  : "%s: no answer within %d ms",
+             what, pg->timeout_ms);
     return lost(pg, err, text);
 }
 

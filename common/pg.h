@@ -4,6 +4,7 @@
 #define JM_PG_H
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +38,16 @@ int jm_pg_connect(jm_pg *pg, jm_err *err);
 int jm_pg_retry_in_ms(const jm_pg *pg);
 bool jm_pg_is_up(const jm_pg *pg);
 void jm_pg_disconnect(jm_pg *pg);
+/* Waits out a loss of the database: tries to connect until it is there. The one place where a
+ * thread that can do nothing else waits. false once *stop is set or jm_pg_give_up_at has passed. */
+bool jm_pg_wait(jm_pg *pg, const _Atomic bool *stop);
+/* From then on (monotonic, ms; INT64_MAX: never) no call waits for the server any more: what is in
+ * flight is given up with its connection, as after a loss. Any thread, at any time. */
+void jm_pg_give_up_at(jm_pg *pg, int64_t mono_ms);
+bool jm_pg_is_given_up(const jm_pg *pg); /* that moment has passed */
+/* Disconnects for good. A session that was given up is ended first, if the server answers within
+ * ms: waiting for a lock, it could go on to commit what nobody waits for. */
+void jm_pg_finish(jm_pg *pg, int ms);
 void jm_pg_set_timeout(jm_pg *pg, int timeout_ms); /* as in the options */
 uint64_t
 jm_pg_generation(const jm_pg *pg); /* rises with each connect: what a session held is gone */

@@ -15,6 +15,7 @@
 enum {
     MAX_PAYLOADS = 16, /* more different ones at once become a single "" */
     GAP_MS = 50,       /* between two transactions that notify: 20 a second */
+    STOP_MS = 1000,    /* for the server to answer, at the end */
     CHECK_MS = 30000   /* an idle connection is asked whether it still lives */
 };
 
@@ -196,6 +197,7 @@ void jm_wakeup_stop(jm_wakeup *wakeup)
 {
     if (!wakeup || atomic_exchange(&wakeup->stop, true))
         return;
+    jm_pg_give_up_at(wakeup->pg, jm_mono_ms() + STOP_MS);
     ring(wakeup);
     pthread_join(wakeup->thread, NULL);
 }

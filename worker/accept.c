@@ -186,18 +186,37 @@ static int recall(jm_accept_state *a, jm_err *err)
     return rc;
 }
 
-/* Makes the partitions that records from..to need. */
-static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
+static int make_some_partitions(jm_accept_state *a, jm_col *ids, jm_err *err)
 {
-    jm_col ids;
-    jm_col_init(&ids, JM_COL_UUID);
-    for (int i = from; i < to; i++)
-        if (a->batch->records[i].fate == JM_FATE_OPEN)
-            jm_col_add_uuid(&ids, &a->batch->records[i].id);
     jm_pg_args args;
     jm_pg_args_init(&args);
-    jm_pg_arg_col(&args, &ids);
-    int rc = jm_pg_query(a->store->pg, &jm_sql_accept_partitions, &args, NULL, err);
+    jm_pg_arg_col(&args, ids);
+    int rc =
+        ids->n ? jm_pg_query(a->store->pg, &jm_sql_accept_partitions, &args, NULL, err) : JM_OK;
+    jm_col_reset(ids);
+    return rc;
+}
+
+/* Makes the partitions that records from..to need: a few weeks a statement, since one that made
+ * hundreds would hold its locks for long and run into the server's time limit. */
+static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
+{
+    enum { WEEKS_AT_ONCE = 20 };
+    const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+    jm_col ids;
+    jm_col_init(&ids, JM_COL_UUID);
+    int64_t last = -1;
+    int rc = JM_OK;
+    for (int i = from; i < to && !rc; i++) { /* sorted, so by time; 1970 began on a Thursday */
+        int64_t week = (jm_uuid7_ms(&a->batch->records[i].id) + 3 * day_ms) / (7 * day_ms);
+        if (a->batch->records[i].fate != JM_FATE_OPEN || week == last)
+            continue;
+        last = week;
+        jm_col_add_uuid(&ids, &a->batch->records[i].id);
+        if (ids.n == WEEKS_AT_ONCE)
+            rc = make_some_partitions(a, &ids, err);
+    }
+    rc = rc ? rc : make_some_partitions(a, &ids, err);
     jm_col_fini(&ids);
     return rc;
 }
@@ -247,6 +266,10 @@ int jm_accept_range(jm_accept_state *a, int from, int to)
             jm_err why = {0};
             if (make_partitions(a, from, to, &why) == JM_OK)
                 continue;
+            if (why.code == JM_ERR_DB_DOWN || why.retriable) { /* says nothing about the record */
+                made_partitions = false;
+                continue;
+            }
             if (to - from == 1 && why.code == JM_ERR_DB) {
                 jm_err_prefix(&why, "no partition for its time");
                 memcpy(err.msg, why.msg, sizeof err.msg);

@@ -446,6 +446,12 @@ static void end_as_asked(jm_attempt *attempt)
     finish(attempt, attempt->stop_end, attempt->stop_error);
 }
 
+/* Its executor is asked again, with no grace left. */
+static void hurry(jm_attempt *attempt)
+{
+    step_def(attempt)->executor->stop(&attempt->run);
+}
+
 /* However the try ended after it was told to: what counts is why it was told. A handler that leaves
  * with 0 on SIGTERM has not done its work. */
 static void stopped(jm_attempt *attempt)
@@ -468,8 +474,10 @@ static action *const table[ATTEMPT_STATES][ATTEMPT_EVENTS] = {
                          [EVENT_PERMANENT] = step_failed_for_good,
                          [EVENT_TIMEOUT] = running_timed_out,
                          [EVENT_STOP] = begin_stopping},
-    [ATTEMPT_STOPPING] =
-        {[EVENT_SUCCESS] = stopped, [EVENT_FAILURE] = stopped, [EVENT_PERMANENT] = stopped},
+    [ATTEMPT_STOPPING] = {[EVENT_SUCCESS] = stopped,
+                          [EVENT_FAILURE] = stopped,
+                          [EVENT_PERMANENT] = stopped,
+                          [EVENT_HURRY] = hurry},
     [ATTEMPT_WAITING] =
         {[EVENT_GO] = start_try, [EVENT_TIMEOUT] = waiting_timed_out, [EVENT_STOP] = end_as_asked},
 };
@@ -576,13 +584,20 @@ void jm_attempt_begin(jm_attempt *attempt)
     post(attempt, EVENT_GO);
 }
 
-void jm_attempt_stop(jm_attempt *attempt, jm_end end, const char *error)
+void jm_attempt_stop(jm_attempt *attempt, jm_end end, const char *error, bool at_once)
 {
-    if (attempt->stop_end)
-        return;
-    attempt->stop_end = end;
-    attempt->stop_error = jm_strdup(error ? error : "stopped");
-    post(attempt, EVENT_STOP);
+    bool was_stopping = attempt->state == ATTEMPT_STOPPING;
+    bool was_asked = attempt->stop_end != 0;
+    if (at_once)
+        attempt->run.kill_grace_ms = 0;
+    if (!was_asked) {
+        attempt->stop_end = end;
+        attempt->stop_error = jm_strdup(error ? error : "stopped");
+    }
+    if (!was_stopping && !was_asked)
+        post(attempt, EVENT_STOP);
+    else if (was_stopping && at_once)
+        post(attempt, EVENT_HURRY);
 }
 
 void jm_step_end(jm_step_run *run, jm_verdict verdict, const char *data, size_t data_len,

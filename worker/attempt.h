@@ -36,7 +36,8 @@ const jm_job *jm_attempt_job(const jm_attempt *attempt);
 void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_job *out);
 /* Starts the first step. The attempt may be over, and gone, when this returns. */
 void jm_attempt_begin(jm_attempt *attempt);
-/* Asks it to end as `end` says, for the reason error. It may be gone when this returns. */
-void jm_attempt_stop(jm_attempt *attempt, jm_end end, const char *error);
+/* Asks it to end as `end` says, for the reason error. at_once: its step gets no more grace, also
+ * when it was asked before. It may be gone when this returns. */
+void jm_attempt_stop(jm_attempt *attempt, jm_end end, const char *error, bool at_once);
 
 #endif

@@ -24,6 +24,7 @@ typedef enum attempt_event {
     EVENT_PERMANENT,
     EVENT_TIMEOUT, /* of step or job */
     EVENT_STOP,    /* somebody asked */
+    EVENT_HURRY,   /* ... and has no more time */
     ATTEMPT_EVENTS
 } attempt_event;
 

@@ -75,7 +75,8 @@ typedef struct jm_executor {
     void (*discard)(void *compiled);
     /* Begins. Ends by jm_step_end, in this call or later. */
     void (*start)(jm_step_run *run);
-    /* Asks it to end soon, by jm_step_end, in this call or later; called at most once a try. */
+    /* Asks it to end soon, by jm_step_end, in this call or later. Called once a try, and
+     * again with a kill_grace_ms of 0 when there is no more time. */
     void (*stop)(jm_step_run *run);
 } jm_executor;
 

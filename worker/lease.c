@@ -12,6 +12,8 @@
 #include "common/migrate.h"
 #include "common/queue.h"
 
+enum { STOP_MS = 2000 /* for a statement in flight, at the end */ };
+
 struct jm_lease {
     jm_lease_options options;
     jm_pg *pg;
@@ -19,6 +21,8 @@ struct jm_lease {
     pthread_t thread;
     bool started_thread;
     _Atomic bool up, stopping;
+    _Atomic bool keep;          /* at the end the lease is left to run out */
+    _Atomic int64_t renewed_ms; /* monotonic */
     bool registered, checked;
     uint64_t announced; /* generation of the job types that PostgreSQL knows, plus one; 0: none */
     char host[256];
@@ -139,8 +143,10 @@ static int renew(jm_lease *lease, const char *state, jm_err *err)
     jm_pg_call call = {.sql = &jm_sql_lease_renew, .args = &args, .binary = true};
     int64_t asked_us = jm_mono_us();
     rc = rc ? rc : jm_pg_run(lease->pg, &call, 1, err);
-    if (!rc)
+    if (!rc) {
         read_renewal(lease, call.res, asked_us);
+        atomic_store(&lease->renewed_ms, asked_us / 1000);
+    }
     PQclear(call.res);
     jm_col_fini(&queues);
     jm_col_fini(&types);
@@ -211,7 +217,7 @@ static void *lease_main(void *arg)
         jm_pulse_rest(lease->options.pulse);
         rc = jm_queue_pop_all(lease->wake, &none, wait_ms);
     }
-    if (lease->registered && jm_pg_is_up(lease->pg)) {
+    if (lease->registered && jm_pg_is_up(lease->pg) && !atomic_load(&lease->keep)) {
         jm_err err;
         jm_pg_args args;
         jm_pg_args_init(&args);
@@ -238,6 +244,11 @@ bool jm_lease_is_up(jm_lease *lease)
     return atomic_load(&lease->up);
 }
 
+int64_t jm_lease_renewed_ms(jm_lease *lease)
+{
+    return atomic_load(&lease->renewed_ms);
+}
+
 void jm_lease_set_stopping(jm_lease *lease)
 {
     atomic_store(&lease->stopping, true);
@@ -249,8 +260,10 @@ void jm_lease_renew_now(jm_lease *lease)
     jm_queue_wake(lease->wake);
 }
 
-void jm_lease_stop(jm_lease *lease)
+void jm_lease_stop(jm_lease *lease, bool release)
 {
+    atomic_store(&lease->keep, !release);
+    jm_pg_give_up_at(lease->pg, jm_mono_ms() + STOP_MS);
     jm_queue_close(lease->wake);
     if (lease->started_thread)
         pthread_join(lease->thread, NULL);

@@ -31,11 +31,13 @@ typedef struct jm_lease_options {
 
 jm_lease *jm_lease_new(const jm_lease_options *options);
 int jm_lease_start(jm_lease *lease, jm_err *err);
-bool jm_lease_is_up(jm_lease *lease);        /* the last renewal succeeded */
-void jm_lease_set_stopping(jm_lease *lease); /* shown in workers.state */
-void jm_lease_renew_now(jm_lease *lease);    /* job types have changed, or jobs are cancelled */
-/* Marks the worker as stopped if it can, and ends the thread. */
-void jm_lease_stop(jm_lease *lease);
+bool jm_lease_is_up(jm_lease *lease);         /* the last renewal succeeded */
+int64_t jm_lease_renewed_ms(jm_lease *lease); /* when, monotonic; 0: never */
+void jm_lease_set_stopping(jm_lease *lease);  /* shown in workers.state */
+void jm_lease_renew_now(jm_lease *lease);     /* job types have changed, or jobs are cancelled */
+/* Ends the thread. release: marks the worker as stopped if it can, within two seconds; otherwise
+ * the lease runs out by itself, so that what is in the worker's spool may still be recorded. */
+void jm_lease_stop(jm_lease *lease, bool release);
 void jm_lease_free(jm_lease *lease);
 
 #endif

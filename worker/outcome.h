@@ -63,6 +63,12 @@ typedef struct jm_report {
     jm_step_row one_step;
     jm_log_row one_log;
     char one_text[64];
+    /* Set where it was read back from a spool: times are PostgreSQL's, job and all it says stand in
+     * the arena, and job_type is unknown. What is added to a report must be added to
+     * report_wire.c. */
+    bool from_spool;
+    int64_t claim_seq;             /* of the job's claim */
+    const char *const *searchable; /* keys among set_metadata; NULL-terminated, or NULL */
 } jm_report;
 
 jm_report *jm_report_new(jm_job *job); /* zeroed, return_code and items -1 */

@@ -61,7 +61,8 @@ static void put(jm_recent *recent, const jm_report *report, bool passed)
     to->id = report->job->id;
     to->attempt = report->job->attempt;
     to->status = status_of(report, passed);
-    to->ended_us = jm_db_clock_at(recent->clock, report->ended_us);
+    to->ended_us =
+        report->from_spool ? report->ended_us : jm_db_clock_at(recent->clock, report->ended_us);
     to->duration_us = report->ended_us - report->started_us;
     copy_text(to->type, sizeof to->type, report->job->type);
     copy_text(to->queue, sizeof to->queue, report->job->queue);

@@ -251,7 +251,7 @@ static void take_signal(run_state *state)
         _exit(EXIT_FAILED);
     state->stopping = true;
     fprintf(stderr, "stopping; once more to stop at once\n");
-    jm_runner_stop_all(state->runner, JM_END_CANCELLED, "stopped from the terminal");
+    jm_runner_stop_all(state->runner, JM_END_CANCELLED, "stopped from the terminal", false);
 }
 
 static void run_attempt(run_state *state)

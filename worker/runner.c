@@ -30,7 +30,7 @@ typedef struct freed_slots {
 /* Somebody wants jobs to end. */
 typedef struct stop_request {
     struct stop_request *next;
-    bool all;
+    bool all, at_once;
     jm_uuid id;
     int attempt;
     jm_end end;
@@ -207,7 +207,7 @@ static void stop_jobs(jm_runner *runner, const stop_request *stop)
     for (jm_attempt *attempt = runner->attempts, *next; attempt; attempt = next) {
         next = jm_attempt_get_links(attempt)->next;
         if (is_meant(stop, jm_attempt_job(attempt)))
-            jm_attempt_stop(attempt, stop->end, stop->error);
+            jm_attempt_stop(attempt, stop->end, stop->error, stop->at_once);
     }
 }
 
@@ -453,9 +453,9 @@ void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_en
     request_stop(runner, &(stop_request){.id = *id, .attempt = attempt, .end = end}, error);
 }
 
-void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error)
+void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error, bool at_once)
 {
-    request_stop(runner, &(stop_request){.all = true, .end = end}, error);
+    request_stop(runner, &(stop_request){.all = true, .end = end, .at_once = at_once}, error);
 }
 
 void jm_runner_reload(jm_runner *runner)

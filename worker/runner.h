@@ -36,8 +36,9 @@ int jm_runner_push(jm_runner *runner, jm_chain *jobs);
  */
 void jm_runner_stop_job(jm_runner *runner, const jm_uuid *id, int attempt, jm_end end,
                         const char *error);
-/* The same for every job that is running or waiting in the runner. */
-void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error);
+/* The same for every job that is running or waiting in the runner. at_once: without the grace; also
+ * for those that have been asked already. */
+void jm_runner_stop_all(jm_runner *runner, jm_end end, const char *error, bool at_once);
 /* The definitions have been read again (any thread): processes that are kept for the next job are
  * replaced by fresh ones. */
 void jm_runner_reload(jm_runner *runner);

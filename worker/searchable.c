@@ -14,12 +14,12 @@ static void add_row(jm_col col[3], const jm_uuid *job_id, const char *key, const
     jm_col_add_bytes(&col[2], value, len);
 }
 
-void jm_searchable_add(jm_col col[3], const jm_uuid *job_id, const jm_job_type *type,
-                       const char *metadata, size_t len)
+void jm_searchable_add_keys(jm_col col[3], const jm_uuid *job_id, const char *const *keys,
+                            const char *metadata, size_t len)
 {
-    if (!metadata || !type)
+    if (!metadata || !keys)
         return;
-    for (char **key = type->searchable; *key; key++) {
+    for (const char *const *key = keys; *key; key++) {
         jm_raw value = jm_raw_member(metadata, len, *key);
         if (!value.p || (value.len == 4 && !memcmp(value.p, "null", 4)))
             continue;
@@ -31,4 +31,11 @@ void jm_searchable_add(jm_col col[3], const jm_uuid *job_id, const jm_job_type *
             add_row(col, job_id, *key, value.p, value.len);
         json_decref(string);
     }
+}
+
+void jm_searchable_add(jm_col col[3], const jm_uuid *job_id, const jm_job_type *type,
+                       const char *metadata, size_t len)
+{
+    if (type)
+        jm_searchable_add_keys(col, job_id, (const char *const *)type->searchable, metadata, len);
 }

@@ -10,5 +10,8 @@
  * NULL. */
 void jm_searchable_add(jm_col col[3], const jm_uuid *job_id, const jm_job_type *type,
                        const char *metadata, size_t len);
+/* The same for keys that are at hand: NULL-terminated, or NULL. */
+void jm_searchable_add_keys(jm_col col[3], const jm_uuid *job_id, const char *const *keys,
+                            const char *metadata, size_t len);
 
 #endif

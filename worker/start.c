@@ -199,11 +199,14 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     *res = call.res;
     if (!rc && PQntuples(*res))
         jm_meters_transaction(store->options.meters, JM_TX_START, PQntuples(*res), since_us);
-    while (rc == JM_ERR_DB_DOWN) {
+    for (bool lost = rc == JM_ERR_DB_DOWN; lost;) { /* until we know: they would run nowhere */
         if (!jm_store_wait_db(store))
             return JM_ERR_CLOSED;
         rc = jm_pg_run(store->pg, &recall, 1, err);
         *res = recall.res;
+        lost = rc != JM_OK;
+        if (lost && !jm_store_wait_ms(store, 50))
+            return JM_ERR_CLOSED;
     }
     return rc;
 }

@@ -9,10 +9,11 @@
 #include "worker/store_priv.h"
 
 enum {
-    BATCHES_QUEUED = 2,     /* one being parsed, one waiting: more would only be latency */
-    REPORTS_BEHIND = 20000, /* reports not yet recorded above which nothing new is accepted */
-    GAUGE_MS = 10000,       /* gauges of what waits are looked up this often */
-    POLL_MS = 1000          /* ready jobs are looked for at least this often */
+    BATCHES_QUEUED = 2, /* one being parsed, one waiting: more would only be latency */
+    GAUGE_MS = 10000,   /* gauges of what waits are looked up this often */
+    POLL_MS = 1000,     /* ready jobs are looked for at least this often */
+    STOP_MS = 3000,     /* for a statement in flight, at the end */
+    FINISH_MS = 1000    /* to end a session that was given up */
 };
 
 jm_store *jm_store_new(const jm_store_options *options)
@@ -121,16 +122,10 @@ bool jm_store_wait_ms(jm_store *store, int ms)
 
 bool jm_store_wait_db(jm_store *store)
 {
-    jm_err err;
     atomic_store(&store->up, jm_pg_is_up(store->pg));
-    while (jm_pg_ensure(store->pg, &err)) {
-        atomic_store(&store->up, false);
-        int ms = jm_pg_retry_in_ms(store->pg);
-        if (!jm_store_wait_ms(store, ms > 10 ? ms : 10))
-            return false;
-    }
-    atomic_store(&store->up, true);
-    return !atomic_load(&store->stopping); /* or a database that hangs would hold up the end */
+    bool up = jm_pg_wait(store->pg, &store->stopping);
+    atomic_store(&store->up, up);
+    return up;
 }
 
 /* Counts what waits, to pause queues that have enough, and learns when the next job becomes ready.
@@ -245,7 +240,7 @@ static void accept_one(jm_store *store, jm_chain *batches)
 
 static bool is_behind(jm_store *store)
 {
-    return jm_queue_len(store->options.reports) > REPORTS_BEHIND;
+    return store->options.is_behind(store->options.ctx);
 }
 
 static void drop_all(jm_chain *batches)
@@ -279,8 +274,9 @@ static void *store_main(void *arg)
     drop_all(&batches);
     while (jm_queue_pop_all(store->batches, &batches, 0) == JM_OK)
         drop_all(&batches);
-    jm_pg_disconnect(store->pg);
+    jm_pg_finish(store->pg, FINISH_MS);
     jm_pulse_rest(store->options.pulse);
+    atomic_store(&store->done, true);
     return NULL;
 }
 
@@ -293,10 +289,22 @@ int jm_store_start(jm_store *store, jm_err *err)
     return JM_OK;
 }
 
-void jm_store_stop(jm_store *store)
+void jm_store_close(jm_store *store, int within_ms)
 {
+    jm_pg_give_up_at(store->pg, jm_mono_ms() + within_ms);
     atomic_store(&store->stopping, true);
     jm_queue_close(store->batches);
+}
+
+bool jm_store_is_done(jm_store *store)
+{
+    return atomic_load(&store->done) || !store->started_thread;
+}
+
+void jm_store_stop(jm_store *store)
+{
+    if (!atomic_load(&store->stopping))
+        jm_store_close(store, STOP_MS);
     if (store->started_thread)
         pthread_join(store->thread, NULL);
     store->started_thread = false;

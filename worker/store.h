@@ -23,7 +23,8 @@ typedef struct jm_store_options {
     jm_type_dir *types;
     jm_slots *slots;
     jm_runner *runner;
-    jm_queue *reports; /* only looked at: when the record thread is behind, nothing is accepted */
+    /* Asked before anything is accepted or started: whether too much waits to be recorded. */
+    bool (*is_behind)(void *ctx);
     jm_meters *meters; /* may be NULL, and so may pulse */
     jm_pulse *pulse;
     int max_waiting; /* waiting jobs of a queue above which it is paused */
@@ -50,7 +51,11 @@ typedef struct jm_store_counts {
 } jm_store_counts;
 const jm_store_counts *jm_store_get_counts(const jm_store *store);
 
-/* Stops accepting and starting and waits for the thread's end. Batches not accepted are dropped:
+/* Stops accepting and starting; a statement in flight may take within_ms more. Does not wait. Said
+ * again with less, it is less. */
+void jm_store_close(jm_store *store, int within_ms);
+bool jm_store_is_done(jm_store *store);
+/* Closes it if that was not done and waits for the thread's end. Batches not accepted are dropped:
  * Kafka has them. */
 void jm_store_stop(jm_store *store);
 void jm_store_free(jm_store *store);

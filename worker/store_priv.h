@@ -12,7 +12,7 @@ struct jm_store {
     jm_queue *batches;
     pthread_t thread;
     bool started_thread;
-    _Atomic bool stopping, registered, up;
+    _Atomic bool stopping, done, registered, up;
     _Atomic bool starved;          /* jobs may be waiting for want of slots: freed ones are news */
     _Atomic bool woken;            /* somebody says that jobs may be ready */
     _Atomic int64_t next_ready_us; /* database clock; INT64_MAX: nothing known */

@@ -23,7 +23,10 @@ enum {
     QUEUES_MAX = 64,
     STATUS_EVERY_MS = 10000,
     CLOSE_TIMEOUT_MS = 5000,
+    STORE_STOP_MS = 3000,      /* for a statement in flight */
     RECORD_TIMEOUT_MS = 15000, /* after the last job has ended */
+    HURRIED_PATIENCE_MS = 500, /* at a second signal */
+    RECORD_PATIENCE_MS = 3000, /* ... and if nothing can be recorded */
     KILL_GRACE_MS = 5000
 };
 
@@ -54,6 +57,7 @@ struct worker {
     jm_watchdog *watchdog;
     jm_status *status;
     _Atomic bool unusable, stopping;
+    bool hurried; /* told to stop twice */
     char last_status[512];
 };
 
@@ -109,6 +113,24 @@ static int running_of(void *ctx)
 {
     struct worker *w = ctx;
     return jm_runner_running(w->runner);
+}
+
+static bool is_behind(void *ctx)
+{
+    struct worker *w = ctx;
+    return jm_recorder_is_behind(w->recorder);
+}
+
+static int64_t renewed_ms_of(void *ctx)
+{
+    struct worker *w = ctx;
+    return jm_lease_renewed_ms(w->lease);
+}
+
+static void renew_lease(void *ctx)
+{
+    struct worker *w = ctx;
+    jm_lease_renew_now(w->lease);
 }
 
 static void on_registered(void *ctx)
@@ -192,11 +214,17 @@ static int make_runner(struct worker *w, jm_err *err)
                              .schema = w->schema,
                              .clock = &w->clock,
                              .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows"),
+                             .lease_s = (int)jm_config_int(w->config, "worker.lease_s"),
+                             .spool_dir = jm_config_str(w->config, "worker.spool_dir"),
+                             .spool_max_bytes = jm_config_int(w->config, "worker.spool_max_bytes"),
+                             .memory_bytes = jm_config_int(w->config, "worker.waiting_max_bytes"),
                              .meters = w->meters,
                              .recent = w->recent,
                              .pulse = watch(w, "record"),
                              .ready_at = on_ready_at,
                              .queue_ready = on_queue_ready,
+                             .renewed_ms = renewed_ms_of,
+                             .renew = renew_lease,
                              .ctx = w});
     jm_runner_options options = {.reports = jm_recorder_queue(w->recorder),
                                  .slots_free = on_slots_free,
@@ -235,7 +263,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .types = w->types,
                             .slots = w->slots,
                             .runner = w->runner,
-                            .reports = jm_recorder_queue(w->recorder),
+                            .is_behind = is_behind,
                             .meters = w->meters,
                             .pulse = watch(w, "store"),
                             .max_waiting = (int)jm_config_int(w->config, "worker.max_waiting"),
@@ -389,21 +417,63 @@ static void serve(struct worker *w)
     }
 }
 
-/* Waits for the running jobs; after the grace, or at a second signal, hands them back. */
+/* The next event while stopping: a second signal to stop makes it immediate. */
+static bool is_hurried(struct worker *w)
+{
+    jm_daemon_event event = jm_daemon_wait(20);
+    feed_watchdog(w);
+    if (event == JM_DAEMON_STOP && !w->hurried) {
+        w->hurried = true;
+        jm_logf(JM_INFO, "worker", "stopping at once");
+    }
+    return w->hurried;
+}
+
+/* Waits for the running jobs; after the grace, or at a second signal, hands them back. The store
+ * may start some until its last statement has ended, so they are told once more then. */
 static void drain(struct worker *w)
 {
     int64_t by = jm_mono_ms() + jm_config_int(w->config, "worker.shutdown_grace_s") * 1000;
-    bool told = false;
-    while (jm_runner_running(w->runner)) {
-        jm_daemon_event event = jm_daemon_wait(20);
-        feed_watchdog(w);
-        if (!told && (event == JM_DAEMON_STOP || jm_mono_ms() >= by)) {
-            told = true;
+    bool told = false, told_last = false, told_now = false;
+    for (bool stored = false; !stored || jm_runner_running(w->runner);) {
+        bool hurried = is_hurried(w), due = hurried || jm_mono_ms() >= by;
+        stored = jm_store_is_done(w->store);
+        if (hurried && !told_now)
+            jm_store_close(w->store, 0);
+        if (due && !told && jm_runner_running(w->runner))
             jm_logf(JM_INFO, "worker", "handing back %d running jobs",
                     jm_runner_running(w->runner));
-            jm_runner_stop_all(w->runner, JM_END_RETURNED, "its worker was stopped");
-        }
+        if (due && (!told || (stored && !told_last) || (hurried && !told_now)))
+            jm_runner_stop_all(w->runner, JM_END_RETURNED, "its worker was stopped", hurried);
+        told = due;
+        told_last = due && stored;
+        told_now = hurried && stored;
     }
+    jm_store_stop(w->store);
+}
+
+/* Lets the record thread write what is left. */
+static jm_record_rest record_rest(struct worker *w)
+{
+    bool hurried = w->hurried;
+    jm_recorder_close(w->recorder, RECORD_TIMEOUT_MS,
+                      hurried ? HURRIED_PATIENCE_MS : RECORD_PATIENCE_MS);
+    while (!jm_recorder_is_done(w->recorder))
+        if (is_hurried(w) && !hurried) {
+            hurried = true;
+            jm_recorder_hurry(w->recorder);
+        }
+    jm_record_rest rest = jm_recorder_stop(w->recorder);
+    if (rest.spooled)
+        jm_logf(JM_WARNING, "worker",
+                "%lld reports are in the spool: the next worker with this spool_dir records them",
+                (long long)rest.spooled);
+    if (rest.unrecorded)
+        jm_logf(JM_ERROR, "worker",
+                "%lld reports could not be recorded: the jobs will be run again when the lease "
+                "ends",
+                (long long)rest.unrecorded);
+    return rest;
 }
 
 static int stop_parts(struct worker *w)
@@ -413,20 +483,16 @@ static int stop_parts(struct worker *w)
     atomic_store(&w->stopping, true);
     jm_consumer_quiesce(w->consumer);
     jm_lease_set_stopping(w->lease);
-    jm_store_stop(w->store);
+    jm_store_close(w->store, STORE_STOP_MS);
     drain(w);
-    int lost = jm_recorder_stop(w->recorder, RECORD_TIMEOUT_MS);
+    jm_record_rest rest = record_rest(w);
     jm_consumer_stop(w->consumer, CLOSE_TIMEOUT_MS);
-    if (lost)
-        jm_logf(JM_ERROR, "worker",
-                "%d reports could not be recorded: the jobs will be run again when the lease ends",
-                lost);
-    jm_lease_stop(w->lease);
+    jm_lease_stop(w->lease, !rest.spooled);
     jm_wakeup_free(w->wakeup);
     w->wakeup = NULL;
     jm_status_free(w->status);
     w->status = NULL;
-    return lost ? 1 : 0;
+    return rest.unrecorded ? 1 : 0;
 }
 
 static void free_parts(struct worker *w)

@@ -268,7 +268,7 @@ START_TEST(stop_one_and_all)
     ck_assert_str_eq(report->error, "ann: not needed");
     ck_assert_str_eq(report->steps[0].status, "cancelled");
     ck_assert_int_eq(report->logs[0].level, JM_WARNING);
-    jm_runner_stop_all(f.runner, JM_END_RETURNED, "the worker is shutting down");
+    jm_runner_stop_all(f.runner, JM_END_RETURNED, "the worker is shutting down", false);
     report = fixture_wait(&f);
     ck_assert_ptr_eq(report->job, &other);
     ck_assert_int_eq(report->end, JM_END_RETURNED);
@@ -287,7 +287,7 @@ START_TEST(stop_reaches_what_has_not_started)
     jm_chain chain = {0};
     jm_chain_add(&chain, &f.job.node);
     ck_assert_int_eq(jm_runner_push(f.runner, &chain), 0);
-    jm_runner_stop_all(f.runner, JM_END_RETURNED, "the worker is shutting down");
+    jm_runner_stop_all(f.runner, JM_END_RETURNED, "the worker is shutting down", false);
     ck_assert_int_eq(jm_runner_start(f.runner, NULL), 0);
     jm_report *report = fixture_wait(&f);
     ck_assert_int_eq(report->end, JM_END_RETURNED);
