@@ -18,8 +18,9 @@ enum {
     IDLE_MS = 60000,
     /* A handler that is faster than this is worth waiting for: a new process takes longer to start
      * than the queue to empty. */
-    FAST_US = 5000,
-    GROW_US = 50000, /* but no longer than this */
+    FAST_US = 20000,
+    GROW_US = 100000, /* but no longer than this, */
+    COLD_US = 250000, /* or this while it is not known how fast it is */
     MAX_HAND_BACKS = 3,
     FAREWELL_MS = 500
 };
@@ -230,9 +231,10 @@ static int may_grow(pool *p)
     if (p->n_children < enough)
         return enough - p->n_children;
     int64_t since_us = p->first->since_us > p->grown_us ? p->first->since_us : p->grown_us;
-    if (now_us - since_us >= GROW_US)
+    int64_t patience_us = p->mean_us < 0 ? COLD_US : GROW_US;
+    if (now_us - since_us >= patience_us)
         return p->n_children;
-    jm_timer_set(p->pools->loop, &p->grow, since_us + GROW_US, on_grow, p);
+    jm_timer_set(p->pools->loop, &p->grow, since_us + patience_us, on_grow, p);
     return 0;
 }
 

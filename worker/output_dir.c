@@ -82,7 +82,7 @@ static void list_files(listing *files, int fd, jm_buf *prefix, int depth)
 void jm_output_dir_close(const char *path, jm_buf *list, int64_t *total_size)
 {
     *total_size = 0;
-    if (!rmdir(path))
+    if (!rmdir(path) || errno == ENOENT)
         return;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)

@@ -22,7 +22,7 @@
 #include "common/mem.h"
 #include "worker/spawn_message.h"
 
-enum { MAX_GROUPS = 256, FIRST_FREE_FD = 10, STATUS_FD = 4, LAST_WORDS_MS = 5000 };
+enum { MAX_GROUPS = 256, FIRST_FREE_FD = 10, STATUS_FD = 4, LAST_WORDS_MS = 5000, SWEEP_MS = 20 };
 
 static const char job_id_var[] = "JOBMILL_JOB_ID=";
 
@@ -40,6 +40,7 @@ typedef struct helper {
     rlim_t child_files; /* soft limit of descriptors as the worker found it */
     child *children;
     char *packet;
+    bool swept; /* there is no stray since the last child ended */
 } helper;
 
 /* Whom a child is to be. */
@@ -66,9 +67,9 @@ typedef struct failure {
     int error;
 } failure;
 
-/* ---- inside the child, between fork and exec ---- */
+/* ---- inside the child, between vfork and exec: it writes to its stack and to environ only ---- */
 
-static void give_up(int status_fd, spawn_stage stage)
+static _Noreturn void give_up(int status_fd, spawn_stage stage)
 {
     failure why = {stage, errno};
     ssize_t n = write(status_fd, &why, sizeof why);
@@ -123,7 +124,7 @@ static bool switch_user(const identity *who)
             !setresgid(who->gid, who->gid, who->gid) && !setresuid(who->uid, who->uid, who->uid));
 }
 
-static void run_child(const start *s, rlim_t files, pid_t helper_pid, int status_fd)
+static _Noreturn void run_child(const start *s, rlim_t files, pid_t helper_pid, int status_fd)
 {
     struct rlimit now;
     sigset_t none;
@@ -231,9 +232,14 @@ static bool fork_child(helper *h, const start *s, failure *why)
         why->error = errno;
         return false;
     }
-    pid_t pid = fork();
+    char **own_environ = environ;
+    /* Not fork: copying the page tables of this process, and taking them apart again, costs as much
+     * as the rest of starting a small program. Until it runs, or has given up, it has our memory
+     * and we wait. */
+    pid_t pid = vfork();
     if (!pid)
         run_child(s, h->child_files, self, pipe_fds[1]);
+    environ = own_environ;
     why->error = errno;
     close(pipe_fds[1]);
     if (pid < 0) {
@@ -370,6 +376,7 @@ static bool has_living_job(const helper *h, pid_t pid)
 static void kill_strays(helper *h)
 {
     FILE *file = fopen("/proc/thread-self/children", "re");
+    h->swept = true;
     char *list = NULL, *end;
     size_t size = 0;
     if (!file)
@@ -389,6 +396,7 @@ static void reap(helper *h)
 {
     siginfo_t info = {0};
     int status = 0;
+    h->swept = false;
     while (!waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid) {
         pid_t pid = info.si_pid;
         child **at = find_child(h, pid);
@@ -399,7 +407,6 @@ static void reap(helper *h)
             child_ended(h, at, status);
         info.si_pid = 0;
     }
-    kill_strays(h);
 }
 
 /* The worker is gone: so is everything it started. */
@@ -409,6 +416,7 @@ static void kill_all(helper *h)
         for (const child *c = h->children; c; c = c->next)
             kill_group(c->pid, SIGKILL);
         reap(h);
+        kill_strays(h);
         if (waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) && errno == ECHILD)
             return;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
@@ -416,6 +424,13 @@ static void kill_all(helper *h)
 }
 
 /* ---- the loop ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static void detach(helper *h)
 {
@@ -442,11 +457,18 @@ void spawner_helper_run(int socket, rlim_t child_files)
     helper h = {
         .socket = socket, .child_files = child_files, .packet = jm_malloc(SPAWN_PACKET_MAX + 1)};
     bool gone = false;
+    int64_t swept_ms = 0;
+    h.swept = true;
     detach(&h);
     while (!gone) {
         struct pollfd fds[] = {{.fd = h.socket, .events = POLLIN},
                                {.fd = h.signal_fd, .events = POLLIN}};
-        poll(fds, 2, -1);
+        int n = poll(fds, 2, h.swept ? -1 : SWEEP_MS);
+        if (!n || now_ms() - swept_ms >= SWEEP_MS) {
+            if (!h.swept)
+                kill_strays(&h);
+            swept_ms = now_ms();
+        }
         if (fds[1].revents) {
             struct signalfd_siginfo info;
             while (read(h.signal_fd, &info, sizeof info) > 0)
