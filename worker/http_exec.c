@@ -116,7 +116,7 @@ static jm_verdict no_answer(const jm_http_call *call, jm_buf *error)
     const jm_http_response *response = &call->response;
     if (response->refusal) {
         jm_buf_addf(error,
-                    "%s is %s, which http steps may call only with [worker] http_allow_private",
+                    "%s is at %s, which http steps may call only with [worker] http_allow_private",
                     call->request.host, response->refusal);
         return JM_STEP_PERMANENT;
     }
