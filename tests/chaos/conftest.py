@@ -7,8 +7,21 @@ import time
 import pytest
 
 
+def rounds_of(config):
+    return config.getoption("--count") or int(os.environ.get("JOBMILL_CHAOS_COUNT", "1"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "chaos_only: takes long; left out where each test runs once")
+
+
+def pytest_collection_modifyitems(config, items):
+    if rounds_of(config) == 1:
+        items[:] = [item for item in items if not item.get_closest_marker("chaos_only")]
+
+
 def pytest_generate_tests(metafunc):
-    rounds = metafunc.config.getoption("--count") or int(os.environ.get("JOBMILL_CHAOS_COUNT", "1"))
+    rounds = rounds_of(metafunc.config)
     if "moment" in metafunc.fixturenames:
         metafunc.parametrize("moment", range(rounds), indirect=True,
                              ids=[f"round{i}" for i in range(rounds)])

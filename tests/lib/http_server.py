@@ -2,9 +2,13 @@
 request is kept, thousands may be open at once."""
 import asyncio
 import json
-import struct
+import resource
 import socket
+import struct
+import subprocess
+import sys
 import threading
+import urllib.request
 
 
 class Request:
@@ -138,3 +142,49 @@ class Exchange:
 def echo(request, exchange):
     exchange.answer(200, {"method": request.method, "path": request.path,
                           "headers": request.headers, "body": request.body.decode("latin-1")})
+
+
+def hold(count):
+    """The server of many_at_once, in a process of its own: it has thousands of descriptors."""
+    server = HttpServer()
+
+    async def wait(request, exchange):
+        while len(server.requests) < count:
+            await asyncio.sleep(0.05)
+        exchange.answer(200, "{}", {"Content-Type": "application/json"})
+    server.routes["/wait"] = wait
+    server.routes["/stats"] = lambda r, x: x.answer(200, {
+        "requests": len(server.seen("/wait")), "most_open": server.most_open,
+        "connections": server.connections})
+    print(server.port, flush=True)
+    sys.stdin.read()
+    server.close()
+
+
+def many_at_once(jm, count):
+    """count requests that are all open at the same time, on a server that answers none before it has
+    them all; afterwards as many again over the same connections."""
+    server = subprocess.Popen([sys.executable, __file__, str(count)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        jm.job_type("wait", {"name": "run", "http": {"url": url + "/wait", "timeout_s": 300}}, max_attempts=1)
+        jm.start_worker(http_allow_private="true", concurrency_async=count)
+        jm.send(*[{"type": "wait"}] * count)
+        jm.wait_ended(count, 240)
+        jm.send(*[{"type": "wait"}] * count)
+        jm.wait_ended(2 * count, 240)
+        assert jm.db.statuses() == {"completed": 2 * count}
+        with urllib.request.urlopen(url + "/stats", timeout=30) as answer:
+            stats = json.load(answer)
+        assert stats["requests"] == 2 * count
+        assert stats["most_open"] >= count * 0.99
+        assert stats["connections"] <= count * 1.1 + 1, stats
+    finally:
+        server.stdin.close()
+        server.wait(30)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    hold(int(sys.argv[1]))

@@ -3,7 +3,7 @@ import asyncio
 
 import pytest
 
-from lib.http_server import HttpServer
+from lib.http_server import HttpServer, many_at_once
 from lib.wait import wait_until
 
 
@@ -37,8 +37,8 @@ def test_kill_worker_with_requests_open(jm, server, moment):
     jm.check()
 
 
-@pytest.mark.skipif(chaos_count() < 2, reason="in ./dev chaos only: 5,000 requests at once take a while")
-def test_five_thousand_at_once(jm, server):
+@pytest.mark.chaos_only
+def test_five_thousand_at_once(jm):
     """The server answers none before it has them all; then as many again over the same connections."""
-    many_at_once(jm, server, 5000)
+    many_at_once(jm, 5000)
     jm.check()
