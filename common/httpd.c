@@ -224,7 +224,7 @@ static int bound_port(int fd)
 static int open_listener(jm_httpd *httpd, jm_err *err)
 {
     char host[128];
-    const char *port;
+    const char *port = NULL;
     struct addrinfo *info,
         hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     int rc = split(httpd->options.listen, host, sizeof host, &port, err);

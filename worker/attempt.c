@@ -108,6 +108,7 @@ static void add_done(jm_attempt *attempt, const char *name, const char *data, si
     jm_buf_addc(&attempt->done, ':');
     jm_buf_add(&attempt->done, data, len);
     jm_buf_addc(&attempt->done, ',');
+    jm_attempt_add_outcome(attempt, name, "success");
     if (len == 4 && !memcmp(data, "null", 4))
         return;
     jm_buf_clear(&attempt->result);
@@ -286,7 +287,8 @@ static void start_try(jm_attempt *attempt)
 
 static void next_step(jm_attempt *attempt)
 {
-    while (attempt->step < attempt->type->n_steps && was_done(attempt))
+    while (attempt->step < attempt->type->n_steps &&
+           (was_done(attempt) || !jm_attempt_is_due(attempt)))
         attempt->step++;
     if (attempt->step == attempt->type->n_steps) {
         finish(attempt, JM_END_COMPLETED, NULL);
@@ -487,6 +489,7 @@ static void attempt_free(jm_attempt *attempt)
     jm_journal_fini(&attempt->journal);
     jm_buf_fini(&attempt->params);
     jm_buf_fini(&attempt->done);
+    jm_buf_fini(&attempt->outcomes);
     jm_buf_fini(&attempt->data);
     jm_buf_fini(&attempt->error);
     jm_buf_fini(&attempt->result);
@@ -575,7 +578,7 @@ void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_
 void jm_attempt_begin(jm_attempt *attempt)
 {
     jm_err err;
-    if (take_params(attempt, &err)) {
+    if (take_params(attempt, &err) || jm_attempt_check_params(attempt, &err)) {
         jm_journal_note(&attempt->journal, JM_ERROR, true, NULL, now_us(attempt), err.msg);
         finish(attempt, JM_END_FAILED, err.msg);
         attempt_free(attempt);

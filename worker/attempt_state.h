@@ -55,6 +55,7 @@ struct jm_attempt {
     jm_timer chore;     /* running row, flush of rows, or the delay before the next try */
     jm_buf params;      /* merged, where there is a profile */
     jm_buf done;        /* members of "steps" so far, each with a comma behind it */
+    jm_buf outcomes;    /* the same of "outcomes", where steps have conditions */
     jm_buf data, error; /* of the try that has just ended */
     bool has_data;
     jm_buf result; /* data of the last step that gave any */
@@ -80,6 +81,13 @@ struct jm_attempt {
 
 /* Appends what a step says, without secrets: JSON where it is sound JSON, else text. */
 void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out);
+/* Checks the params, merged with the profile, against the type's schema. */
+int jm_attempt_check_params(const jm_attempt *attempt, jm_err *err);
+/* Keeps how a step ended, for the conditions of later ones. */
+void jm_attempt_add_outcome(jm_attempt *attempt, const char *name, const char *outcome);
+/* Whether the conditions of the next step hold; otherwise it is recorded as skipped. */
+bool jm_attempt_is_due(jm_attempt *attempt);
+
 /* Rows have gathered: reports them now or soon. */
 void jm_attempt_touched(jm_attempt *attempt);
 /* Closes steps of the handler that are still running; lists and removes the output directory. */

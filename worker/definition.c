@@ -9,8 +9,8 @@
 #include "common/buf.h"
 #include "common/nearest.h"
 
-/* pointer, '/' and the key with ~ and / escaped, as far as it fits. */
-static void pointer_of(jm_def def, const char *key, char *out, size_t size)
+/* With ~ and / of the key escaped. */
+void jm_def_pointer(jm_def def, const char *key, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "%s%s", def.pointer, key ? "/" : "");
     for (; key && *key && n + 3 < size; key++) {
@@ -31,7 +31,7 @@ int jm_def_error(jm_def def, const char *key, jm_err *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    pointer_of(def, key, pointer, sizeof pointer);
+    jm_def_pointer(def, key, pointer, sizeof pointer);
     return jm_err_field(err, pointer, "%s", text);
 }
 

@@ -27,6 +27,8 @@ int jm_def_strings(jm_def def, const char *key, bool not_empty, json_t **out, jm
 
 /* Refuses members that are not known (n words), with the nearest known one. */
 int jm_def_known(jm_def def, const char *const *known, size_t n, jm_err *err);
+/* The pointer of a member, as far as it fits; key NULL: of the object itself. */
+void jm_def_pointer(jm_def def, const char *key, char *out, size_t size);
 /* JM_ERR_INVALID about a member: its pointer is err->field. key NULL: about the object itself. */
 int jm_def_error(jm_def def, const char *key, jm_err *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -11,9 +11,11 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/params_schema.h"
 #include "worker/definition.h"
 #include "worker/executor.h"
 #include "worker/raw_json.h"
+#include "worker/when.h"
 
 enum { YEAR_S = 366 * 86400, MAX_STEPS = 1000, MAX_TRIES = 1000 };
 
@@ -96,9 +98,26 @@ static int find_executor(jm_def def, jm_step_def *step, jm_err *err)
     return err->code;
 }
 
+static int parse_when(jm_def def, jm_job_type *type, jm_step_def *step, jm_err *err)
+{
+    const json_t *when = json_object_get(def.object, "when");
+    size_t n = (size_t)(step - type->steps);
+    char pointer[80];
+    if (!when)
+        return JM_OK;
+    const char **earlier = jm_calloc(n + 1, sizeof *earlier);
+    for (size_t i = 0; i < n; i++)
+        earlier[i] = type->steps[i].name;
+    jm_def_pointer(def, "when", pointer, sizeof pointer);
+    int rc = jm_when_parse(when, pointer, earlier, n, &step->when, err);
+    free(earlier);
+    type->has_when = true;
+    return rc;
+}
+
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
-    static const char *const later[] = {"sql", "when"};
+    static const char *const later[] = {"sql"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (json_object_get(def.object, later[i]))
             return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
@@ -125,7 +144,7 @@ static int check_step_keys(jm_def def, jm_err *err)
     return jm_def_known(def, known, n, err);
 }
 
-static int parse_step(jm_def def, jm_step_def *step, jm_err *err)
+static int parse_step(jm_def def, jm_job_type *type, jm_step_def *step, jm_err *err)
 {
     const char *name = NULL;
     if (!json_is_object(def.object))
@@ -139,7 +158,8 @@ static int parse_step(jm_def def, jm_step_def *step, jm_err *err)
                             "a step's name is letters, digits, '.', '_' and '-', at most 100");
     step->name = jm_strdup(name);
     if (jm_def_int(def, "timeout_s", 1, YEAR_S, &step->timeout_s, err) ||
-        parse_retry(def, step, err) || parse_set(def, step, err))
+        parse_retry(def, step, err) || parse_set(def, step, err) ||
+        parse_when(def, type, step, err))
         return err->code;
     return parse_executor(def, step, err);
 }
@@ -159,7 +179,7 @@ static int parse_steps(jm_job_type *type, const json_t *root, jm_err *err)
         jm_def def = {json_array_get(steps, i), pointer};
         jm_step_def *step = &type->steps[i];
         type->n_steps++;
-        if (parse_step(def, step, err))
+        if (parse_step(def, type, step, err))
             return err->code;
         for (size_t j = 0; j < i; j++)
             if (!strcmp(type->steps[j].name, step->name))
@@ -185,6 +205,15 @@ static int parse_backoff(jm_job_type *type, jm_def top, jm_err *err)
         jm_def_number(def, "max_s", 0, YEAR_S, &type->backoff_max_s, err))
         return err->code;
     return jm_def_number(def, "jitter", 0, 1, &type->backoff_jitter, err);
+}
+
+static int parse_schema(jm_job_type *type, jm_def top, jm_err *err)
+{
+    json_t *schema = NULL;
+    if (jm_def_object(top, "params_schema", &schema, err))
+        return err->code;
+    type->params_schema = json_incref(schema);
+    return schema ? jm_params_schema_compile(schema, "/params_schema", &type->schema, err) : JM_OK;
 }
 
 static int parse_profiles(jm_job_type *type, jm_def top, jm_err *err)
@@ -248,12 +277,10 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         "ordering",  "on_failure",  "log_level",     "steps",    "depends"};
     jm_def top = {root, ""};
     const char *name = NULL, *description = NULL;
-    json_t *schema = NULL;
     if (!json_is_object(root))
         return jm_def_error(top, NULL, err, "a definition must be an object");
     if (jm_def_known(top, known, COUNT(known), err) || jm_def_string(top, "type", &name, err) ||
-        jm_def_string(top, "description", &description, err) ||
-        jm_def_object(top, "params_schema", &schema, err))
+        jm_def_string(top, "description", &description, err))
         return err->code;
     if (!name)
         return jm_def_error(top, NULL, err, "the definition has no type");
@@ -265,12 +292,12 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         return jm_def_error(top, "documents", err, "documents is not supported yet");
     type->name = jm_strdup(name);
     type->description = jm_strdup(description);
-    type->params_schema = json_incref(schema);
     if (jm_def_int(top, "timeout_s", 1, YEAR_S, &type->timeout_s, err) ||
         jm_def_int(top, "max_attempts", 1, MAX_TRIES, &type->max_attempts, err) ||
         jm_def_int(top, "concurrency", 1, 1000000, &type->concurrency, err) ||
-        parse_backoff(type, top, err) || parse_profiles(type, top, err) ||
-        parse_searchable(type, top, err) || parse_words(type, top, err))
+        parse_backoff(type, top, err) || parse_schema(type, top, err) ||
+        parse_profiles(type, top, err) || parse_searchable(type, top, err) ||
+        parse_words(type, top, err))
         return err->code;
     return parse_steps(type, root, err);
 }
@@ -375,6 +402,7 @@ void jm_job_type_unref(jm_job_type *type)
         free(type->steps[i].name);
         json_decref(type->steps[i].config);
         json_decref(type->steps[i].set);
+        jm_when_free(type->steps[i].when);
     }
     free(type->steps);
     for (char **key = type->searchable; key && *key; key++)
@@ -382,6 +410,7 @@ void jm_job_type_unref(jm_job_type *type)
     free(type->searchable);
     json_decref(type->profiles);
     json_decref(type->params_schema);
+    jm_params_schema_free(type->schema);
     free(type->description);
     free(type->name);
     free(type);

@@ -25,19 +25,21 @@ typedef struct jm_step_def {
     int timeout_s;  /* 0: none of its own */
     int retry;      /* tries within one attempt of the job; 1 by default */
     double retry_delay_s;
-    json_t *set; /* {metadata key: JSON pointer} or NULL */
+    json_t *set;          /* {metadata key: JSON pointer} or NULL */
+    struct jm_when *when; /* worker/when.h: whether it runs at all; NULL: always */
 } jm_step_def;
 
 typedef struct jm_job_type {
     int refs; /* atomic */
     char *name;
-    char *description;     /* or NULL */
-    char hash[65];         /* SHA-256 of the canonical definition, hex */
-    json_t *params_schema; /* or NULL */
-    json_t *profiles;      /* {name: {params}} or NULL */
-    char **searchable;     /* metadata keys to index; NULL-terminated, never NULL */
-    int timeout_s;         /* 0: none */
-    int max_attempts;      /* 3 */
+    char *description;               /* or NULL */
+    char hash[65];                   /* SHA-256 of the canonical definition, hex */
+    json_t *params_schema;           /* or NULL */
+    struct jm_params_schema *schema; /* common/params_schema.h: the same, compiled */
+    json_t *profiles;                /* {name: {params}} or NULL */
+    char **searchable;               /* metadata keys to index; NULL-terminated, never NULL */
+    int timeout_s;                   /* 0: none */
+    int max_attempts;                /* 3 */
     double backoff_initial_s, backoff_factor, backoff_max_s, backoff_jitter;
     int concurrency;    /* per worker; 0: no limit of its own */
     bool ordered;       /* ordering: key */
@@ -47,6 +49,7 @@ typedef struct jm_job_type {
     jm_slot_class slot_class; /* the widest of its steps */
     jm_step_def *steps;
     int n_steps;
+    bool has_when;          /* a step of it has */
     _Atomic int slots_used; /* worker/slots.h */
 } jm_job_type;
 

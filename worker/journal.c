@@ -21,6 +21,7 @@ void jm_journal_fini(jm_journal *journal)
 {
     jm_report_free(journal->open);
     jm_buf_fini(&journal->set);
+    jm_buf_fini(&journal->all_set);
 }
 
 jm_report *jm_journal_report(jm_journal *journal)
@@ -206,18 +207,27 @@ static void drop_member(jm_buf *set, const char *key, size_t key_len)
     jm_buf_fini(&whole);
 }
 
+static bool add_member(jm_buf *set, const char *key, size_t key_len, const char *value, size_t len)
+{
+    if (set->len)
+        drop_member(set, key, key_len);
+    if (set->len + key_len + len > JM_JOURNAL_MAX_SET)
+        return false;
+    jm_buf_add(set, key, key_len);
+    jm_buf_addc(set, ':');
+    jm_buf_add(set, value, len);
+    jm_buf_addc(set, ',');
+    return true;
+}
+
 bool jm_journal_set(jm_journal *journal, const char *key, size_t key_len, const char *value,
                     size_t len)
 {
     jm_journal_report(journal);
-    if (journal->set.len)
-        drop_member(&journal->set, key, key_len);
-    if (journal->set.len + key_len + len > JM_JOURNAL_MAX_SET)
+    if (!add_member(&journal->set, key, key_len, value, len))
         return false;
-    jm_buf_add(&journal->set, key, key_len);
-    jm_buf_addc(&journal->set, ':');
-    jm_buf_add(&journal->set, value, len);
-    jm_buf_addc(&journal->set, ',');
+    if (journal->type->has_when)
+        add_member(&journal->all_set, key, key_len, value, len);
     return true;
 }
 

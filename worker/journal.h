@@ -28,7 +28,8 @@ typedef struct jm_journal {
     int64_t items_total, items_ok, items_failed; /* as last reported; -1: never */
     bool muted;                                  /* the handler wrote more than it may */
     bool stripped;                               /* steps gave more data than they may */
-    jm_buf set; /* members of set_metadata, each with a comma behind it */
+    jm_buf set;     /* members of set_metadata, each with a comma behind it */
+    jm_buf all_set; /* the same of the whole attempt, where the type's steps have conditions */
 } jm_journal;
 
 /* A step that is under way and may have a row already. */

@@ -125,9 +125,9 @@ static bool is_trivial(const jm_job *job)
 {
     const jm_job_type *type = job->job_type;
     const jm_step_def *step = type->steps;
-    return type->n_steps == 1 && step->executor->trivial && !step->set && !job->profile &&
-           !job->done_steps && (type->log_off || type->log_level > JM_DEBUG) &&
-           strlen(step->name) < 32;
+    return type->n_steps == 1 && !type->schema && step->executor->trivial && !step->set &&
+           !step->when && !job->profile && !job->done_steps &&
+           (type->log_off || type->log_level > JM_DEBUG) && strlen(step->name) < 32;
 }
 
 static void run_trivial(jm_runner *runner, jm_job *job)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that the packages of the named groups are installed: packages.sh GROUP...   (build servers kafka kcat test lint fuzz)
+# Sees to it that the packages of the named groups are installed: packages.sh GROUP...   (build postgres kafka java kcat test lint fuzz redis go npm)
 # On Debian, as root or with sudo, it installs what is missing; elsewhere it names what is missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -52,6 +52,7 @@ python3-confluent-kafka py:confluent_kafka
 python3-jsonschema py:jsonschema
 python3-yaml py:yaml
 nodejs cmd:node
+json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END
     lint) cat <<'END' ;;
 check pc:check
@@ -66,6 +67,15 @@ END
 clang cmd:clang
 libclang-rt-dev cmd:clang
 python3 cmd:python3
+END
+    redis) cat <<'END' ;;
+redis-tools cmd:redis-check-rdb
+END
+    go) cat <<'END' ;;
+golang-go cmd:go
+END
+    npm) cat <<'END' ;;
+npm cmd:npm
 END
     *) die "no group of packages is called $1" ;;
   esac

@@ -1,8 +1,11 @@
-/* Fills a topic: load BOOTSTRAP TOPIC COUNT [VALUE]. Ends when every record is acknowledged. */
+/* Fills a topic: load BOOTSTRAP TOPIC COUNT [VALUE [KEYS [RATE]]]. KEYS: so many record keys in
+ * turn (0: none); RATE: records a second (0: as fast as they go). Ends when every record is
+ * acknowledged. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static long acknowledged, refused;
 
@@ -25,14 +28,30 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
     }
 }
 
+static double now_s(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Waits until record i is due. */
+static void keep_rate(rd_kafka_t *rk, double start_s, long i, long rate)
+{
+    while (rate && (double)i / (double)rate > now_s() - start_s)
+        rd_kafka_poll(rk, 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: load BOOTSTRAP TOPIC COUNT [VALUE]\n");
+        fprintf(stderr, "usage: load BOOTSTRAP TOPIC COUNT [VALUE [KEYS [RATE]]]\n");
         return 2;
     }
     long count = strtol(argv[3], NULL, 10);
     const char *value = argc > 4 ? argv[4] : "{\"type\":\"noop\"}";
+    long keys = argc > 5 ? strtol(argv[5], NULL, 10) : 0;
+    long rate = argc > 6 ? strtol(argv[6], NULL, 10) : 0;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "bootstrap.servers", argv[1]);
     set(conf, "acks", "all");
@@ -47,9 +66,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "load: %s\n", error);
         return 1;
     }
+    double start_s = now_s();
     for (long i = 0; i < count; i++) {
+        char key[24] = "";
+        if (keys)
+            snprintf(key, sizeof key, "k%ld", i % keys);
+        keep_rate(rk, start_s, i, rate);
         rd_kafka_resp_err_t rc;
         while ((rc = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(argv[2]),
+                                       RD_KAFKA_V_KEY(keys ? key : NULL, strlen(key)),
                                        RD_KAFKA_V_VALUE((void *)value, strlen(value)),
                                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) ==
                RD_KAFKA_RESP_ERR__QUEUE_FULL)

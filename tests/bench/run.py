@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """The benchmark: real servers, release programs, and beside them the bare loop, in one run.
 
-    run.py [--runs N] [--jobs N] [--only ROW…] [--json FILE] [--write-docs]
-
 Uses the servers that JOBMILL_DATABASE_URL and JOBMILL_KAFKA_BOOTSTRAP_SERVERS name, or starts its
-own. Rows are measured in turn, N times over, and the median is reported with the spread.
+own. Cases are measured in turn, N times over, and the median is reported with the spread. The
+table is written to build/results/benchmarks.md and all figures to build/results/benchmarks.json.
 """
 import argparse
 import datetime as dt
@@ -18,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -26,231 +24,81 @@ from lib.paths import ROOT  # noqa: E402
 
 os.environ.setdefault("JOBMILL_BIN_DIR", str(ROOT / "build" / "bin"))
 
-from lib.database import Server  # noqa: E402
-from lib.ids import uuid7  # noqa: E402
-from lib.paths import bin_dir  # noqa: E402
-from lib.servers import Kafka, Postgres, kafka_available  # noqa: E402
-from lib.stack import Stack  # noqa: E402
-from lib.topics import read_all  # noqa: E402
-from lib.wait import wait_until  # noqa: E402
+import behaviour  # noqa: E402
+import peers  # noqa: E402
+import speed  # noqa: E402
+from bench import Bench, Missing, say  # noqa: E402
 
-NOOP = '{"type":"noop"}'
-PARTITIONS = 6
+RESULTS = ROOT / "build" / "results"
+DOCS = ROOT / "docs" / "benchmarks.md"
+MARKS = "<!-- results: written by ./dev bench --write-docs -->", "<!-- end of results -->"
 
-
-class Bench:
-    def __init__(self, directory, args):
-        self.dir = directory
-        self.args = args
-        self.servers = []
-        self.stacks = []
-        self.n = 0
-        self.databases = None
-
-    def start(self):
-        """Servers, unless the environment names some."""
-        directory = self.dir
-        self.url = os.environ.get("JOBMILL_DATABASE_URL")
-        if not self.url:
-            self.servers.append(Postgres(directory / "postgres").create().start())
-            self.url = self.servers[-1].url
-        self.bootstrap = os.environ.get("JOBMILL_KAFKA_BOOTSTRAP_SERVERS")
-        if not self.bootstrap:
-            if not kafka_available():
-                sys.exit("no Kafka broker: run `./dev up` first, or name one")
-            self.servers.append(Kafka(directory / "kafka").create().start())
-            self.bootstrap = self.servers[-1].bootstrap
-        os.environ.setdefault("JOBMILL_TEST_RUN", "bench" + uuid.uuid4().hex[:4])
-        self.databases = Server(self.url, directory)
-
-    def stack(self):
-        """A fresh database, topic and directory."""
-        self.n += 1
-        path = self.dir / f"run{self.n}"
-        path.mkdir()
-        stack = Stack(path, self.databases.create(), self.bootstrap)
-        self.stacks.append(stack)
-        stack.topic(partitions=PARTITIONS)
-        return stack
-
-    def drop(self, stack):
-        self.stacks.remove(stack)
-        wrong = stack.finish()
-        stack.kafka.delete()
-        self.databases.drop(stack.database_url)
-        shutil.rmtree(stack.dir, ignore_errors=True)
-        if wrong:
-            sys.exit("\n".join(wrong))
-
-    def close(self):
-        for stack in self.stacks:
-            stack.finish()
-        if self.databases:
-            self.databases.drop_run()
-        for server in self.servers:
-            server.destroy()
-
-    def load(self, stack, count, value=NOOP):
-        subprocess.run([bin_dir() / "bench_load", self.bootstrap, stack.topic_name(), str(count),
-                        value], check=True)
-
-    # Rows. Each gives {name: value}.
-
-    def whole_path(self):
-        """Jobs already in the topic → rows committed and offsets committed."""
-        stack = self.stack()
-        count = self.args.jobs
-        self.load(stack, count)
-        worker = stack.start_worker(concurrency_async=self.args.async_slots)
-        cpu, peak = self.finish_load(stack, count, worker)
-        stack.wait_offsets(timeout=60)
-        rate = self.rate(stack, count)
-        self.drop(stack)
-        return {"whole_path": rate, "worker_cpu_us": cpu / count * 1e6, "worker_peak_mb": peak}
-
-    def rate(self, stack, count):
-        """From the accepting of the first to the recording of the last."""
-        seconds = stack.db.value("SELECT extract(epoch FROM max(updated_at) - min(created_at)) "
-                                 "FROM jobs WHERE type = 'noop'")
-        return count / float(seconds)
-
-    def finish_load(self, stack, count, worker):
-        """Waits for the end without asking much of the database; (CPU seconds, peak MB)."""
-        def done():
-            return stack.db.value("SELECT coalesce(sum(jobs), 0) FROM job_stats") >= count
-        wait_until(done, 600, 0.2, f"{count} jobs")
-        states = stack.db.statuses()
-        if states != {"completed": count}:
-            sys.exit(f"expected {count} completed jobs, found {states}\n{worker.tail()}")
-        for table in ("job_steps", "job_logs"):
-            if stack.db.value(f"SELECT count(*) FROM {table}") != count:
-                sys.exit(f"{table} has not one row a job")
-        return worker.cpu_s(), worker.peak_kb() / 1024
-
-    def bare_loop(self):
-        stack = self.stack()
-        count = self.args.jobs
-        self.load(stack, count)
-        done = subprocess.run([bin_dir() / "bench_bare_loop", self.bootstrap, stack.topic_name(),
-                               "bare", stack.database_url, str(count)], check=True,
-                              capture_output=True, text=True)
-        said = json.loads(done.stdout)
-        assert stack.db.statuses() == {"completed": count} and said["jobs"] == count
-        rate = self.rate(stack, count)
-        self.drop(stack)
-        return {"bare_loop": rate, "bare_cpu_us": said["cpu_s"] / count * 1e6}
-
-    def scheduler(self):
-        """Schedules that are all due at one instant → jobs recorded, by way of Kafka."""
-        stack = self.stack()
-        count = self.args.schedules
-        stack.db.execute(
-            "INSERT INTO schedules (id, name, type, kind, interval_seconds, anchor_at, next_run_at,"
-            " misfire_grace_seconds) SELECT uuid7(), 's' || i, 'noop', 'interval', 86400, "
-            "date_trunc('second', clock_timestamp()) - interval '1 day', "
-            f"date_trunc('second', clock_timestamp()), 3600 FROM generate_series(1, {count}) i")
-        stack.db.execute("ANALYZE schedules")
-        worker = stack.start_worker(concurrency_async=self.args.async_slots)
-        producer = stack.start_producer()
-        self.finish_load(stack, count, worker)
-        rate = self.rate(stack, count)
-        fired = stack.db.value("SELECT extract(epoch FROM max(decided_at) - min(decided_at)) "
-                               "FROM schedule_ticks")
-        peak = producer.peak_kb() / 1024
-        self.drop(stack)
-        return {"through_scheduler": rate, "fires": count / max(float(fired), 0.001),
-                "producer_peak_mb": peak}
-
-    def idle_latency(self):
-        """One job at a time: from the broker's acknowledgement until another connection sees the
-        job recorded as completed (asked without a pause, so this is an upper bound)."""
-        stack = self.stack()
-        stack.start_worker()
-        stack.send({"type": "noop"})
-        stack.wait_ended(1)
-        seen, recorded = [], []
-        producer = stack.kafka.producer()
-        conn = stack.db.connect()
-        for _ in range(self.args.samples):
-            job_id = uuid7()
-            acknowledged = []
-            producer.produce(stack.topic_name(), json.dumps({"type": "noop", "id": job_id}),
-                             on_delivery=lambda e, m: acknowledged.append(
-                                 None if e else time.time()))
-            while not acknowledged:
-                producer.poll(0.05)
-            deadline = time.time() + 30
-            while conn.execute("SELECT status FROM jobs WHERE id = %s", (job_id,), prepare=True
-                               ).fetchone() != ("completed",):
-                if time.time() > deadline:
-                    sys.exit("an idle job was not recorded within 30 s")
-            seen.append((time.time() - acknowledged[0]) * 1000)
-            at, = conn.execute("SELECT extract(epoch FROM updated_at) FROM jobs WHERE id = %s",
-                               (job_id,)).fetchone()
-            recorded.append((float(at) - acknowledged[0]) * 1000)
-            time.sleep(0.01 + (len(seen) % 7) / 500)  # the next arrives at no fixed beat
-        conn.close()
-        idle = stack.programs[0].peak_kb() / 1024
-        self.drop(stack)
-        return {"idle_p50_ms": quantile(seen, 0.5), "idle_p99_ms": quantile(seen, 0.99),
-                "idle_max_ms": max(seen), "idle_statement_p50_ms": quantile(recorded, 0.5),
-                "worker_idle_mb": idle}
-
-    def due(self):
-        """A schedule's instant → the time at which the broker appended its record."""
-        stack = self.stack()
-        for i in range(20):
-            stack.db.execute(
-                "INSERT INTO schedules (id, name, type, kind, interval_seconds, anchor_at, "
-                "next_run_at, overlap) SELECT uuid7(), %s, 'noop', 'interval', 1, t, t + interval "
-                "'2 seconds', 'allow' FROM (SELECT date_trunc('second', clock_timestamp()) + "
-                "%s * interval '47 ms' AS t) x", f"s{i}", i)
-        stack.start_worker()
-        stack.start_producer()
-        wait_until(lambda: stack.db.value("SELECT count(*) FROM schedule_ticks") >= 160, 60)
-        stack.db.execute("UPDATE schedules SET paused = true")
-        wait_until(lambda: not stack.db.value("SELECT count(*) FROM pending_jobs"), 30)
-        due = {str(i): d.timestamp() * 1000 for i, d, c in
-               stack.db.query("SELECT id, due_at, created_at FROM jobs") if d is not None}
-        delays = []
-        for record in read_all(self.bootstrap, stack.topic_name()):
-            job = (record.headers.get("jobmill-job") or b"").decode()
-            if job in due:
-                delays.append(record.ms - due[job])
-        delays = delays[20:] or delays  # the first instants are from before the producer was up
-        self.drop(stack)
-        if not delays:
-            sys.exit("no record of a schedule was found in the topic")
-        return {"due_p50_ms": quantile(delays, 0.5), "due_p99_ms": quantile(delays, 0.99),
-                "due_max_ms": max(delays)}
-
-
-def quantile(values, q):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(q * len(values)))]
-
+CASES = {case.__name__: case for case in (*speed.NAMES, *behaviour.NAMES, *peers.NAMES)}
+EXTRA = {"history"}  # takes long to set up: only when asked for
+PEERS = {case.__name__ for case in peers.NAMES}
 
 MEASURES = {
-    # key: (what, unit, digits)
-    "whole_path": ("whole path: in the topic → job, step, log rows and offsets committed", "jobs/s", 0),
-    "bare_loop": ("bare loop: the least that any program could do", "jobs/s", 0),
-    "ratio": ("whole path / bare loop, of the same round", "", 2),
-    "through_scheduler": ("due schedules → through Kafka → rows committed", "jobs/s", 0),
-    "fires": ("of which the scheduler: ticks, jobs and pending rows committed", "fires/s", 0),
-    "idle_p50_ms": ("idle: acknowledged → seen recorded, p50", "ms", 1),
-    "idle_p99_ms": ("the same, p99", "ms", 1),
-    "idle_max_ms": ("the same, max", "ms", 1),
-    "idle_statement_p50_ms": ("idle: acknowledged → recording statement began, p50", "ms", 1),
-    "due_p50_ms": ("due → appended by the broker, p50", "ms", 0),
-    "due_p99_ms": ("the same, p99", "ms", 0),
-    "due_max_ms": ("the same, max", "ms", 0),
-    "worker_cpu_us": ("CPU of the worker a job", "µs", 1),
-    "bare_cpu_us": ("CPU of the bare loop a job", "µs", 1),
-    "worker_peak_mb": ("peak memory of the worker at full load", "MB", 0),
-    "worker_idle_mb": ("peak memory of an idle worker", "MB", 0),
-    "producer_peak_mb": ("peak memory of the producer", "MB", 0),
+    # key: (what, unit, digits, goal)
+    "whole_path": ("whole path: in the topic → job, step, log rows and offsets committed", "jobs/s", 0, None),
+    "bare_loop": ("bare loop: the least that any program could do", "jobs/s", 0, None),
+    "ratio": ("whole path / bare loop, of the same round", "", 2, (">=", 0.85)),
+    "two_workers": ("whole path with two workers", "jobs/s", 0, None),
+    "two_ratio": ("two workers / one, of the same round", "", 2, None),
+    "river": ("River: InsertManyFast, 500 workers, fetch cooldown 2 ms", "jobs/s", 0, None),
+    "pgboss": ("pg-boss: batches of 500 by 2", "jobs/s", 0, None),
+    "bullmq": ("BullMQ: concurrency 100, Redis with appendfsync always", "jobs/s", 0, None),
+    "peer_ratio": ("whole path / the best of these, of the same round", "", 2, (">=", 1.8)),
+    "exec_true": ("exec of /bin/true", "jobs/s", 0, (">=", 1500)),
+    "exec_loop": ("exec in loop mode, a Python handler of three lines", "jobs/s", 0, (">=", 8000)),
+    "http": ("http to a local server", "jobs/s", 0, (">=", 10000)),
+    "pending": ("a backlog in pending_jobs", "jobs/s", 0, (">=", 25000)),
+    "ordered": ("ordered by key, 1,000 keys", "jobs/s", 0, (">=", 10000)),
+    "history": ("whole path on a history of {history_jobs:,} jobs", "jobs/s", 0, None),
+    "history_ratio": ("the same / on empty tables, of the same round", "", 2, (">=", 0.85)),
+    "through_scheduler": ("due schedules → through Kafka → rows committed", "jobs/s", 0, None),
+    "fires": ("of which the scheduler: ticks, jobs and pending rows committed", "fires/s", 0, None),
+    "idle_p50_ms": ("idle: acknowledged → seen recorded, p50", "ms", 1, ("<=", 5)),
+    "idle_p99_ms": ("the same, p99", "ms", 1, ("<=", 15)),
+    "idle_max_ms": ("the same, max", "ms", 1, None),
+    "idle_statement_p50_ms": ("idle: acknowledged → recording statement began, p50", "ms", 1, None),
+    "due_p50_ms": ("due → appended by the broker, p50", "ms", 0, None),
+    "due_p99_ms": ("the same, p99", "ms", 0, None),
+    "due_max_ms": ("the same, max", "ms", 0, None),
+    "restart_dip": ("rolling restart of three workers at {steady_rate:,} jobs/s: the least completed in a second, of the rate", "%", 0, None),
+    "restart_p50_ms": ("the same: in the topic → completed, p50", "ms", 0, None),
+    "restart_p99_ms": ("the same, p99", "ms", 0, None),
+    "restart_max_ms": ("the same, max", "ms", 0, None),
+    "sleeping_mb": ("memory of a worker with 5,000 sleeping jobs in flight", "MB", 0, ("<=", 200)),
+    "worker_peak_mb": ("peak memory of the worker at full load", "MB", 0, None),
+    "worker_idle_mb": ("peak memory of an idle worker", "MB", 0, None),
+    "producer_peak_mb": ("peak memory of the producer", "MB", 0, None),
+    "worker_cpu_us": ("CPU of the worker a job", "µs", 1, None),
+    "bare_cpu_us": ("CPU of the bare loop a job", "µs", 1, None),
+    "worker_server_us": ("CPU of PostgreSQL a job, whole path", "µs", 1, None),
+    "bare_server_us": ("CPU of PostgreSQL a job, bare loop", "µs", 1, None),
+    "worker_wal_bytes": ("WAL a job, whole path", "bytes", 0, None),
+    "bare_wal_bytes": ("WAL a job, bare loop", "bytes", 0, None),
+    "sql_bare_accept": ("statement bare loop's accept, alone, a job", "µs", 1, None),
+    "sql_accept_plain": ("statement accept_plain", "µs", 1, None),
+    "sql_bare_claim": ("statement bare loop's claim", "µs", 1, None),
+    "sql_accept_claim": ("statement accept_claim", "µs", 1, None),
+    "sql_bare_record": ("statement bare loop's record", "µs", 1, None),
+    "sql_record_plain": ("statement record_plain", "µs", 1, None),
+    "sql_record_completed": ("statement record_completed", "µs", 1, None),
 }
-ROWS = ["bare_loop", "whole_path", "scheduler", "idle_latency", "due"]
+
+
+def add_ratios(one):
+    """Ratios within a round, so that what disturbs a round falls on both."""
+    def ratio(name, a, b):
+        if a in one and b in one:
+            one[name] = one[a] / one[b]
+    ratio("ratio", "whole_path", "bare_loop")
+    ratio("two_ratio", "two_workers", "whole_path")
+    ratio("history_ratio", "history", "whole_path")
+    best = max((one[p] for p in PEERS if p in one), default=None)
+    if best and "whole_path" in one:
+        one["peer_ratio"] = one["whole_path"] / best
 
 
 def machine(bench):
@@ -266,7 +114,7 @@ def machine(bench):
             "cores": os.cpu_count(), "memory_gb": round(memory),
             "system": f"{platform.system()} {platform.release()}",
             "postgresql": settings, "kafka": "one real broker, KRaft",
-            "all_on_one_machine": True}
+            "load_before": os.getloadavg(), "all_on_one_machine": True}
 
 
 def summary(results):
@@ -280,79 +128,145 @@ def summary(results):
     return out
 
 
-def table(found, where):
-    lines = [f"| what | median of {max(v['n'] for v in found.values())} | least to most |",
-             "|---|---|---|"]
-    for key, value in found.items():
-        what, unit, digits = MEASURES[key]
+def verdict(key, value):
+    """The goal and, where the median misses it, by how much."""
+    goal = MEASURES[key][3]
+    if not goal:
+        return ""
+    sign, bound = goal
+    text = f"{'≥' if sign == '>=' else '≤'} {bound:,}"
+    met = value >= bound if sign == ">=" else value <= bound
+    return text if met else f"{text}: missed by {abs(value - bound) / bound:.0%}"
 
-        def number(x, digits=digits):
-            return f"{x:,.{digits}f}"
-        lines.append(f"| {what} | {number(value['median'])} {unit}".rstrip()
-                     + f" | {number(value['min'])} – {number(value['max'])} |")
+
+def table(found, where, missing, args):
+    lines = [f"| what | median of {max(v['n'] for v in found.values())} | least to most | goal |",
+             "|---|---|---|---|"]
+    for key, value in found.items():
+        what, unit, digits, _ = MEASURES[key]
+        number = f"{{:,.{digits}f}}".format
+        lines.append(f"| {what.format(**vars(args))} | {number(value['median'])} {unit}".rstrip()
+                     + f" | {number(value['min'])} – {number(value['max'])} "
+                     f"| {verdict(key, value['median'])} |")
     pg = where["postgresql"]
+    lines += [""] + [f"Not measured: {name}: {why}" for name, why in missing.items()]
+    before, after = where["load_before"][0], where["load_after"][0]
     lines += ["", f"{where['date']}, revision {where['revision']}, on {where['cpu']}, "
               f"{where['cores']} cores, {where['memory_gb']} GB, {where['system']}; PostgreSQL "
               f"{pg['server_version']} (fsync {pg['fsync']}, synchronous_commit "
               f"{pg['synchronous_commit']}, shared_buffers {pg['shared_buffers']}), "
-              f"{where['kafka']}; servers and programs on that one machine."]
+              f"{where['kafka']}; servers and programs on that one machine. Load average before "
+              f"{before:.1f}, at the end {after:.1f}." + (f" {args.note}" if args.note else "")]
     return "\n".join(lines)
 
 
-HEAD = """# Benchmarks
+def measure(bench, name, one, missing):
+    """One case; what fails or is missing does not end the run."""
+    began = time.monotonic()
+    try:
+        found = CASES[name](bench)
+    except Missing as e:
+        missing[name] = str(e)
+    except (RuntimeError, AssertionError, subprocess.SubprocessError, OSError) as e:
+        missing[name] = "failed: " + (str(e).strip().splitlines() or [type(e).__name__])[0]
+        say(f"{name}: {e}")
+    else:
+        one.update(found)
+        bench.progress(", ".join(f"{k} {v:,.1f}" for k, v in found.items())
+                       + f" ({time.monotonic() - began:.0f} s)")
+    if name in missing:
+        bench.progress(f"not measured: {missing[name]}")
+        bench.drop_all()
 
-`./dev bench` builds the release programs, starts a real Kafka and a real PostgreSQL with default
-durability, and prints this table and a JSON file. Rows are measured in turn, five times over; the
-median counts. The bare loop (tests/bench/bare_loop.c) is there for comparison only: it reads the
-topic, writes the same rows to the same tables with the same fence, and does nothing else: no
-parsing, no job types, no retries, no statistics.
 
-"""
+def rounds(bench, names, args):
+    results, missing = [], {}
+    for i in range(args.runs):
+        one = {}
+        for k, name in enumerate(names):
+            bench.progress = lambda text, i=i, k=k, name=name: say(
+                f"round {i + 1}/{args.runs}, {k + 1}/{len(names)} {name}: {text}")
+            if name not in missing:
+                measure(bench, name, one, missing)
+        add_ratios(one)
+        results.append(one)
+        write(bench, results, missing, args)  # whoever stops it early keeps what there is
+    return results, missing
+
+
+def write(bench, results, missing, args):
+    """build/results/benchmarks.{json,md}; the table."""
+    bench.where["load_after"] = os.getloadavg()
+    found = summary(results)
+    if not found:
+        return "nothing was measured\n" + "\n".join(f"{n}: {w}" for n, w in missing.items())
+    text = table(found, bench.where, missing, args)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "benchmarks.md").write_text(text + "\n")
+    (RESULTS / "benchmarks.json").write_text(json.dumps(
+        {"machine": bench.where, "summary": found, "missing": missing, "rounds": results},
+        indent=2) + "\n")
+    return text
+
+
+def write_docs(text):
+    whole = DOCS.read_text()
+    head, rest = whole.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    DOCS.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}")
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(CASES), metavar="CASE",
+                        help="of: " + " ".join(CASES))
+    parser.add_argument("--peers", action="store_true",
+                        help="installs River, pg-boss and BullMQ under build/peers and runs them too")
+    parser.add_argument("--history", action="store_true",
+                        help="also on a long history, which takes a while to make")
+    parser.add_argument("--jobs", type=int, default=200000)
+    parser.add_argument("--peer-jobs", type=int, default=100000)
+    parser.add_argument("--history-jobs", type=int, default=10000000)
+    parser.add_argument("--schedules", type=int, default=30000)
+    parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--steady-rate", type=int, default=2000)
+    parser.add_argument("--async-slots", type=int, default=10000)
+    parser.add_argument("--write-docs", action="store_true",
+                        help="puts the table into docs/benchmarks.md")
+    parser.add_argument("--note", default="", help="a sentence to stand below the table")
+    return parser.parse_args()
+
+
+def chosen(args):
+    if args.only:
+        return [name for name in CASES if name in args.only]
+    return [name for name in CASES if (name not in EXTRA or args.history)
+            and (name not in PEERS or args.peers)]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=200000)
-    parser.add_argument("--schedules", type=int, default=30000)
-    parser.add_argument("--samples", type=int, default=300)
-    parser.add_argument("--async-slots", type=int, default=10000)
-    parser.add_argument("--only", nargs="*", choices=ROWS, default=ROWS)
-    parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build" / "bench.json")
-    parser.add_argument("--write-docs", action="store_true", help="writes docs/benchmarks.md")
-    parser.add_argument("--note", default="", help="a sentence to stand below the table")
-    args = parser.parse_args()
+    args = options()
+    names = chosen(args)
+    if args.peers or PEERS & set(names):
+        peers.install()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-bench-"))
     directory.chmod(0o755)
     bench = Bench(directory, args)
-    results = []
     try:
         bench.start()
-        where = machine(bench)
-        for i in range(args.runs):
-            one = {}
-            for row in ROWS:
-                if row in args.only:
-                    one.update(getattr(bench, row)())
-                    print(f"round {i + 1}: {row}: " + ", ".join(
-                        f"{k} {v:,.1f}" for k, v in one.items()
-                        if k in MEASURES and MEASURES[k]), file=sys.stderr)
-            if "whole_path" in one and "bare_loop" in one:
-                one["ratio"] = one["whole_path"] / one["bare_loop"]
-            results.append(one)
-        found = summary(results)
+        bench.where = machine(bench)
+        results, missing = rounds(bench, names, args)
+        text = write(bench, results, missing, args)
     finally:
         bench.close()
         shutil.rmtree(directory, ignore_errors=True)
-    text = table(found, where) + (f" {args.note}" if args.note else "")
     print(text)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps({"machine": where, "summary": found, "rounds": results},
-                                    indent=2) + "\n")
-    print(f"\n{args.json}", file=sys.stderr)
+    say(f"\n{RESULTS}/benchmarks.md, .json")
     if args.write_docs:
-        (ROOT / "docs" / "benchmarks.md").write_text(HEAD + text + "\n")
+        write_docs(text)
+    return 1 if any(why.startswith("failed") for why in missing.values()) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

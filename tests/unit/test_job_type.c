@@ -105,7 +105,7 @@ static const struct {
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"plugin\":{}}]}", "/steps/0/plugin",
      "plugin has no path"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":{},\"when\":\"x\"}]}", "/steps/0/when",
-     "when is not supported yet"},
+     "when must be an object of conditions"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":{},\"retry\":0}]}", "/steps/0/retry",
      "from 1"},
     {"{\"type\":\"t\",\"steps\":[{\"name\":\"a\",\"noop\":{},\"retry\":{\"delay\":1}}]}",
