@@ -212,8 +212,10 @@ const jm_config_key jm_config_keys[] = {
            "Whether requests need a key; off is allowed on loopback only."),
     TEXT("http", "keys_file", NULL, UNUSED, NULL, NULL,
          "Keys that hold where there is no database."),
-    CHOICE("events", "publish", "ended", publish_words, UNUSED,
-           "Which changes are published to <prefix>.events."),
+    CHOICE("events", "publish", "ended", publish_words, 0,
+           "Which changes are published to <prefix>.events: none; ended: jobs that reached a "
+           "terminal state; all: also those that started, are to be retried, were handed back, or "
+           "reported progress."),
     CHOICE("log", "level", "info", level_words, RELOADABLE, "Least level that is written."),
     CHOICE("log", "format", "text", format_words, RELOADABLE,
            "One line an event, as text or JSON."),

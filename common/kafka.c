@@ -77,6 +77,30 @@ int jm_kafka_conf(const jm_config *config, const char *role, rd_kafka_conf_t **o
     return JM_OK;
 }
 
+/* A property of topics cannot be read before one of them has been set: then all are as they were.
+ */
+static bool is_default(const rd_kafka_conf_t *conf, const char *name)
+{
+    char now[64] = "", usual[64] = "";
+    size_t n = sizeof now, m = sizeof usual;
+    rd_kafka_conf_t *fresh = rd_kafka_conf_new();
+    rd_kafka_conf_set(fresh, "message.timeout.ms", "300000", NULL, 0); /* its default */
+    bool same = rd_kafka_conf_get(conf, name, now, &n) != RD_KAFKA_CONF_OK ||
+                rd_kafka_conf_get(fresh, name, usual, &m) != RD_KAFKA_CONF_OK ||
+                !strcmp(now, usual);
+    rd_kafka_conf_destroy(fresh);
+    return same;
+}
+
+int jm_kafka_conf_prefer(rd_kafka_conf_t *conf, const char *name, const char *value, jm_err *err)
+{
+    char text[256];
+    if (!is_default(conf, name) ||
+        rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+        return JM_OK;
+    return jm_err_set(err, JM_ERR_KAFKA, "%s", text);
+}
+
 char *jm_kafka_queue_topic(const jm_config *config, const char *queue)
 {
     jm_buf topic = {0};

@@ -15,6 +15,9 @@
  * it is given to rd_kafka_new. Errors: JM_ERR_INVALID naming the property. */
 int jm_kafka_conf(const jm_config *config, const char *role, rd_kafka_conf_t **out, jm_err *err);
 
+/* Sets a property that the user has left as librdkafka has it. Errors: JM_ERR_KAFKA. */
+int jm_kafka_conf_prefer(rd_kafka_conf_t *conf, const char *name, const char *value, jm_err *err);
+
 /* "<prefix>.jobs.<queue>"; the caller frees. */
 char *jm_kafka_queue_topic(const jm_config *config, const char *queue);
 /* Whether it is [a-z0-9-]{1,63}. */

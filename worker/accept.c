@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "worker/accept_priv.h"
+#include "worker/job_events.h"
 static bool has_project(jm_store *store, const char *name)
 {
     int lo = 0, hi = store->n_projects - 1;
@@ -370,6 +371,7 @@ static void begin_started(jm_accept_state *a)
     }
     if (claim) {
         a->batch->arena = NULL;
+        jm_job_events_started(a->store->options.events, a->store->options.clock, &chain);
         jm_runner_push(a->store->options.runner, &chain);
     }
 }

@@ -154,27 +154,21 @@ static int configure(struct source *source, rd_kafka_conf_t **out, jm_err *err)
         return rc;
     char reason[256], group[256];
     snprintf(group, sizeof group, "%s.%s", jm_config_str(config, "topics.prefix"), source->queue);
-    rd_kafka_conf_t *fresh = rd_kafka_conf_new();
     if (rd_kafka_conf_set(base, "group.id", group, reason, sizeof reason))
         rc = jm_err_set(err, JM_ERR_KAFKA, "%s", reason);
     for (size_t i = 0; i < sizeof settings / sizeof *settings && !rc; i++) {
-        /* What the user has set stays, except what correctness rests on (the first two). */
-        char now[64] = "", usual[64] = "";
-        size_t n = sizeof now, m = sizeof usual;
-        rd_kafka_conf_get(base, settings[i][0], now, &n);
-        rd_kafka_conf_get(fresh, settings[i][0], usual, &m);
-        if (i > 1 && strcmp(now, usual) != 0)
-            continue;
-        const char *value = settings[i][1];
+        const char *name = settings[i][0], *value = settings[i][1];
         char share[24];
-        if (!strcmp(settings[i][0], "queued.max.messages.kbytes")) { /* of all queues together */
+        if (!value) { /* of all queues together */
             snprintf(share, sizeof share, "%d", PREFETCH_KBYTES / source->consumer->n_sources);
             value = share;
         }
-        if (rd_kafka_conf_set(base, settings[i][0], value, reason, sizeof reason))
+        /* What the user has set stays, except what correctness rests on (the first two). */
+        if (i > 1)
+            rc = jm_kafka_conf_prefer(base, name, value, err);
+        else if (rd_kafka_conf_set(base, name, value, reason, sizeof reason))
             rc = jm_err_set(err, JM_ERR_KAFKA, "%s", reason);
     }
-    rd_kafka_conf_destroy(fresh);
     if (rc) {
         rd_kafka_conf_destroy(base);
         return rc;

@@ -167,7 +167,8 @@ void jm_meters_recorded(jm_meters *meters, jm_report *const *reports, const bool
         const jm_report *report = reports[i];
         if (report->end == JM_END_NONE)
             continue;
-        const char *type = jm_meters_type(report->job->job_type);
+        const char *type =
+            report->from_spool ? report->job->type : jm_meters_type(report->job->job_type);
         const char *status = ends[report->end].status;
         fenced += !passed[i];
         if (passed[i] && status)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "worker/job_events.h"
 #include "worker/record_priv.h"
 
 enum {
@@ -46,6 +47,7 @@ static void show(jm_record_group *g)
             n++;
         jm_meters_recorded(o->meters, g->reports + i, g->passed + i, n);
         jm_recent_recorded(o->recent, g->reports + i, g->passed + i, n);
+        jm_job_events_recorded(o->events, o->clock, g->reports + i, g->passed + i, n);
         n += n ? 0 : 1;
     }
 }

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "common/events.h"
 #include "common/pg.h"
 #include "common/queue.h"
 #include "worker/backlog.h"
@@ -22,6 +23,7 @@ typedef struct jm_record_options {
     int batch_rows;    /* most jobs a transaction */
     jm_meters *meters; /* may be NULL, and so may recent and pulse */
     jm_recent *recent;
+    jm_events *events; /* NULL: none */
     jm_pulse *pulse;
     int lease_s;
     const char *spool_dir;   /* or NULL */

@@ -407,6 +407,8 @@ static bool record_range(jm_record_group *g, int from, int to)
             set_done(g, from, to);
             return true;
         }
+        if (rc == JM_ERR_DB_DOWN || !jm_pg_is_up(g->recorder->pg))
+            g->recorder->in_doubt = true;
         if (rc == JM_ERR_DB_DOWN || !jm_pg_is_up(g->recorder->pg) || err.retriable)
             return false;
         if (to - from > 1) {
@@ -422,6 +424,19 @@ static bool record_range(jm_record_group *g, int from, int to)
         }
         strip(g->reports[from], &err);
     }
+}
+
+/* The repeated transaction found nothing to do for jobs that the commit of the lost answer had
+ * ended: those that were not superseded. They count, and are told, as if they had passed now. */
+static void settle_doubt(jm_record_group *g, const PGresult *superseded)
+{
+    bool *again = jm_calloc((size_t)g->n, sizeof *again), *passed = g->passed;
+    g->passed = again;
+    mark_passed(g, 0, g->n, superseded);
+    g->passed = passed;
+    for (int i = 0; i < g->n; i++)
+        passed[i] = passed[i] || (g->done[i] && !again[i] && g->reports[i]->end != JM_END_NONE);
+    free(again);
 }
 
 /* What did not pass the fence: kept as superseded, unless it was recorded by a commit whose answer
@@ -467,6 +482,8 @@ static bool record_superseded(jm_record_group *g)
                     "%d attempts were superseded: their worker had been found lost",
                     PQntuples(call.res));
         }
+        if (!rc && g->recorder->in_doubt)
+            settle_doubt(g, call.res);
         PQclear(call.res);
     }
     rows_fini(&rows);
@@ -491,7 +508,10 @@ bool jm_record_group_run(jm_record_group *g)
         fenced = g->done[i] && !g->passed[i] && g->reports[i]->end != JM_END_NONE;
     if (fenced && !record_superseded(g)) {
         undo_unpassed(g);
+        g->recorder->in_doubt = false; /* superseded ones are not told from others any more */
         return false;
     }
+    if (all)
+        g->recorder->in_doubt = false;
     return all;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "worker/job_events.h"
 #include "worker/store_priv.h"
 
 static const char *text_of(const PGresult *res, int row, int col, jm_arena *arena)
@@ -171,6 +172,7 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
     }
     free(again);
     count_waits(store, &chain);
+    jm_job_events_started(store->options.events, store->options.clock, &chain);
     jm_runner_push(store->options.runner, &chain);
     atomic_fetch_add(&store->counts.started, n);
     return n;

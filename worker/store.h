@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "common/events.h"
 #include "common/pg.h"
 #include "worker/intake.h"
 #include "worker/meters.h"
@@ -27,7 +28,8 @@ typedef struct jm_store_options {
     bool (*is_behind)(void *ctx);
     jm_meters *meters; /* may be NULL, and so may pulse */
     jm_pulse *pulse;
-    int max_waiting; /* waiting jobs of a queue above which it is paused */
+    jm_events *events; /* NULL: none */
+    int max_waiting;   /* waiting jobs of a queue above which it is paused */
     /* Called from the store's thread when a batch has been accepted: its offsets may be stored. The
      * callee owns the batch. */
     void (*accepted)(void *ctx, jm_batch *batch);

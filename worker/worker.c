@@ -24,6 +24,7 @@ enum {
     STATUS_EVERY_MS = 10000,
     CLOSE_TIMEOUT_MS = 5000,
     STORE_STOP_MS = 3000,      /* for a statement in flight */
+    EVENTS_TIMEOUT_MS = 3000,  /* for events that are not sent yet */
     RECORD_TIMEOUT_MS = 15000, /* after the last job has ended */
     HURRIED_PATIENCE_MS = 500, /* at a second signal */
     RECORD_PATIENCE_MS = 3000, /* ... and if nothing can be recorded */
@@ -55,6 +56,7 @@ struct worker {
     jm_meters *meters;
     jm_recent *recent;
     jm_watchdog *watchdog;
+    jm_events *events;
     jm_status *status;
     _Atomic bool unusable, stopping;
     bool hurried; /* told to stop twice */
@@ -208,6 +210,8 @@ static void make_status(struct worker *w)
 
 static int make_runner(struct worker *w, jm_err *err)
 {
+    w->events = jm_events_new(&(jm_events_options){
+        .config = w->config, .metrics = w->metrics, .pulse = watch(w, "events")});
     w->recorder = jm_recorder_new(
         &(jm_record_options){.worker_id = w->id,
                              .conninfo = w->conninfo,
@@ -220,6 +224,7 @@ static int make_runner(struct worker *w, jm_err *err)
                              .memory_bytes = jm_config_int(w->config, "worker.waiting_max_bytes"),
                              .meters = w->meters,
                              .recent = w->recent,
+                             .events = w->events,
                              .pulse = watch(w, "record"),
                              .ready_at = on_ready_at,
                              .queue_ready = on_queue_ready,
@@ -266,6 +271,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .is_behind = is_behind,
                             .meters = w->meters,
                             .pulse = watch(w, "store"),
+                            .events = w->events,
                             .max_waiting = (int)jm_config_int(w->config, "worker.max_waiting"),
                             .accepted = on_accepted,
                             .ctx = w});
@@ -304,7 +310,8 @@ static int start_parts(struct worker *w, jm_err *err)
 {
     /* First, for the others send hints. */
     w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
-    int rc = jm_recorder_start(w->recorder, err);
+    int rc = jm_events_start(w->events, err);
+    rc = rc ? rc : jm_recorder_start(w->recorder, err);
     rc = rc ? rc : jm_runner_start(w->runner, err);
     rc = rc ? rc : jm_store_start(w->store, err);
     rc = rc ? rc : jm_lease_start(w->lease, err);
@@ -490,6 +497,7 @@ static int stop_parts(struct worker *w)
     jm_lease_stop(w->lease, !rest.spooled);
     jm_wakeup_free(w->wakeup);
     w->wakeup = NULL;
+    jm_events_stop(w->events, EVENTS_TIMEOUT_MS);
     jm_status_free(w->status);
     w->status = NULL;
     return rest.unrecorded ? 1 : 0;
@@ -505,6 +513,7 @@ static void free_parts(struct worker *w)
     jm_lease_free(w->lease);
     jm_store_free(w->store);
     jm_recorder_free(w->recorder);
+    jm_events_free(w->events);
     jm_slots_free(w->slots);
     if (w->types)
         jm_type_dir_free(w->types);

@@ -106,6 +106,9 @@ def test_asyncapi_examples_are_valid(validator):
     later = {"exclusive", "callback_url", "depends_on"}
     assert shown - {"x-mine"} == set(MESSAGE_SCHEMA["properties"]) - later
     event = ASYNCAPI["components"]["schemas"]["cloudEvent"]
+    job_event = jsonschema.Draft202012Validator(json.loads((SCHEMA / "job_event.v1.json").read_text()))
+    for example in ASYNCAPI["components"]["messages"]["event"]["examples"]:
+        job_event.validate(example["payload"])
     for example in ASYNCAPI["components"]["messages"]["cloudEventStructured"]["examples"]:
         assert set(event["required"]) <= example["payload"].keys()
 

@@ -152,6 +152,13 @@ def test_taken_port_is_a_warning(jm):
         jm.wait_ended(1)
 
 
+def test_topic_properties_of_the_user_leave_the_beginning(jm):
+    """One property of topics in [kafka] once made the worker skip what was in the topic before it came."""
+    jm.send(*['{"type":"noop"}'] * 5)
+    jm.start_worker(**{"kafka.request.timeout.ms": 20000})
+    jm.wait_ended(5)
+
+
 def test_slow_clients_hold_up_nobody(jm):
     worker = jm.start_worker()
     host, port = page.address(worker)

@@ -72,6 +72,10 @@ class Stack:
     def topic_name(self, queue="default"):
         return f"{self.prefix}.jobs.{queue}"
 
+    @property
+    def events_topic(self):
+        return f"{self.prefix}.events"
+
     def group(self, queue="default"):
         return f"{self.prefix}.{queue}"
 
@@ -106,6 +110,8 @@ class Stack:
         return started
 
     def start_worker(self, *args, wait=True, env=None, **config):
+        if self.kafka and self.events_topic not in self.kafka.made:
+            self.kafka.made.append(self.events_topic)  # the worker makes it; it goes with the test
         config.setdefault("jobs_dir", self.jobs_dir)
         return self._start("jobmill-worker", args, config, "worker", wait, env)
 
