@@ -151,6 +151,8 @@ const jm_config_key jm_config_keys[] = {
         "Child processes that a worker runs at once; 0 is 5 for each core."),
     INT("worker", "concurrency_async", "1000", 1, 1000000, 0,
         "Jobs that a worker runs at once without a process of their own."),
+    INT("worker", "sql_connections", "10", 1, 1000, 0,
+        "Sql steps that a worker runs at once; each has a connection, others wait for one."),
     INT("worker", "plugin_threads", "64", 1, 1000, 0,
         "Plugin steps that a worker runs at once; each has a thread, others wait for one."),
     TEXT("worker", "jobs_dir", "/etc/jobmill/jobs.d", 0, is_set, "a directory",

@@ -112,7 +112,7 @@ const jm_executor jm_executor_fail = {.name = "fail",
 
 /* ---- the table: the one place that knows of all ---- */
 
-#define EXECUTORS(X) X(exec) X(http) X(plugin) X(noop) X(sleep) X(fail)
+#define EXECUTORS(X) X(exec) X(http) X(plugin) X(sql) X(noop) X(sleep) X(fail)
 
 #define DECLARE(name) extern const jm_executor jm_executor_##name;
 #define ENTRY(name)   &jm_executor_##name,
@@ -134,6 +134,7 @@ void jm_executor_env_read(jm_executor_env *env, const jm_config *config)
         .callback_secret_file = jm_config_str(config, "worker.callback_secret_file"),
         .http_ca_file = jm_config_str(config, "worker.http_ca_file"),
         .http_allow_private = jm_config_bool(config, "worker.http_allow_private"),
+        .sql_connections = (int)jm_config_int(config, "worker.sql_connections"),
         .plugin_threads = (int)jm_config_int(config, "worker.plugin_threads"),
     };
 }

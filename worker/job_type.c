@@ -117,10 +117,6 @@ static int parse_when(jm_def def, jm_job_type *type, jm_step_def *step, jm_err *
 
 static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 {
-    static const char *const later[] = {"sql"};
-    for (size_t i = 0; i < COUNT(later); i++)
-        if (json_object_get(def.object, later[i]))
-            return jm_def_error(def, later[i], err, "%s is not supported yet", later[i]);
     if (find_executor(def, step, err))
         return err->code;
     char pointer[80];
@@ -133,7 +129,7 @@ static int parse_executor(jm_def def, jm_step_def *step, jm_err *err)
 /* Refuses what is neither a key of every step nor the name of an executor. */
 static int check_step_keys(jm_def def, jm_err *err)
 {
-    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when", "sql"};
+    static const char *const own[] = {"name", "timeout_s", "retry", "set", "when"};
     const char *known[64];
     size_t n = 0;
     const jm_executor *executor;

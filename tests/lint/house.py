@@ -23,8 +23,9 @@ LAYERS = [
     (r"producer/[a-z0-9_]+\.[ch]", r"producer/(cli|http|service)/", "the daemon's parts use no service"),
     (r"producer/(cli|http)/", r"libpq-fe\.h|postgresql/|schema/sql\.h", "SQL stands in producer/service"),
     (r"producer/(cron|zone|recurrence|tick_policy|calendar)\.[ch]", LIBPQ + "|" + RDKAFKA, "calendar arithmetic is pure"),
-    (r"worker/(runner|executor|exec|spawner|handler_protocol|outcome|job_type|type_dir|loop|http_exec|plugin)[a-z0-9_]*\.[ch]",
+    (r"worker/(runner|executor|exec|spawner|handler_protocol|outcome|job_type|type_dir|loop|http_exec|plugin|pool|blocking|when)[a-z0-9_]*\.[ch]",
      LIBPQ + "|" + RDKAFKA, "runner and executors know neither database nor Kafka"),
+    (r"worker/sql_", RDKAFKA, "steps know no Kafka"),
     (r"worker/(accept|start|record|lease|store)[a-z0-9_]*\.[ch]", r"librdkafka/", "the store knows no librdkafka"),
 ]
 # strcpy and its like, by STYLE 16; each as a call.
