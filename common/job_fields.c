@@ -47,7 +47,7 @@ const jm_field jm_job_fields[JM_JOB_FIELDS] = {
         {"metadata", 8, JM_FIELD_SCALARS, false, true, 1, 200, "JSON",
          "Strings, numbers, booleans and nulls for searching, by names of at most 200 characters"},
     [JM_JOB_FIELD_CALLBACK_URL] =
-        {"callback_url", 12, JM_FIELD_URL, false, false, 8, 2000, "URL",
+        {"callback_url", 12, JM_FIELD_URL, false, true, 8, 2000, "URL",
          "Called (http or https) when the job has ended"},
     [JM_JOB_FIELD_DEPENDS_ON] =
         {"depends_on", 10, JM_FIELD_JOBS, false, true, 0, 1000, "JSON",

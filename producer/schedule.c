@@ -309,9 +309,18 @@ static int check_supported(const jm_schedule *s, jm_err *err)
         return unsupported(err, "calendar", "a calendar");
     if (s->exclusive)
         return unsupported(err, "exclusive", "exclusive");
-    if (s->callback_url)
-        return unsupported(err, "callback_url", "callback_url");
     return 0;
+}
+
+/* As the field of a message: its jobs carry it. */
+static int check_callback(const jm_schedule *s, jm_err *err)
+{
+    const char *url = s->callback_url;
+    bool good = !url || ((!strncmp(url, "http://", 7) || !strncmp(url, "https://", 8)) &&
+                         strlen(url) <= 2000 && !strpbrk(url, " \t\r\n"));
+    return good ? 0
+                : jm_err_field(err, "callback_url",
+                               "an http or https URL expected, of at most 2000 characters");
 }
 
 static int check_numbers(const jm_schedule *s, jm_err *err)
@@ -335,6 +344,8 @@ int jm_schedule_resolve(jm_schedule *schedule, jm_zone_cache *zones, jm_err *err
         code = check_numbers(schedule, err);
     if (!code)
         code = check_supported(schedule, err);
+    if (!code)
+        code = check_callback(schedule, err);
     if (!code)
         code = jm_recurrence_init(&schedule->recurrence, &schedule->when, zones, err);
     return code;

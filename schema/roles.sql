@@ -42,14 +42,14 @@ GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"producer", :"reader";
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO :"producer";
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM :"producer";
 GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, job_cancel, job_retry,
-    job_depend, dependencies_settle TO :"producer";
+    job_call, job_depend, dependencies_settle TO :"producer";
 
 GRANT SELECT ON schema_migrations, projects, retention TO :"worker";
 GRANT SELECT, INSERT, UPDATE ON jobs, job_steps, job_logs, job_attempts, job_metadata, job_types, workers
     TO :"worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_jobs, claims, dedup_keys, locks TO :"worker";
 GRANT SELECT, INSERT ON job_stats, dead_letters TO :"worker";
-GRANT EXECUTE ON FUNCTION partition_ensure, job_depend, dependencies_settle TO :"worker";
+GRANT EXECUTE ON FUNCTION partition_ensure, job_call, job_depend, dependencies_settle TO :"worker";
 GRANT SELECT ON job_dependencies TO :"worker";
 
 GRANT EXECUTE ON FUNCTION submit TO :"submitter";

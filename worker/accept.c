@@ -68,10 +68,7 @@ static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, cons
             "types that begin with \"jobmill.\" are jobmill's own; give it another name");
         return;
     }
-    const char *field = job->exclusive          ? "exclusive"
-                        : job->callback_url     ? "callback_url"
-                        : type && type->ordered ? "type"
-                                                : NULL;
+    const char *field = job->exclusive ? "exclusive" : type && type->ordered ? "type" : NULL;
     if (field)
         jm_accept_dead(a, record, "unsupported", field,
                        "this version of jobmill cannot do that yet; leave it out");
@@ -222,24 +219,54 @@ static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
     return rc;
 }
 
-/* What PostgreSQL will not have is a dead letter; where it was a check of ours that runs there,
- * with the field and without the statement's name. */
+/* What PostgreSQL said, where it was a check of ours that runs there: without the statement's name
+ * and the reason, which is returned. */
+static const char *reason_of(jm_err *err)
+{
+    char *end = err->field[0] ? strstr(err->msg, "; reason: bad_field") : NULL;
+    if (!end)
+        return err->no_partition ? "bad_time" : "refused";
+    *end = 0;
+    const char *text = strstr(err->msg, ": ");
+    if (text)
+        memmove(err->msg, text + 2, strlen(text + 2) + 1);
+    return "bad_field";
+}
+
+/* Another record under the id of one that was refused was only to be compared with the job that
+ * will not be: now it is tried itself. Returns it, or NULL. */
+static const jm_batch_record *take_next(jm_accept_state *a, int i)
+{
+    if (i + 1 >= a->batch->n)
+        return NULL;
+    jm_batch_record *record = &a->batch->records[i], *next = record + 1;
+    if (!next->again || next->fate != JM_FATE_OPEN || jm_uuid_cmp(&next->id, &record->id) != 0)
+        return NULL;
+    const jm_job *job = next->job;
+    next->again = next->by_key = false;
+    a->types[i + 1] = jm_type_dir_get(a->store->options.types, job->type);
+    a->waits[i + 1] = job->depends_on ? "depends_on"
+                      : job->run_at_us > jm_db_clock_us(a->store->options.clock)
+                          ? "run_at"
+                          : "another record under its id was refused";
+    return next;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
 static void refuse(jm_accept_state *a, int i, jm_err *err)
 {
     jm_batch_record *record = &a->batch->records[i];
-    const char *reason = err->no_partition ? "bad_time" : "refused";
-    char *end = err->field[0] ? strstr(err->msg, "; reason: bad_field") : NULL;
-    if (end) {
-        reason = "bad_field";
-        *end = 0;
-        const char *text = strstr(err->msg, ": ");
-        if (text)
-            memmove(err->msg, text + 2, strlen(text + 2) + 1);
-    }
-    jm_batch_mark_dead(a->batch, record, reason, err);
+    jm_batch_mark_dead(a->batch, record, reason_of(err), err);
+    const jm_batch_record *next = take_next(a, i);
+    if (!record->job || !(record->job->external_id || record->job->dedup_key) ||
+        (next && same_text(next->job->dedup_key, record->job->dedup_key)))
+        return; /* no key, or the next one has it */
     jm_err ignored;
-    if (record->job && (record->job->external_id || record->job->dedup_key))
-        jm_accept_undedup(a, record, &ignored);
+    jm_accept_undedup(a, record, &ignored);
 }
 
 int jm_accept_range(jm_accept_state *a, int from, int to)

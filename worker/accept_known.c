@@ -181,6 +181,32 @@ static int compare_known(jm_accept_state *a, struct known *k, bool *conflicts, j
     return rc;
 }
 
+/* A record that came again has claimed its dedup key again. Where its job has failed, expired or
+ * been cancelled meanwhile, the key is free for others. */
+static int release_keys(jm_accept_state *a, jm_err *err)
+{
+    static const jm_col_type types[] = {JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_UUID};
+    jm_cols cols;
+    jm_cols_init(&cols, types, JM_COUNT(types));
+    for (int i = 0; i < a->batch->n; i++) {
+        const jm_batch_record *record = &a->batch->records[i];
+        if (record->fate != JM_FATE_OPEN || record->again || record->job->from_relay ||
+            !record->job->dedup_key)
+            continue;
+        jm_col_add_str(&cols.col[0], record->job->project);
+        jm_col_add_str(&cols.col[1], record->job->type);
+        jm_col_add_str(&cols.col[2], record->job->dedup_key);
+        jm_col_add_uuid(&cols.col[3], &record->id);
+    }
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_cols(&args, &cols);
+    int rc =
+        cols.col[0].n ? jm_pg_query(a->store->pg, &jm_sql_accept_release, &args, NULL, err) : JM_OK;
+    jm_cols_fini(&cols);
+    return rc;
+}
+
 int jm_accept_known(jm_accept_state *a, jm_err *err)
 {
     static const jm_col_type types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB};
@@ -193,6 +219,7 @@ int jm_accept_known(jm_accept_state *a, jm_err *err)
     int rc = k.cols.col[0].n ? compare_known(a, &k, &conflicts, err) : JM_OK;
     jm_cols_fini(&k.cols);
     free(k.index);
+    rc = rc ? rc : release_keys(a, err);
     for (int i = 0; i < a->batch->n && !rc; i++)
         if (a->batch->records[i].fate == JM_FATE_OPEN)
             a->batch->records[i].fate = JM_FATE_KNOWN;

@@ -30,12 +30,17 @@ static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
                                              {"Priority", "priority", JM_CLI_TEXT},
                                              {"Key", "ordering_key", JM_CLI_TEXT},
                                              {"Dedup key", "dedup_key", JM_CLI_TEXT},
+                                             {"Depends on", "depends_on", JM_CLI_TEXT},
                                              {"Profile", "profile", JM_CLI_TEXT},
                                              {"Params", "params", JM_CLI_TEXT},
                                              {"Metadata", "metadata", JM_CLI_TEXT},
                                              {"Schedule", "schedule_id", JM_CLI_TEXT},
                                              {"Due", "due_at", JM_CLI_TIME},
                                              {"Retry of", "retry_of", JM_CLI_TEXT},
+                                             {"Callback of", "callback_of", JM_CLI_TEXT},
+                                             {"Callback to", "callback_url", JM_CLI_TEXT},
+                                             {"Callback", "callback_status", JM_CLI_TEXT},
+                                             {"Callback error", "callback_error", JM_CLI_TEXT},
                                              {"Submitted by", "submitted_by", JM_CLI_TEXT},
                                              {"Created", "created_at", JM_CLI_TIME},
                                              {"Not before", "run_at", JM_CLI_TIME},
@@ -158,7 +163,8 @@ static int list(jm_cli *cli)
                              .type = jm_cli_option_text(cli, "type"),
                              .project = jm_cli_option_text(cli, "project"),
                              .queue = jm_cli_option_text(cli, "queue"),
-                             .schedule = jm_cli_option_text(cli, "schedule")};
+                             .schedule = jm_cli_option_text(cli, "schedule"),
+                             .callbacks = jm_cli_option_flag(cli, "callbacks")};
     json_t *items;
     jm_err err;
     if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
@@ -447,6 +453,7 @@ static const jm_cli_option list_options[] = {
     {.name = "schedule",
      .value = "S",
      .help = "Only jobs that this schedule fired; its name or id."},
+    {.name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."},
     {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
     {.name = "offset", .value = "N", .help = "Leave out the first N."},
     {.name = NULL}};

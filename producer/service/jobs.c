@@ -260,6 +260,8 @@ int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, jm_err
     jm_pg_arg_uuid(&args, filter->schedule ? &schedule : NULL);
     jm_pg_arg_i64(&args, filter->limit);
     jm_pg_arg_i64(&args, filter->offset);
+    jm_pg_arg_bool(&args, filter->callbacks ||
+                              (filter->type && !strcmp(filter->type, "jobmill.callback")));
     return jm_rows_list(pg, query_for(filter), &args, items, err);
 }
 

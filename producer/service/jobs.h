@@ -4,6 +4,7 @@
 #define JM_SERVICE_JOBS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -27,6 +28,8 @@ typedef struct jm_jobs_filter {
     const char *status, *type, *project, *queue; /* NULL: any */
     const char *schedule;                        /* id of a schedule, or its name */
     int64_t limit, offset;
+    bool callbacks; /* jobs that report the end of others too, which are left out otherwise unless
+                       their type is asked for */
 } jm_jobs_filter;
 
 /* Newest first. Each combination walks an index that is in the order of ids and stops at the limit.

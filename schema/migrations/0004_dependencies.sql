@@ -45,6 +45,51 @@ COMMENT ON COLUMN job_dependencies.external_id IS 'External id by which the pare
 COMMENT ON COLUMN job_dependencies.since IS 'Since when it waits';
 COMMENT ON COLUMN job_dependencies.look_at IS 'When to look for a parent that is not there yet; null: it is there';
 
+-- ---- callbacks ----
+
+CREATE FUNCTION callback_id(job_id uuid, ended_at timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (overlay(overlay(overlay(md5('jobmill callback ' || job_id)
+        PLACING left(replace(uuid7_floor(ended_at)::text, '-', ''), 12) FROM 1)
+        PLACING '7' FROM 13) PLACING '8' FROM 17))::uuid;
+COMMENT ON FUNCTION callback_id IS 'Id of the job that reports the end of a job: always the same for the same end';
+
+CREATE FUNCTION job_call(job jobs) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    id uuid;
+    over boolean := job.status IN ('completed', 'failed', 'cancelled', 'expired');
+BEGIN
+    IF job.callback_of IS NOT NULL AND job.status <> 'running' THEN
+        UPDATE jobs j
+        SET callback_status = CASE WHEN over THEN job.status ELSE j.callback_status END,
+            callback_error = CASE WHEN job.status <> 'completed' THEN job.error END
+        WHERE j.id = job.callback_of;
+    END IF;
+    IF job.callback_url IS NULL OR NOT over THEN
+        RETURN NULL;
+    END IF;
+    id := callback_id(job.id, job.completed_at);
+    PERFORM submit_partition(id);
+    INSERT INTO jobs (id, project, type, queue, params, max_attempts, trace_context, submitted_by, callback_of)
+    VALUES (id, job.project, 'jobmill.callback', job.queue, jsonb_build_object('url', job.callback_url, 'job',
+            jsonb_build_object('id', job.id, 'type', job.type, 'project', job.project, 'status', job.status,
+                'error', job.error, 'result', job.result, 'metadata', job.metadata, 'external_id', job.external_id,
+                'attempt', job.attempt, 'created_at', job.created_at, 'started_at', job.started_at,
+                'completed_at', job.completed_at, 'duration_ms', job.duration_ms)),
+        coalesce((SELECT t.max_attempts FROM job_types t WHERE t.name = 'jobmill.callback'
+                  ORDER BY t.announced_at DESC LIMIT 1), 10),
+        job.trace_context, 'callback', job.id)
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO pending_jobs (job_id, state, queue, type, project, reason)
+        VALUES (id, 'ready', job.queue, 'jobmill.callback', job.project, 'callback');
+    END IF;
+    RETURN id;
+END $$;
+COMMENT ON FUNCTION job_call IS 'What the end of a job means for callbacks: makes the job that reports it, or notes on another that it has been reported. For whoever ends jobs, with the row as it is then';
+
 -- ---- the end of a waiting job ----
 
 CREATE FUNCTION job_cancel_text(asked jsonb) RETURNS text
@@ -80,6 +125,9 @@ BEGIN
     DELETE FROM dedup_keys d
     WHERE job.dedup_key IS NOT NULL AND d.project = job.project AND d.type = job.type
         AND d.kind = 'dedup_key' AND d.key = job.dedup_key AND d.job_id = job_id;
+    IF job.callback_url IS NOT NULL OR job.callback_of IS NOT NULL THEN
+        PERFORM job_call(job);
+    END IF;
     RETURN job;
 END $$;
 COMMENT ON FUNCTION job_end_pending IS 'Ends a job that has not started, with everything that goes with it; null: it is not pending any more';
@@ -124,6 +172,9 @@ BEGIN
     ELSIF old.status IN ('pending', 'running') THEN
         PERFORM submit_refuse('bad_state', 'id', format('the job is %s: only one that has ended can be retried', old.status),
             'Cancel it first, or wait until it has ended.');
+    END IF;
+    IF starts_with(old.type, 'jobmill.') THEN
+        who := 'retry:' || who; -- which submit_insert lets pass
     END IF;
     PERFORM submit_as(who, old.type, old.params, jsonb_strip_nulls(jsonb_build_object('id', new_id, 'queue', old.queue,
         'profile', old.profile, 'project', old.project, 'priority', old.priority, 'key', old.ordering_key,
@@ -322,12 +373,30 @@ BEGIN ATOMIC
         ('max_attempts', 'integer', 1, 1000, true, ''),
         ('dedup_key', 'string', 1, 200, true, ''),
         ('metadata', 'scalars', 1, 200, true, ''),
-        ('callback_url', 'url', 8, 2000, false, '^https?://[!-~]+$'),
+        ('callback_url', 'url', 8, 2000, true, '^https?://[!-~]+$'),
         ('depends_on', 'jobs', 0, 1000, true, '')
     ) AS f (name, kind, min, max, supported, pattern);
 END;
 COMMENT ON FUNCTION submit_fields IS 'The fields of the job message: characters, values or items allowed, whether this version takes it, what it must match';
 -- END GENERATED
+
+CREATE OR REPLACE FUNCTION submit_known(id uuid, project text, type text, params jsonb) RETURNS uuid
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    job record;
+BEGIN
+    SELECT j.project, j.type, j.params INTO job FROM jobs j WHERE j.id = id;
+    IF FOUND AND (job.project, job.type, job.params) IS DISTINCT FROM (project, type, params) THEN
+        PERFORM submit_refuse('id_conflict', 'id', format('a job with this id exists (%s) and has another type, project or params', id),
+            'Give each job an id of its own, or none.', '23505');
+    END IF;
+    -- Submitted again after it had failed, it has claimed a key that its end had released.
+    DELETE FROM dedup_keys d USING jobs j
+    WHERE j.id = id AND j.outcome IS NOT NULL AND d.project = j.project AND d.type = j.type
+        AND d.kind = 'dedup_key' AND d.key = j.dedup_key AND d.job_id = j.id;
+    RETURN id;
+END $$;
 
 CREATE OR REPLACE FUNCTION submit_insert(id uuid, external_id text, project text, type text, params jsonb, options jsonb,
     run_at timestamptz, start_by timestamptz, submitted_by text, message text) RETURNS boolean
@@ -375,5 +444,5 @@ BEGIN
     RETURN true;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION job_end_pending, job_cancel, job_retry, job_depend, dependencies_settle, dependency_cycle
+REVOKE EXECUTE ON FUNCTION job_call, job_end_pending, job_cancel, job_retry, job_depend, dependencies_settle, dependency_cycle
     FROM PUBLIC;

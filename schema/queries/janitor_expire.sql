@@ -8,7 +8,8 @@ WITH ended AS (
            error = 'expired: not started by its start_by', updated_at = clock_timestamp()
      WHERE j.id = ANY ($1::uuid[]) AND j.id >= $2::uuid AND j.id <= $3::uuid
        AND j.status = 'pending' AND j.attempt = 0
-    RETURNING j.id, j.project, j.type, j.schedule_id, j.dedup_key, j.has_dependents, j.error
+    RETURNING j.id, j.project, j.type, j.schedule_id, j.dedup_key, j.has_dependents, j.error,
+              CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END
 ), logs AS (
     INSERT INTO job_logs (job_id, attempt, seq, ts, level, message)
     SELECT id, 0, 1000000000, clock_timestamp(), 'WARNING', error FROM ended

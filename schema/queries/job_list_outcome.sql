@@ -1,5 +1,6 @@
 -- Lists jobs that failed, expired or were cancelled ($1 says which): along the index on outcome and id.
--- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset.
+-- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
+-- $8 whether callbacks count.
 -- Result: each job as JSON, newest first.
 SELECT row_to_json(j)
 FROM jobs j
@@ -8,5 +9,6 @@ WHERE j.outcome = $1::text
     AND ($3::text IS NULL OR j.project = $3)
     AND ($4::text IS NULL OR j.queue = $4)
     AND ($5::uuid IS NULL OR j.schedule_id = $5)
+    AND ($8::bool OR j.callback_of IS NULL)
 ORDER BY j.id DESC
 LIMIT $6::bigint OFFSET $7::bigint

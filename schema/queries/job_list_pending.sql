@@ -1,6 +1,7 @@
 -- Lists jobs that have not started: those of pending_jobs, whose jobs row is looked up by id, so that
 -- nothing depends on an index on status.
--- $1 status (not looked at), $2 type, $3 project, $4 queue (each may be null: any), $5 schedule id (is null), $6 limit, $7 offset.
+-- $1 status (not looked at), $2 type, $3 project, $4 queue (each may be null: any), $5 schedule id (is null), $6 limit, $7 offset,
+-- $8 whether callbacks count.
 -- Result: each job as JSON, newest first.
 WITH waiting AS MATERIALIZED (
     SELECT p.job_id
@@ -11,6 +12,7 @@ WITH waiting AS MATERIALIZED (
         AND ($3::text IS NULL OR p.project = $3)
         AND ($4::text IS NULL OR p.queue = $4)
         AND $5::uuid IS NULL
+        AND ($8::bool OR p.type !~ '^jobmill[.]callback$')
     ORDER BY p.job_id DESC
     LIMIT $6::bigint OFFSET $7::bigint
 )

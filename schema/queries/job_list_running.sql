@@ -1,6 +1,7 @@
 -- Lists jobs that are running: those of claims, whose jobs row is looked up by id, so that nothing
 -- depends on an index on status.
--- $1 status (not looked at), $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset.
+-- $1 status (not looked at), $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
+-- $8 whether callbacks count.
 -- Result: each job as JSON, newest first.
 WITH claimed AS MATERIALIZED (
     SELECT DISTINCT job_id FROM claims c, unnest(c.job_ids) AS job_id
@@ -14,5 +15,6 @@ WHERE j.status = 'running'
     AND ($3::text IS NULL OR j.project = $3)
     AND ($4::text IS NULL OR j.queue = $4)
     AND ($5::uuid IS NULL OR j.schedule_id = $5)
+    AND ($8::bool OR j.callback_of IS NULL)
 ORDER BY j.id DESC
 LIMIT $6::bigint OFFSET $7::bigint

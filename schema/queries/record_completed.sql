@@ -13,7 +13,8 @@ WITH ended AS (
         AS e (id, attempt, ended, ms, result)
     WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $7::uuid AND j.id <= $8::uuid
         AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
-    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents, e.ended, e.ms
+    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents,
+        CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END, e.ended, e.ms
 ), steps AS (
     INSERT INTO job_steps (job_id, attempt, seq, name, status, data, error, attempts, created_at, started_at,
         completed_at, duration_ms)

@@ -37,7 +37,9 @@ WITH given AS (
     WHERE j.id = g.id AND j.id = ANY ($2::uuid[]) AND j.id >= $22::uuid AND j.id <= $23::uuid
         AND j.attempt = g.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
     RETURNING j.id, j.attempt, j.status, j.project, j.type, j.queue, j.priority, j.start_by, j.schedule_id,
-        j.dedup_key, j.has_dependents, g.ended, g.ms, g.again_at, g.outcome, g.started, g.error, g.out_text, g.err_text,
+        j.dedup_key, j.has_dependents,
+        CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END,
+        g.ended, g.ms, g.again_at, g.outcome, g.started, g.error, g.out_text, g.err_text,
         g.return_code, g.output_files, g.total_size
 ), steps AS (
     INSERT INTO job_steps AS old (job_id, attempt, seq, name, status, data, error, attempts, created_at,

@@ -12,6 +12,7 @@ WITH ended AS (
     WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $10::uuid AND j.id <= $11::uuid
         AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
     RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents,
+        CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END,
         e.started, e.ended, e.ms, e.step, e.data, e.message
 ), steps AS (
     INSERT INTO job_steps (job_id, attempt, seq, name, status, data, attempts, created_at, started_at, completed_at,

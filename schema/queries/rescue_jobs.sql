@@ -25,7 +25,9 @@ WITH ended AS (
                FOR UPDATE) n
      WHERE j.id = n.id AND j.id = ANY ($2::uuid[]) AND j.id >= $3::uuid AND j.id <= $4::uuid
     RETURNING j.id, j.attempt, j.status, j.project, j.type, j.queue, j.priority, j.schedule_id,
-              j.dedup_key, j.has_dependents, j.started_at, j.duration_ms, j.error
+              j.dedup_key, j.has_dependents,
+              CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END,
+              j.started_at, j.duration_ms, j.error
 ), attempts AS (
     INSERT INTO job_attempts (job_id, attempt, worker_id, started_at, completed_at, outcome, error)
     SELECT id, attempt, $1::uuid, started_at, clock_timestamp(), 'lost', error FROM ended

@@ -154,6 +154,34 @@ RULES = [
      "WHERE s.kind = 'interval' AND t.kind = 'calendar' AND s.version = 1 "
      "GROUP BY s.id, s.name, s.interval_seconds HAVING sum(t.count) <> 1 + extract(epoch FROM "
      "max(coalesce(t.until, t.due_at)) - min(t.due_at)) / s.interval_seconds"),
+    ("a job that has ended has not exactly one job that reports it, or one that has not ended has",
+     f"SELECT j.id, j.status, count(c.id) FROM jobs j LEFT JOIN jobs c ON c.callback_of = j.id "
+     "AND c.retry_of IS NULL WHERE j.callback_url IS NOT NULL GROUP BY j.id, j.status "
+     f"HAVING count(c.id) <> (j.status IN {ENDED})::int"),
+    ("a callback reports something else than what became of its job",
+     "SELECT c.id, c.params -> 'job' ->> 'status', j.status FROM jobs c JOIN jobs j "
+     "ON j.id = c.callback_of WHERE c.params -> 'job' ->> 'status' <> j.status "
+     "OR c.params ->> 'url' IS DISTINCT FROM j.callback_url"),
+    ("a job knows its callback's outcome wrongly",
+     "SELECT j.id, j.callback_status, c.status FROM jobs c JOIN jobs j ON j.id = c.callback_of "
+     f"WHERE c.retry_of IS NULL AND c.status IN {ENDED} AND j.callback_status IS NULL "
+     "OR NOT EXISTS (SELECT FROM jobs d WHERE d.callback_of = j.id AND d.status = j.callback_status) "
+     "AND j.callback_status IS NOT NULL"),
+    # The end of a job is by its worker's reckoning of PostgreSQL's clock: 100 ms are given to it.
+    ("a job started before what it depends on had ended, or although that did not complete",
+     "SELECT j.id, p.id, p.status, j.started_at, p.completed_at FROM jobs j "
+     "CROSS JOIN jsonb_array_elements(j.depends_on) d "
+     "JOIN jobs p ON p.project = j.project AND p.id = CASE jsonb_typeof(d) WHEN 'string' "
+     "THEN (d #>> '{}')::uuid ELSE (SELECT max(x.id::text)::uuid FROM jobs x WHERE x.external_id = "
+     "d ->> 'external_id' AND x.project = j.project AND x.created_at < j.started_at) END "
+     "WHERE j.attempt > 0 AND (p.completed_at IS NULL OR "
+     "(SELECT min(coalesce(a.started_at, j.started_at)) FROM (SELECT j.started_at UNION ALL SELECT "
+     "a.started_at FROM job_attempts a WHERE a.job_id = j.id) a) < p.completed_at - interval '100 ms' "
+     "OR (p.status <> 'completed' AND NOT EXISTS (SELECT FROM job_types t WHERE t.name = j.type "
+     "AND t.depends = 'ended')))"),
+    ("an ended job still waits for others",
+     "SELECT d.job_id, d.n FROM job_dependencies d LEFT JOIN jobs j ON j.id = d.job_id "
+     "WHERE j.status IS DISTINCT FROM 'pending'"),
     ("dependants of a lock: an ended job holds it",
      "SELECT l.name, l.slot, l.owner FROM locks l JOIN jobs j ON l.owner = j.id::text "
      f"WHERE j.status IN {ENDED}"),

@@ -221,7 +221,7 @@ static void spoil(jm_schedule *s, int i, int *code, const char **field)
         s->exclusive = "x", *field = "exclusive", *code = JM_ERR_UNSUPPORTED;
         break;
     case 18:
-        s->callback_url = "http://x", *field = "callback_url", *code = JM_ERR_UNSUPPORTED;
+        s->callback_url = "ftp://x", *field = "callback_url";
         break;
     }
 }
