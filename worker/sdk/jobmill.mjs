@@ -11,7 +11,7 @@
 //
 // The function is called with a Job and gives the result, once or for one job after the other as the
 // definition's mode says. job.signal is aborted when the job is to end. By hand, outside jobmill, the
-// same script runs with params from its argument or standard input: ./copy.mjs '{"rows": 3}'.
+// same script runs with params from its argument or standard input: ./copyrows.mjs '{"rows": 3}'.
 // docs/handlers.md has the rest.
 import fs from 'node:fs';
 import os from 'node:os';

@@ -12,7 +12,7 @@
 
 The decorated function is called with a Job and gives the result, once or for one job after the other as
 the definition's mode says. By hand, outside jobmill, the same script runs
-with params from its argument or standard input: `./copy.py '{"rows": 3}'`. docs/handlers.md has the rest.
+with params from its argument or standard input: `./copyrows.py '{"rows": 3}'`. docs/handlers.md has the rest.
 """
 import asyncio
 import atexit
