@@ -48,9 +48,9 @@ jm_template_scope jm_step_scope(jm_step_run *run)
                                .ctx = run};
 }
 
-const jm_mask *jm_step_mask(const jm_step_run *run)
+void jm_step_mask(jm_step_run *run, const jm_mask *mask)
 {
-    return &run->attempt->mask;
+    jm_mask_merge(&run->attempt->mask, mask);
 }
 
 void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out)

@@ -216,7 +216,8 @@ static void start_once(jm_step_run *run)
     jm_err err;
     process *p = process_new(run);
     run->output_dir = jm_step_output_dir(run, &err);
-    if (!run->output_dir || jm_exec_child_start(run, fds, on_end, p, &p->id, &err)) {
+    if (!run->output_dir ||
+        jm_exec_child_start(run, fds, &p->output.mask, on_end, p, &p->id, &err)) {
         process_free(p);
         jm_step_end(run, JM_STEP_FAILURE, NULL, 0, err.msg);
         return;

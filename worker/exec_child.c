@@ -30,10 +30,13 @@ static void add(variables *env, const char *name, const char *value)
     env->strings[env->n] = NULL;
 }
 
+/* Some of them may be secret. */
 static void variables_fini(variables *env)
 {
-    for (size_t i = 0; i < env->n; i++)
+    for (size_t i = 0; i < env->n; i++) {
+        explicit_bzero(env->strings[i], strlen(env->strings[i]));
         free(env->strings[i]);
+    }
     free(env->strings);
 }
 
@@ -67,20 +70,63 @@ static void add_job(variables *env, const jm_step_run *run)
         add(env, "TRACEPARENT", run->job->trace_context);
 }
 
-static void make_env(variables *env, const jm_step_run *run)
+/* A step that looks up secrets for a child. */
+typedef struct seeker {
+    jm_step_run *run;
+    jm_mask *mask;
+} seeker;
+
+static int take_secret(void *ctx, const char *name, const char **value, size_t *len, jm_err *err)
 {
-    const jm_exec_def *def = run->def->compiled;
-    const jm_exec_shared *shared = run->shared;
+    seeker *s = ctx;
+    if (jm_step_secret(s->run, name, value, len, err))
+        return err->code;
+    jm_mask_add(s->mask, *value, *len);
+    return JM_OK;
+}
+
+/* The definition's own, with secrets in their values. */
+static int add_own(variables *env, seeker *s, jm_err *err)
+{
+    const jm_exec_def *def = s->run->def->compiled;
+    jm_template_scope scope = {.secret = take_secret, .ctx = s};
     const char *name;
     json_t *value;
-    add_defaults(env, def, shared->sdk_dir);
+    int rc = JM_OK;
     json_object_foreach((json_t *)(uintptr_t)def->env, name, value)
-        add(env, name, json_string_value(value));
+    {
+        jm_template *template = NULL;
+        jm_buf text = {0};
+        rc = jm_template_text(json_string_value(value), JM_PLACE_TEXT, &template, err);
+        if (!rc)
+            rc = jm_template_expand(template, &scope, &text, err);
+        if (rc)
+            jm_err_prefix(err, "env.%s", name);
+        else
+            add(env, name, text.data);
+        jm_template_free(template);
+        if (text.data)
+            explicit_bzero(text.data, text.len);
+        jm_buf_fini(&text);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+static int make_env(variables *env, seeker *s, jm_err *err)
+{
+    const jm_step_run *run = s->run;
+    const jm_exec_def *def = run->def->compiled;
+    const jm_exec_shared *shared = run->shared;
+    add_defaults(env, def, shared->sdk_dir);
+    int rc = add_own(env, s, err);
     if (shared->sdk_dir)
         add(env, "JOBMILL_SDK_DIR", shared->sdk_dir);
     add(env, "JOBMILL_MODE", def->loop ? "loop" : "once");
     if (!def->loop)
         add_job(env, run);
+    return rc;
 }
 
 /* Four pipes: theirs are the child's ends, ours do not block. */
@@ -104,8 +150,8 @@ static int make_pipes(int ours[JM_CHILD_STREAMS], int theirs[JM_CHILD_STREAMS])
     return 0;
 }
 
-int jm_exec_child_start(const jm_step_run *run, int ours[JM_CHILD_STREAMS], jm_spawn_end_fn *fn,
-                        void *ctx, uint64_t *id, jm_err *err)
+int jm_exec_child_start(jm_step_run *run, int ours[JM_CHILD_STREAMS], jm_mask *mask,
+                        jm_spawn_end_fn *fn, void *ctx, uint64_t *id, jm_err *err)
 {
     const jm_exec_def *def = run->def->compiled;
     variables env = {0};
@@ -116,11 +162,15 @@ int jm_exec_child_start(const jm_step_run *run, int ours[JM_CHILD_STREAMS], jm_s
                                 .cpu_s = def->cpu_s,
                                 .memory_bytes = def->memory_bytes,
                                 .files = def->files};
-    if (make_pipes(ours, request.fds))
-        return jm_err_errno(err, JM_ERR_IO, "cannot make the child's pipes");
-    make_env(&env, run);
+    int rc = make_env(&env, &(seeker){run, mask}, err);
+    if (!rc && make_pipes(ours, request.fds))
+        rc = jm_err_errno(err, JM_ERR_IO, "cannot make the child's pipes");
+    if (rc) {
+        variables_fini(&env);
+        return rc;
+    }
     request.env = (const char *const *)env.strings;
-    int rc = jm_spawner_spawn(run->spawner, &request, fn, ctx, id, err);
+    rc = jm_spawner_spawn(run->spawner, &request, fn, ctx, id, err);
     variables_fini(&env);
     for (int i = 0; rc && i < JM_CHILD_STREAMS; i++)
         close(ours[i]);

@@ -8,9 +8,27 @@
 
 #include "common/mem.h"
 #include "worker/definition.h"
+#include "worker/template.h"
 #include "worker/exec.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Params reach a handler by its input; of what is not in the definition, only secrets may stand in
+ * the environment. */
+static int check_value(jm_def def, const char *name, const char *text, jm_err *err)
+{
+    jm_template *template;
+    jm_err why;
+    if (jm_template_text(text, JM_PLACE_TEXT, &template, &why))
+        return jm_def_error(def, "env", err, "env.%.60s: %s", name, why.msg);
+    bool constant = jm_template_is_constant(template);
+    jm_template_free(template);
+    if (constant)
+        return JM_OK;
+    return jm_def_error(def, "env", err,
+                        "env.%.60s: only ${secret:NAME} may stand there; a literal ${ is $${",
+                        name);
+}
 
 static int check_env(jm_def def, json_t **env, jm_err *err)
 {
@@ -26,6 +44,8 @@ static int check_env(jm_def def, json_t **env, jm_err *err)
         if (!strncmp(name, "JOBMILL_", 8))
             return jm_def_error(def, "env", err,
                                 "env.%.60s: names with JOBMILL_ are set by jobmill", name);
+        if (check_value(def, name, json_string_value(value), err))
+            return err->code;
     }
     return JM_OK;
 }

@@ -61,28 +61,59 @@ void jm_exec_output_fini(jm_exec_output *output)
     jm_buf_fini(&output->result);
     jm_buf_fini(&output->last_out);
     jm_buf_fini(&output->last_err);
+    jm_buf_fini(&output->out_rest);
+    jm_buf_fini(&output->err_rest);
+    jm_mask_fini(&output->mask);
 }
 
 void jm_exec_output_begin(jm_exec_output *output, jm_step_run *run)
 {
     output->run = run;
+    jm_step_mask(run, &output->mask);
     jm_buf_clear(&output->result);
     jm_buf_clear(&output->last_out);
     jm_buf_clear(&output->last_err);
 }
 
+static void take(jm_capture *capture, jm_lines *lines, const char *bytes, size_t len)
+{
+    if (capture->cap)
+        jm_capture_add(capture, bytes, len);
+    jm_lines_add(lines, bytes, len);
+}
+
+/* Secrets go before anything is cut, so that no half of one is left. */
+static void take_masked(const jm_exec_output *output, jm_buf *rest, jm_capture *capture,
+                        jm_lines *lines, const char *bytes, size_t len, bool last)
+{
+    if (!output->mask.n) {
+        take(capture, lines, bytes, len);
+        return;
+    }
+    jm_buf masked = {0};
+    jm_mask_stream(&output->mask, rest, bytes, len, last, &masked);
+    take(capture, lines, jm_buf_str(&masked), masked.len);
+    jm_buf_fini(&masked);
+}
+
+static void take_stdout(jm_exec_output *output, const char *bytes, size_t len, bool last)
+{
+    take_masked(output, &output->out_rest, &output->out, &output->out_lines, bytes, len, last);
+}
+
+static void take_stderr(jm_exec_output *output, const char *bytes, size_t len, bool last)
+{
+    take_masked(output, &output->err_rest, &output->err, &output->err_lines, bytes, len, last);
+}
+
 void jm_exec_output_stdout(jm_exec_output *output, const char *bytes, size_t len)
 {
-    if (output->out.cap)
-        jm_capture_add(&output->out, bytes, len);
-    jm_lines_add(&output->out_lines, bytes, len);
+    take_stdout(output, bytes, len, false);
 }
 
 void jm_exec_output_stderr(jm_exec_output *output, const char *bytes, size_t len)
 {
-    if (output->err.cap)
-        jm_capture_add(&output->err, bytes, len);
-    jm_lines_add(&output->err_lines, bytes, len);
+    take_stderr(output, bytes, len, false);
 }
 
 void jm_exec_output_result(jm_exec_output *output, jm_raw result)
@@ -121,6 +152,8 @@ void jm_exec_output_finish(jm_exec_output *output, jm_verdict verdict, int retur
                            jm_buf *error)
 {
     jm_step_run *run = output->run;
+    take_stdout(output, "", 0, true);
+    take_stderr(output, "", 0, true);
     jm_lines_end(&output->out_lines);
     jm_lines_end(&output->err_lines);
     put_output(output, return_code);

@@ -7,6 +7,7 @@
 #include "worker/capture.h"
 #include "worker/executor.h"
 #include "worker/lines.h"
+#include "worker/mask.h"
 
 /* Embedded, and does not move; used for one job after the other. */
 typedef struct jm_exec_output {
@@ -16,6 +17,8 @@ typedef struct jm_exec_output {
     jm_buf result;   /* the last one on descriptor 3 */
     jm_buf last_out; /* the last line of stdout that is not blank */
     jm_buf last_err;
+    jm_mask mask;              /* the secrets that the child was given */
+    jm_buf out_rest, err_rest; /* what may be the beginning of one */
 } jm_exec_output;
 
 void jm_exec_output_init(jm_exec_output *output, size_t cap_bytes);

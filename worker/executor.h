@@ -11,6 +11,7 @@
 
 struct jm_attempt;
 struct jm_spawner;
+struct jm_mask;
 
 /* How one try of a step ended. */
 typedef enum jm_verdict {
@@ -102,8 +103,8 @@ jm_template_scope jm_step_scope(jm_step_run *run);
 /* The value of a secret, borrowed until the next call, and masked as above. */
 int jm_step_secret(jm_step_run *run, const char *name, const char **value, size_t *len,
                    jm_err *err);
-/* The secrets that have been looked up so far. */
-const struct jm_mask *jm_step_mask(const jm_step_run *run);
+/* Masks these as well. */
+void jm_step_mask(jm_step_run *run, const struct jm_mask *mask);
 
 /* A log row of the job. Any bytes are taken; details is a valid raw JSON value or NULL. */
 void jm_step_log(jm_step_run *run, jm_log_level level, const char *message, size_t len,

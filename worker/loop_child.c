@@ -418,7 +418,7 @@ static bool watch_streams(jm_loop_child *child)
     return true;
 }
 
-int jm_loop_child_new(const jm_step_run *run, const jm_loop_child_events *events, void *pool,
+int jm_loop_child_new(jm_step_run *run, const jm_loop_child_events *events, void *pool,
                       jm_loop_child **out, jm_err *err)
 {
     jm_loop_child *child = jm_calloc(1, sizeof *child);
@@ -431,7 +431,8 @@ int jm_loop_child_new(const jm_step_run *run, const jm_loop_child_events *events
     child->kill_grace_ms = run->kill_grace_ms;
     child->lines = (jm_lines){.max = JM_EXEC_LINE_MAX, .fn = on_line, .ctx = child};
     jm_exec_output_init(&child->output, child->def->output_bytes);
-    int rc = jm_exec_child_start(run, child->fds, on_end, child, &child->id, err);
+    int rc =
+        jm_exec_child_start(run, child->fds, &child->output.mask, on_end, child, &child->id, err);
     if (rc) {
         memset(child->fds, -1, sizeof child->fds);
         jm_loop_child_free(child);

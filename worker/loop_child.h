@@ -63,7 +63,7 @@ struct jm_loop_child {
 };
 
 /* Starts one by run's definition, idle. */
-int jm_loop_child_new(const jm_step_run *run, const jm_loop_child_events *events, void *pool,
+int jm_loop_child_new(jm_step_run *run, const jm_loop_child_events *events, void *pool,
                       jm_loop_child **out, jm_err *err);
 void jm_loop_child_free(jm_loop_child *child); /* without waiting for it; NULL is fine */
 /* Gives it a job and its line, whose memory it takes over. It must be idle. */

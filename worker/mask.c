@@ -45,7 +45,47 @@ static void add_word(jm_mask *mask, const char *text, size_t len)
     mask->n++;
 }
 
-static void add_percent(jm_mask *mask, const char *text, size_t len)
+static void add_buf(jm_mask *mask, jm_buf *word)
+{
+    add_word(mask, word->data, word->len);
+    explicit_bzero(word->data, word->len);
+    jm_buf_fini(word);
+}
+
+/* The code point of valid UTF-8 at p; *len is its bytes. */
+static unsigned code_point(const unsigned char *p, int *len)
+{
+    *len = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+    unsigned c = *len == 1 ? *p : *p & (0xff >> (*len + 1));
+    for (int i = 1; i < *len; i++)
+        c = c << 6 | (p[i] & 0x3f);
+    return c;
+}
+
+/* As inside a JSON string: as it is, and in ASCII only. */
+static void add_json(jm_mask *mask, const char *text, size_t len, bool upper)
+{
+    jm_buf quoted = {0}, ascii = {0};
+    jm_buf_add_json(&quoted, text, len);
+    for (size_t i = 1; i + 1 < quoted.len;) {
+        int n;
+        unsigned c = code_point((const unsigned char *)quoted.data + i, &n);
+        if (c < 0x80)
+            jm_buf_addc(&ascii, (char)c);
+        else if (c < 0x10000)
+            jm_buf_addf(&ascii, upper ? "\\u%04X" : "\\u%04x", c);
+        else
+            jm_buf_addf(&ascii, upper ? "\\u%04X\\u%04X" : "\\u%04x\\u%04x",
+                        0xd800 + ((c - 0x10000) >> 10), 0xdc00 + (c & 0x3ff));
+        i += (size_t)n;
+    }
+    add_word(mask, quoted.data + 1, quoted.len - 2);
+    explicit_bzero(quoted.data, quoted.len);
+    jm_buf_fini(&quoted);
+    add_buf(mask, &ascii);
+}
+
+static void add_percent(jm_mask *mask, const char *text, size_t len, bool upper)
 {
     jm_buf encoded = {0};
     for (size_t i = 0; i < len; i++) {
@@ -55,11 +95,9 @@ static void add_percent(jm_mask *mask, const char *text, size_t len)
         if (plain)
             jm_buf_addc(&encoded, (char)c);
         else
-            jm_buf_addf(&encoded, "%%%02X", c);
+            jm_buf_addf(&encoded, upper ? "%%%02X" : "%%%02x", c);
     }
-    add_word(mask, encoded.data, encoded.len);
-    explicit_bzero(encoded.data, encoded.len);
-    jm_buf_fini(&encoded);
+    add_buf(mask, &encoded);
 }
 
 static void add_base64(jm_mask *mask, const char *text, size_t len)
@@ -74,14 +112,11 @@ static void add_base64(jm_mask *mask, const char *text, size_t len)
 static void add_forms(jm_mask *mask, const char *text, size_t len)
 {
     add_word(mask, text, len);
-    if (jm_utf8_is_valid(text, len, NULL)) {
-        jm_buf json = {0};
-        jm_buf_add_json(&json, text, len);
-        add_word(mask, json.data + 1, json.len - 2);
-        explicit_bzero(json.data, json.len);
-        jm_buf_fini(&json);
+    for (int upper = 0; upper < 2; upper++) {
+        if (jm_utf8_is_valid(text, len, NULL))
+            add_json(mask, text, len, upper);
+        add_percent(mask, text, len, upper);
     }
-    add_percent(mask, text, len);
     add_base64(mask, text, len);
 }
 

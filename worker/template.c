@@ -374,6 +374,14 @@ bool jm_template_has_secret(const jm_template *template)
     return false;
 }
 
+bool jm_template_is_constant(const jm_template *template)
+{
+    for (size_t i = 0; i < template->n; i++)
+        if (template->pieces[i].root != LITERAL && template->pieces[i].root != SECRET)
+            return false;
+    return true;
+}
+
 /* ---- looking up ---- */
 
 /* What a reference stands for. */

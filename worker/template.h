@@ -35,6 +35,7 @@ void jm_template_free(jm_template *template); /* NULL is fine */
 bool jm_template_is_reference(const jm_template *template); /* one reference and nothing else */
 bool jm_template_is_literal(const jm_template *template);   /* no reference at all */
 bool jm_template_has_secret(const jm_template *template);
+bool jm_template_is_constant(const jm_template *template); /* no reference but to secrets */
 
 /* What references are looked up in; borrowed for the call. */
 typedef struct jm_template_scope {

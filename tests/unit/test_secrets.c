@@ -170,6 +170,20 @@ START_TEST(masks_text)
 }
 END_TEST
 
+START_TEST(masks_what_other_programs_make_of_it)
+{
+    static const char *const forms[] = {
+        "k\xc3\xb6/\xf0\x9f\x8c\x8d\"s", "k\xc3\xb6/\xf0\x9f\x8c\x8d\\\"s",
+        "k\\u00f6/\\ud83c\\udf0d\\\"s",  "k\\u00F6/\\uD83C\\uDF0D\\\"s",
+        "k%C3%B6%2F%F0%9F%8C%8D%22s",    "k%c3%b6%2f%f0%9f%8c%8d%22s"};
+    jm_mask mask = {0};
+    jm_mask_add(&mask, forms[0], strlen(forms[0]));
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        expect_text(&mask, forms[i], "[secret]");
+    jm_mask_fini(&mask);
+}
+END_TEST
+
 START_TEST(masks_lines_of_long_secrets)
 {
     jm_mask mask = {0};
@@ -231,6 +245,7 @@ int main(void)
     tcase_add_test(tcase, refuses_files);
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, masks_text);
+    tcase_add_test(tcase, masks_what_other_programs_make_of_it);
     tcase_add_test(tcase, masks_lines_of_long_secrets);
     tcase_add_test(tcase, masks_json);
     tcase_add_test(tcase, masks_streams);
