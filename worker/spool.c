@@ -136,7 +136,7 @@ static bool write_at(int fd, const char *data, size_t len, int64_t at)
 int jm_spool_open(const char *dir, const jm_uuid *worker_id, int64_t max_bytes, jm_spool **out,
                   jm_err *err)
 {
-    int dir_fd;
+    int dir_fd = -1; /* gcc cannot tell that it is set where rc is 0 */
     int rc = open_dir(dir, true, &dir_fd, err);
     if (rc)
         return rc;
