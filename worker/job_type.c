@@ -284,6 +284,8 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         return jm_def_error(top, "type", err,
                             "a type's name is a-z, 0-9, '.', '_' and '-', begins with a "
                             "letter or digit, and has at most 100");
+    if (strlen(name) > 6 && !strcmp(name + strlen(name) - 6, ".tests"))
+        return jm_def_error(top, "type", err, "a name that ends in .tests is that of fixtures");
     if (json_object_get(root, "documents"))
         return jm_def_error(top, "documents", err, "documents is not supported yet");
     type->name = jm_strdup(name);

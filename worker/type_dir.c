@@ -92,11 +92,18 @@ int jm_type_dir_load_file(const char *path, jm_job_type **out, jm_err *err)
     return rc;
 }
 
-/* The type a file name stands for, or NULL when it is no definition; the caller frees. */
+static bool ends_in(const char *text, const char *end)
+{
+    size_t len = strlen(text), n = strlen(end);
+    return len > n && !strcmp(text + len - n, end);
+}
+
+/* The type a file name stands for, or NULL when it is no definition; the caller frees. Fixtures lie
+ * beside definitions. */
 static char *type_of_file(const char *file)
 {
     size_t len = strlen(file);
-    if (file[0] == '.' || len <= 5 || strcmp(file + len - 5, ".json") != 0)
+    if (file[0] == '.' || !ends_in(file, ".json") || ends_in(file, ".tests.json"))
         return NULL;
     return jm_strndup(file, len - 5);
 }

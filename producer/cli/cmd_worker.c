@@ -92,6 +92,11 @@ static int type_check(jm_cli *cli)
     return become_worker(cli, "check");
 }
 
+static int type_test(jm_cli *cli)
+{
+    return become_worker(cli, "test");
+}
+
 static int run(jm_cli *cli)
 {
     return become_worker(cli, "run");
@@ -126,6 +131,16 @@ const jm_cli_command jm_cli_type_commands[] = {
      .examples = "jobmill type check /etc/jobmill/jobs.d/*.json",
      .pass = true,
      .run = type_check},
+    {.verb = "test",
+     .operands = "FILE [--fixtures FILE]",
+     .min_operands = 1,
+     .max_operands = -1,
+     .summary = "Run a job type against fixtures",
+     .description = "Runs the cases of <type>.tests.json beside FILE (or of --fixtures) with the "
+                    "worker's step runner, prints TAP with what differs, and exits 1 then.",
+     .examples = "jobmill type test jobs.d/import.json",
+     .pass = true,
+     .run = type_test},
     {.summary = NULL}};
 
 const jm_cli_command jm_cli_run_commands[] = {
