@@ -20,7 +20,10 @@ enum {
      * than the queue to empty. */
     FAST_US = 20000,
     GROW_US = 100000, /* but no longer than this, */
-    COLD_US = 250000, /* or this while it is not known how fast it is */
+    COLD_US = 250000, /* or this while it is not known how fast it is, */
+    /* or this once there are enough to use up the processors: more only help if some jobs are slow.
+     */
+    MANY_US = 1000000,
     MAX_HAND_BACKS = 3,
     FAREWELL_MS = 500
 };
@@ -46,7 +49,8 @@ typedef struct pool {
     int n_children;           /* but those that are leaving */
     int n_leaving;
     waiting *first, **last;
-    int64_t mean_us; /* of the latest jobs; -1: none has ended yet */
+    int64_t best_us; /* the shortest of the latest jobs: what the handler takes when nothing is in
+                        its way; -1: none has ended yet */
     int64_t grown_us;
     jm_timer grow, rest;
     bool settling;
@@ -177,7 +181,9 @@ static void on_idle(jm_loop_child *child)
     pool *p = child->pool;
     int64_t now_us = jm_loop_now_us(p->pools->loop), took_us = now_us - child->began_us;
     if (child->n_jobs > 1) /* the first has the start of its program in it */
-        p->mean_us = p->mean_us < 0 ? took_us : p->mean_us + (took_us - p->mean_us) / 8;
+        p->best_us = p->best_us < 0 || took_us < p->best_us
+                         ? took_us
+                         : p->best_us + (took_us - p->best_us) / 64;
     child->idle_us = now_us;
     idle_add(p, child);
     if (p->stale || child->generation != p->generation)
@@ -226,12 +232,14 @@ static int may_grow(pool *p)
 {
     int enough = 2 * p->pools->cores;
     int64_t now_us = jm_loop_now_us(p->pools->loop);
-    if (p->mean_us >= FAST_US)
+    if (p->best_us >= FAST_US)
         return 1 << 20;
     if (p->n_children < enough)
         return enough - p->n_children;
     int64_t since_us = p->first->since_us > p->grown_us ? p->first->since_us : p->grown_us;
-    int64_t patience_us = p->mean_us < 0 ? COLD_US : GROW_US;
+    int64_t patience_us = p->best_us < 0                        ? COLD_US
+                          : p->n_children < 8 * p->pools->cores ? GROW_US
+                                                                : MANY_US;
     if (now_us - since_us >= patience_us)
         return p->n_children;
     jm_timer_set(p->pools->loop, &p->grow, since_us + patience_us, on_grow, p);
@@ -317,7 +325,7 @@ static pool *find_pool(jm_exec_pools *pools, const jm_step_run *run)
                 .type = jm_job_type_ref(run->job->job_type),
                 .def = run->def,
                 .last = &p->first,
-                .mean_us = -1};
+                .best_us = -1};
     pools->pools = p;
     replace_older(p);
     return p;

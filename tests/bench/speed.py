@@ -112,8 +112,9 @@ def exec_loop(bench):
     stack.job_type("looped", {"name": "run", "exec": {
         "argv": ["/usr/bin/python3", str(script)], "mode": "loop",
         "env": {"PYTHONPATH": str(ROOT / "worker" / "sdk")}}})
+    # Slots are what is accepted at once; far fewer processes are started.
     rate = of_type(bench, stack, {"type": "looped"}, bench.args.jobs // 4,
-                      'exec with "mode": "loop"')
+                   'exec with "mode": "loop"', concurrency=256)
     bench.drop(stack)
     return {"exec_loop": rate}
 
