@@ -18,6 +18,11 @@ int64_t jm_mono_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t jm_boot_us(void)
+{
+    return read_us(CLOCK_BOOTTIME);
+}
+
 int64_t jm_mono_ms(void)
 {
     return jm_mono_us() / 1000;

@@ -11,7 +11,8 @@
 
 int64_t jm_mono_us(void); /* CLOCK_MONOTONIC, microseconds */
 int64_t jm_mono_ms(void);
-int64_t jm_utc_us(void); /* CLOCK_REALTIME, microseconds since 1970 */
+int64_t jm_boot_us(void); /* CLOCK_BOOTTIME: as monotonic, and goes on while the machine sleeps */
+int64_t jm_utc_us(void);  /* CLOCK_REALTIME, microseconds since 1970 */
 int64_t jm_utc_ms(void);
 
 /* PostgreSQL's clock as this process knows it: the difference to the monotonic clock, set whenever

@@ -27,6 +27,9 @@ bool jm_job_status_may(jm_job_status from, jm_job_status to);
 
 #define JM_PRIORITY_DEFAULT 4
 
+/* Beginning of the names of locks that stand for ordering keys: "order:<type>/<key>". */
+#define JM_ORDER_LOCK "order:"
+
 /* Strings are NUL-terminated and live in the arena of whoever made the job; NULL when absent. JSON
  * values are raw text, exactly as submitted (so no number loses a digit); PostgreSQL's jsonb and
  * the handlers read them. */
@@ -64,6 +67,7 @@ typedef struct jm_job {
     bool has_schedule;
     jm_uuid schedule_id;
     int64_t due_at_us;      /* 0: none */
+    int64_t lock_token;     /* of the lock that this attempt holds; 0: it needs none */
     const char *done_steps; /* raw JSON {"step name": data} of steps that succeeded in earlier
                                attempts, or NULL */
 } jm_job;

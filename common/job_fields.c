@@ -26,8 +26,8 @@ const jm_field jm_job_fields[JM_JOB_FIELDS] = {
         {"key", 3, JM_FIELD_STRING, false, true, 1, 200, "K",
          "Ordering key, for types that order; default: the key of the record"},
     [JM_JOB_FIELD_EXCLUSIVE] =
-        {"exclusive", 9, JM_FIELD_STRING, false, false, 1, 200, "NAME",
-         "At most one job of this name in the project runs at a time"},
+        {"exclusive", 9, JM_FIELD_STRING, false, true, 1, 200, "NAME",
+         "At most one job of this name in the project runs at a time, or as many as jobmill lock set allows"},
     [JM_JOB_FIELD_RUN_AT] =
         {"run_at", 6, JM_FIELD_TIME, false, true, 0, 0, "T",
          "Not to be started before"},

@@ -230,6 +230,17 @@ static int read_id(const parse *p, const jm_field *field, const jm_json_value *v
     return JM_OK;
 }
 
+/* Names of locks that begin so stand for ordering keys. */
+static int read_exclusive(const parse *p, const jm_field *field, const jm_json_value *value)
+{
+    int rc = read_text(p, field, value, &p->job->exclusive);
+    if (!rc && !strncmp(p->job->exclusive, JM_ORDER_LOCK, strlen(JM_ORDER_LOCK)))
+        return jm_err_field(p->err, field->name,
+                            "exclusive must not begin with \"" JM_ORDER_LOCK
+                            "\": such names stand for ordering keys");
+    return rc;
+}
+
 /* ---- the members of a message ---- */
 
 static int read_field(const parse *p, const jm_field *field, const jm_json_value *value)
@@ -251,7 +262,7 @@ static int read_field(const parse *p, const jm_field *field, const jm_json_value
     case JM_JOB_FIELD_KEY:
         return read_text(p, field, value, &job->key);
     case JM_JOB_FIELD_EXCLUSIVE:
-        return read_text(p, field, value, &job->exclusive);
+        return read_exclusive(p, field, value);
     case JM_JOB_FIELD_RUN_AT:
         return read_time(p, field, value, &job->run_at_us);
     case JM_JOB_FIELD_START_BY:

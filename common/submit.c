@@ -87,7 +87,8 @@ size_t jm_submit_count(const jm_submit *submit)
 
 jm_submit_way jm_submit_way_of(const jm_job *job, int64_t now_us)
 {
-    return job->depends_on || job->priority != JM_PRIORITY_DEFAULT || job->run_at_us > now_us
+    return job->depends_on || job->exclusive || job->priority != JM_PRIORITY_DEFAULT ||
+                   job->run_at_us > now_us
                ? JM_SUBMIT_READY
                : JM_SUBMIT_PUBLISH;
 }
@@ -137,6 +138,8 @@ static const char *reason_of(const jm_job *job, jm_submit_way way)
         return NULL;
     if (job->depends_on)
         return "depends_on"; /* the statement goes by it */
+    if (job->exclusive)
+        return "waits for its lock";
     if (job->priority != JM_PRIORITY_DEFAULT)
         return "priority";
     return job->run_at_us ? "run_at" : "delayed";

@@ -19,7 +19,8 @@ typedef enum jm_submit_way {
     JM_SUBMIT_READY    /* from the database: it may start once visible_us has passed */
 } jm_submit_way;
 
-/* What due work takes: priority and delay are kept by the database, all else goes through Kafka. */
+/* What due work takes: priority, locks and delay are kept by the database, all else goes through
+ * Kafka. */
 jm_submit_way jm_submit_way_of(const jm_job *job, int64_t now_us);
 
 /* Adds a job; its strings are copied. job->id, type, project and queue must be set; max_attempts 0

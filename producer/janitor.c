@@ -20,6 +20,7 @@ enum {
     FOLD_ROWS = 10000,
     DEDUP_ROWS = 5000,
     LATE_ROWS = 500,
+    LOCK_ROWS = 1000,
     SWEEP_ROWS = 1000, /* as in janitor_sweep.sql */
     FAILED_MS = 10000, /* a chore that failed is tried again after its interval, at most this */
     MAX_CHORES = 16
@@ -47,8 +48,8 @@ struct jm_janitor {
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, cancel, missing, depends, sweep, heartbeat, fold, dedup, workers,
-    partitions, retention;
+static chore_fn rescue, expire, cancel, missing, depends, sweep, locks, heartbeat, fold, dedup,
+    workers, partitions, retention;
 
 static const struct {
     const char *name;
@@ -61,6 +62,7 @@ static const struct {
     {"missing", 1000, missing},
     {"depends", 30000, depends},
     {"sweep", 5000, sweep},
+    {"locks", 5000, locks},
     {"heartbeat", LEASE_S * 1000 / 3, heartbeat},
     {"fold", 2000, fold},
     {"dedup", 30000, dedup},
@@ -194,6 +196,29 @@ static int sweep(jm_janitor *janitor, bool *more, jm_err *err)
                 "%d published jobs that no worker has claimed start from the database instead", n);
     atomic_fetch_add(&janitor->swept, (uint64_t)n);
     *more = n >= SWEEP_ROWS;
+    PQclear(res);
+    return rc;
+}
+
+static void tell_queues(jm_janitor *janitor, const PGresult *res)
+{
+    char payload[80];
+    for (int row = 0; janitor->wakeup && row < PQntuples(res); row++) {
+        snprintf(payload, sizeof payload, "ready %s", PQgetvalue(res, row, 0));
+        jm_wakeup_send(janitor->wakeup, payload);
+    }
+}
+
+static int locks(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    (void)more;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, LOCK_ROWS);
+    PGresult *res = NULL;
+    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_locks, &args, &res, err);
+    if (!rc)
+        tell_queues(janitor, res);
     PQclear(res);
     return rc;
 }

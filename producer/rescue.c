@@ -55,24 +55,31 @@ static int rescue_batch(jm_pg *pg, const jm_lapsed *worker, const PGresult *clai
         jm_col_add_uuid(&ids, &id);
         jm_col_add_i64(&seqs, jm_pg_get_i64(claims, row, 0));
     }
-    jm_pg_args jobs, unclaim;
+    jm_pg_args jobs, release, unclaim;
     jm_pg_args_init(&jobs);
     jm_pg_arg_uuid(&jobs, &worker->id);
     jm_pg_arg_col(&jobs, &ids);
     jm_pg_arg_uuid(&jobs, &first);
     jm_pg_arg_uuid(&jobs, &last);
+    jm_pg_args_init(&release);
+    jm_pg_arg_col(&release, &ids);
+    jm_pg_arg_uuid(&release, &first);
+    jm_pg_arg_uuid(&release, &last);
     jm_pg_args_init(&unclaim);
     jm_pg_arg_uuid(&unclaim, &worker->id);
     jm_pg_arg_col(&unclaim, &seqs);
     jm_pg_call calls[] = {{.sql = &jm_sql_rescue_jobs, .args = &jobs, .binary = true},
+                          {.sql = &jm_sql_rescue_release, .args = &release, .binary = true},
                           {.sql = &jm_sql_rescue_unclaim, .args = &unclaim},
                           {.sql = &jm_tx_commit}};
-    int rc = jm_pg_run(pg, calls, 3, err);
+    int rc = jm_pg_run(pg, calls, 4, err);
     if (!rc) {
         count_jobs(calls[0].res, wakeup, result);
         jm_dependents_add_rows(worker->dependents, calls[0].res, 3);
+        for (int row = 0; row < PQntuples(calls[1].res); row++)
+            tell_queue(wakeup, jm_pg_get_text(calls[1].res, row, 0, NULL));
     }
-    jm_pg_calls_clear(calls, 3);
+    jm_pg_calls_clear(calls, 4);
     jm_col_fini(&ids);
     jm_col_fini(&seqs);
     return rc;

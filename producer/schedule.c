@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/job.h"
 #include "common/pg.h"
 
 /* ---- spellings ---- */
@@ -297,6 +298,10 @@ static int check_names(const jm_schedule *s, jm_err *err)
         return jm_err_field(err, "project", "[a-z0-9][a-z0-9._-]{0,99} expected");
     if (!s->queue || !is_word(s->queue, 63, "-"))
         return jm_err_field(err, "queue", "[a-z0-9-]{1,63} expected");
+    if (s->exclusive && (!*s->exclusive || utf8_length(s->exclusive) > 200 ||
+                         !strncmp(s->exclusive, JM_ORDER_LOCK, strlen(JM_ORDER_LOCK))))
+        return jm_err_field(err, "exclusive",
+                            "1 to 200 characters expected that do not begin with " JM_ORDER_LOCK);
     return 0;
 }
 
@@ -307,8 +312,6 @@ static int check_supported(const jm_schedule *s, jm_err *err)
         return unsupported(err, "overlap", jm_overlap_text(s->overlap));
     if (s->calendar)
         return unsupported(err, "calendar", "a calendar");
-    if (s->exclusive)
-        return unsupported(err, "exclusive", "exclusive");
     return 0;
 }
 

@@ -92,6 +92,10 @@ URL_PATTERN = "^https?://[!-~]+$"
 PATTERNS = {"name": NAME_PATTERN, "url": URL_PATTERN}
 
 
+def pattern_of(field):
+    return field.get("pattern", PATTERNS.get(field["kind"], ""))
+
+
 def sql_string(text):
     return "'" + text.replace("'", "''") + "'"
 
@@ -100,7 +104,7 @@ def submit_fields_sql(fields):
     rows = ",\n".join(
         f"        ({sql_string(f['name'])}, {sql_string(f['kind'])}, {f.get('min', 0)}, "
         f"{f.get('max', 0)}, {str(f.get('supported', True)).lower()}, "
-        f"{sql_string(PATTERNS.get(f['kind'], ''))})"
+        f"{sql_string(pattern_of(f))})"
         for f in fields)
     return f"""CREATE OR REPLACE FUNCTION submit_fields() RETURNS TABLE (name text, kind text, min integer, max integer, supported boolean, pattern text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -125,8 +129,8 @@ UUID7_PATTERN = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa
 
 def text_schema(field):
     schema = {"type": "string", "minLength": field["min"], "maxLength": field["max"]}
-    if field["kind"] in PATTERNS:
-        schema["pattern"] = PATTERNS[field["kind"]]
+    if pattern_of(field):
+        schema["pattern"] = pattern_of(field)
     return schema
 
 

@@ -43,6 +43,7 @@ GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO :"producer";
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM :"producer";
 GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, job_cancel, job_retry,
     job_call, job_depend, dependencies_settle TO :"producer";
+GRANT USAGE ON SEQUENCE lock_tokens TO :"producer", :"worker";
 
 GRANT SELECT ON schema_migrations, projects, retention TO :"worker";
 GRANT SELECT, INSERT, UPDATE ON jobs, job_steps, job_logs, job_attempts, job_metadata, job_types, workers

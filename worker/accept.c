@@ -58,8 +58,8 @@ void jm_accept_dead(jm_accept_state *a, jm_batch_record *record, const char *rea
     jm_batch_mark_dead(a->batch, record, reason, &err);
 }
 
-/* What a message may say and this version cannot do yet, and what is not for messages to say. */
-static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
+/* What is not for messages to say. */
+static void refuse_impossible(jm_accept_state *a, jm_batch_record *record, const jm_job_type *type)
 {
     const jm_job *job = record->job;
     if (!strncmp(job->type, "jobmill.", 8)) {
@@ -68,10 +68,26 @@ static void refuse_unsupported(jm_accept_state *a, jm_batch_record *record, cons
             "types that begin with \"jobmill.\" are jobmill's own; give it another name");
         return;
     }
-    const char *field = job->exclusive ? "exclusive" : type && type->ordered ? "type" : NULL;
-    if (field)
-        jm_accept_dead(a, record, "unsupported", field,
-                       "this version of jobmill cannot do that yet; leave it out");
+    if (job->exclusive && job->key && type && type->ordered)
+        jm_accept_dead(a, record, "bad_field", "exclusive",
+                       "its type orders jobs by key, and a job holds one lock at most: leave out "
+                       "exclusive, or the key");
+}
+
+const char *jm_accept_lock(jm_accept_state *a, int i, bool *ordered)
+{
+    const jm_job *job = a->batch->records[i].job;
+    *ordered = false;
+    if (job->exclusive)
+        return job->exclusive;
+    /* Of a type that nobody here knows, who knows it will see whether it orders. */
+    if (!job->key || (a->types[i] && !a->types[i]->ordered))
+        return NULL;
+    *ordered = true;
+    size_t size = sizeof JM_ORDER_LOCK + strlen(job->type) + 1 + strlen(job->key);
+    char *name = jm_arena_alloc(a->batch->arena, size);
+    snprintf(name, size, JM_ORDER_LOCK "%s/%s", job->type, job->key);
+    return name;
 }
 
 /* Unknown projects are looked for in the database again, at most once a second. */
@@ -113,7 +129,7 @@ static void look_up_types(jm_accept_state *a)
             a->types[i] = jm_type_dir_get(a->store->options.types, job->type);
         last = a->types[i] ? a->types[i] : last;
         if (!job->from_relay)
-            refuse_unsupported(a, record, a->types[i]);
+            refuse_impossible(a, record, a->types[i]);
     }
 }
 
@@ -137,6 +153,10 @@ static void assign_slots(jm_accept_state *a)
             a->waits[i] = "run_at";
         else if (!job->from_relay && job->start_by_us)
             a->waits[i] = "start_by"; /* started by PostgreSQL's clock */
+        else if (job->exclusive)
+            a->waits[i] = "waits for its lock";
+        else if (job->key && a->types[i]->ordered)
+            a->waits[i] = "waits for its place in its key";
         else if (!jm_slots_available(store->options.slots, a->types[i], 1))
             a->waits[i] = "no free slot for this type";
         else
@@ -195,8 +215,8 @@ static int make_some_partitions(jm_accept_state *a, jm_col *ids, jm_err *err)
     return rc;
 }
 
-/* Makes the partitions that records from..to need: a few weeks a statement, since one that made
- * hundreds would hold its locks for long and run into the server's time limit. */
+/* Makes the partitions that records at places from..to need: a few weeks a statement, since one
+ * that made hundreds would hold its locks for long and run into the server's time limit. */
 static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
 {
     enum { WEEKS_AT_ONCE = 20 };
@@ -205,9 +225,11 @@ static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
     jm_col_init(&ids, JM_COL_UUID);
     int64_t last = -1;
     int rc = JM_OK;
-    for (int i = from; i < to && !rc; i++) { /* sorted, so by time; 1970 began on a Thursday */
+    for (int i = 0; i < a->batch->n && !rc;
+         i++) { /* sorted, so by time; 1970 began on a Thursday */
         int64_t week = (jm_uuid7_ms(&a->batch->records[i].id) + 3 * day_ms) / (7 * day_ms);
-        if (a->batch->records[i].fate != JM_FATE_OPEN || week == last)
+        if (!jm_accept_is_in(a, i, from, to) || a->batch->records[i].fate != JM_FATE_OPEN ||
+            week == last)
             continue;
         last = week;
         jm_col_add_uuid(&ids, &a->batch->records[i].id);
@@ -269,6 +291,14 @@ static void refuse(jm_accept_state *a, int i, jm_err *err)
     jm_accept_undedup(a, record, &ignored);
 }
 
+static int record_at(const jm_accept_state *a, int place)
+{
+    int i = 0;
+    while (a->batch->records[i].place != place)
+        i++;
+    return i;
+}
+
 int jm_accept_range(jm_accept_state *a, int from, int to)
 {
     for (bool made_partitions = false;;) {
@@ -304,13 +334,14 @@ int jm_accept_range(jm_accept_state *a, int from, int to)
             }
         }
         if (to - from == 1) {
-            if (a->batch->records[from].fate == JM_FATE_DEAD) {
+            int i = record_at(a, from);
+            if (a->batch->records[i].fate == JM_FATE_DEAD) {
                 jm_log_kv(JM_ERROR, "accept", "a dead letter was refused and is dropped", "why",
                           err.msg, NULL);
-                a->batch->records[from].fate = JM_FATE_KNOWN;
+                a->batch->records[i].fate = JM_FATE_KNOWN;
                 return JM_OK;
             }
-            refuse(a, from, &err);
+            refuse(a, i, &err);
             continue; /* now as a dead letter */
         }
         int mid = from + (to - from) / 2;

@@ -18,13 +18,22 @@ typedef struct jm_accept_state {
 /* accept.c: makes a dead letter of a record. */
 void jm_accept_dead(jm_accept_state *a, jm_batch_record *record, const char *reason,
                     const char *field, const char *detail);
-/* accept.c: accepts records from..to in one transaction, or in halves where PostgreSQL refuses a
- * row, down to the one it refuses. Waits out losses of the database. JM_ERR_CLOSED when stopping.
+/* accept.c: the lock that the job of record i must take to start, or NULL. *ordered: it stands for
+ * a place in its key. In the batch's arena. */
+const char *jm_accept_lock(jm_accept_state *a, int i, bool *ordered);
+/* Whether record i has one of the places from..to-1. */
+static inline bool jm_accept_is_in(const jm_accept_state *a, int i, int from, int to)
+{
+    return a->batch->records[i].place >= from && a->batch->records[i].place < to;
+}
+/* accept.c: accepts the records at places from..to in one transaction, or in halves where
+ * PostgreSQL refuses a row, down to the one it refuses. Waits out losses of the database.
+ * JM_ERR_CLOSED when stopping.
  */
 int jm_accept_range(jm_accept_state *a, int from, int to);
 
-/* accept_tx.c: one try at records from..to, one transaction, one round trip. After success each of
- * them is started, waiting, dead, or still open: those name jobs that exist. */
+/* accept_tx.c: one try at the records at places from..to, one transaction, one round trip. After
+ * success each of them is started, waiting, dead, or still open: those name jobs that exist. */
 int jm_accept_try(jm_accept_state *a, int from, int to, jm_err *err);
 int jm_accept_max_attempts(const jm_job *job, const jm_job_type *type);
 

@@ -9,20 +9,20 @@
 #include "worker/searchable.h"
 
 enum {
-    INSERT_COLS = 22 /* of accept_insert, behind the two scalars */
+    INSERT_COLS = 25 /* of accept_insert, behind the two scalars */
 };
 
 static const jm_col_type insert_types[INSERT_COLS] = {
-    JM_COL_UUID,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
-    JM_COL_BOOL,  JM_COL_I32,  JM_COL_I32,  JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT,
-    JM_COL_JSONB, JM_COL_TEXT, JM_COL_TS,   JM_COL_TS,   JM_COL_TEXT, JM_COL_TEXT,
-    JM_COL_JSONB, JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
+    JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT,  JM_COL_JSONB, JM_COL_BOOL,
+    JM_COL_I32,  JM_COL_I32,  JM_COL_I16,  JM_COL_TEXT, JM_COL_TEXT,  JM_COL_JSONB, JM_COL_TEXT,
+    JM_COL_TS,   JM_COL_TS,   JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_TEXT,  JM_COL_BOOL,
+    JM_COL_I32,  JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT};
 static const jm_col_type plain_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB,
                                           JM_COL_I32};
 static const jm_col_type dead_types[] = {JM_COL_UUID,  JM_COL_TEXT,  JM_COL_I32,   JM_COL_I64,
                                          JM_COL_BYTEA, JM_COL_BYTEA, JM_COL_JSONB, JM_COL_TEXT,
                                          JM_COL_TEXT,  JM_COL_TEXT};
-static const jm_col_type id_types[] = {JM_COL_UUID, JM_COL_TEXT};
+static const jm_col_type id_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_BOOL};
 
 static void add_ts(jm_col *col, int64_t us)
 {
@@ -45,17 +45,20 @@ int jm_accept_max_attempts(const jm_job *job, const jm_job_type *type)
     return job->max_attempts ? job->max_attempts : type ? type->max_attempts : 3;
 }
 
-static void add_insert(jm_cols *cols, const jm_job *job, const jm_job_type *type, bool now,
-                       const char *waits)
+static void add_insert(jm_cols *cols, jm_accept_state *a, int i)
 {
+    const jm_job *job = a->batch->records[i].job;
+    const jm_job_type *type = a->types[i];
     jm_col *c = cols->col;
+    bool ordered;
+    const char *lock = jm_accept_lock(a, i, &ordered);
     jm_col_add_uuid(&c[0], &job->id);
     jm_col_add_str(&c[1], job->external_id);
     jm_col_add_str(&c[2], job->project);
     jm_col_add_str(&c[3], job->type);
     jm_col_add_str(&c[4], job->profile);
     jm_col_add_bytes(&c[5], job->params, job->params_len);
-    jm_col_add_bool(&c[6], now);
+    jm_col_add_bool(&c[6], a->now[i]);
     jm_col_add_i32(&c[7], jm_accept_max_attempts(job, type));
     add_positive(&c[8], job->timeout_s);
     jm_col_add_i32(&c[9], job->priority);
@@ -65,10 +68,13 @@ static void add_insert(jm_cols *cols, const jm_job *job, const jm_job_type *type
     jm_col_add_str(&c[13], job->trace_context);
     add_ts(&c[14], job->run_at_us);
     add_ts(&c[15], job->start_by_us);
-    jm_col_add_str(&c[16], waits);
+    jm_col_add_str(&c[16], a->waits[i]);
     jm_col_add_str(&c[17], job->callback_url);
     jm_col_add_str(&c[18], job->depends_on);
-    jm_searchable_add(&c[19], &job->id, type, job->metadata, job->metadata_len);
+    jm_col_add_str(&c[19], lock);
+    jm_col_add_bool(&c[20], ordered);
+    jm_col_add_i32(&c[21], a->batch->records[i].place);
+    jm_searchable_add(&c[22], &job->id, type, job->metadata, job->metadata_len);
 }
 
 static bool is_plain(const jm_job *job)
@@ -163,7 +169,7 @@ static void tx_init(struct accept_tx *tx)
     jm_cols_init(&tx->insert, insert_types, INSERT_COLS);
     jm_cols_init(&tx->plain, plain_types, JM_COUNT(plain_types));
     jm_cols_init(&tx->take, id_types, 1);
-    jm_cols_init(&tx->defer, id_types, 2);
+    jm_cols_init(&tx->defer, id_types, 4);
     jm_cols_init(&tx->dead, dead_types, JM_COUNT(dead_types));
     jm_cols_init(&tx->claim, id_types, 1);
     jm_cols_init(&tx->depends, id_types, 1);
@@ -183,10 +189,21 @@ static void tx_fini(struct accept_tx *tx)
     jm_cols_fini(&tx->depends);
 }
 
+static void add_defer(jm_cols *cols, jm_accept_state *a, int i)
+{
+    bool ordered;
+    jm_col_add_uuid(&cols->col[0], &a->batch->records[i].id);
+    jm_col_add_str(&cols->col[1], a->waits[i]);
+    jm_col_add_str(&cols->col[2], jm_accept_lock(a, i, &ordered));
+    jm_col_add_bool(&cols->col[3], ordered);
+}
+
 static void tx_fill(struct accept_tx *tx, jm_accept_state *a, int from, int to)
 {
-    for (int i = from; i < to; i++) {
+    for (int i = 0; i < a->batch->n; i++) {
         jm_batch_record *record = &a->batch->records[i];
+        if (!jm_accept_is_in(a, i, from, to))
+            continue;
         if (record->fate == JM_FATE_DEAD)
             add_dead(&tx->dead, record);
         if (record->fate != JM_FATE_OPEN || record->again)
@@ -196,14 +213,13 @@ static void tx_fill(struct accept_tx *tx, jm_accept_state *a, int from, int to)
         if (!record->job->from_relay && a->now[i] && is_plain(record->job)) {
             add_plain(&tx->plain, record->job, a->types[i]);
         } else if (!record->job->from_relay) {
-            add_insert(&tx->insert, record->job, a->types[i], a->now[i], a->waits[i]);
+            add_insert(&tx->insert, a, i);
             if (record->job->depends_on)
                 jm_col_add_uuid(&tx->depends.col[0], &record->id);
         } else if (a->now[i]) {
             jm_col_add_uuid(&tx->take.col[0], &record->id);
         } else {
-            jm_col_add_uuid(&tx->defer.col[0], &record->id);
-            jm_col_add_str(&tx->defer.col[1], a->waits[i]);
+            add_defer(&tx->defer, a, i);
         }
     }
 }
@@ -216,14 +232,14 @@ static jm_pg_args *tx_call(struct accept_tx *tx, const jm_sql *sql)
     return args;
 }
 
-/* Smallest and largest id of the sorted records from..to. */
-static void add_bounds(jm_pg_args *args, const jm_accept_state *a, int from, int to)
+/* Smallest and largest id of the batch, which is sorted by them. */
+static void add_bounds(jm_pg_args *args, const jm_accept_state *a)
 {
-    jm_pg_arg_uuid(args, &a->batch->records[from].id);
-    jm_pg_arg_uuid(args, &a->batch->records[to - 1].id);
+    jm_pg_arg_uuid(args, &a->batch->records[0].id);
+    jm_pg_arg_uuid(args, &a->batch->records[a->batch->n - 1].id);
 }
 
-static void tx_build(struct accept_tx *tx, jm_accept_state *a, int from, int to)
+static void tx_build(struct accept_tx *tx, jm_accept_state *a)
 {
     const jm_store_options *o = &a->store->options;
     const char *queue = o->queues[a->batch->queue];
@@ -248,7 +264,7 @@ static void tx_build(struct accept_tx *tx, jm_accept_state *a, int from, int to)
         jm_pg_args *args = tx_call(tx, &jm_sql_accept_take);
         jm_pg_arg_uuid(args, &o->worker_id);
         jm_pg_arg_cols(args, &tx->take);
-        add_bounds(args, a, from, to);
+        add_bounds(args, a);
     }
     if (tx->defer.col[0].n)
         jm_pg_arg_cols(tx_call(tx, &jm_sql_accept_defer), &tx->defer);
@@ -294,7 +310,7 @@ int jm_accept_try(jm_accept_state *a, int from, int to, jm_err *err)
     struct accept_tx tx;
     tx_init(&tx);
     tx_fill(&tx, a, from, to);
-    tx_build(&tx, a, from, to);
+    tx_build(&tx, a);
     int64_t since_us = jm_mono_us();
     int rc = tx.n_calls ? jm_pg_run(a->store->pg, tx.calls, tx.n_calls, err) : JM_OK;
     if (!rc) {

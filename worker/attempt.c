@@ -102,6 +102,19 @@ static int take_params(jm_attempt *attempt, jm_err *err)
     return JM_OK;
 }
 
+/* A job may have been submitted with both when nobody knew that its type orders. */
+static int check_lock(const jm_attempt *attempt, jm_err *err)
+{
+    const jm_job *job = attempt->job;
+    if (job->exclusive && job->key && attempt->type->ordered)
+        return jm_err_field(
+            err, "exclusive",
+            "type %s orders its jobs by key, and a job holds one lock at most: leave "
+            "out exclusive, or the key",
+            attempt->type->name);
+    return JM_OK;
+}
+
 static void add_done(jm_attempt *attempt, const char *name, const char *data, size_t len)
 {
     jm_buf_add_json(&attempt->done, name, strlen(name));
@@ -539,11 +552,12 @@ jm_attempt *jm_attempt_new(const jm_attempt_env *env, jm_job *job)
     attempt->type = jm_job_type_ref(job->job_type);
     attempt->started_us = jm_loop_now_us(env->loop);
     attempt->return_code = -1;
-    attempt->run = (jm_step_run){.attempt = attempt,
-                                 .loop = env->loop,
-                                 .spawner = env->spawner,
-                                 .job = job,
-                                 .kill_grace_ms = env->kill_grace_ms};
+    attempt->run =
+        (jm_step_run){.attempt = attempt,
+                      .loop = env->loop,
+                      .spawner = env->spawner,
+                      .job = job,
+                      .kill_grace_ms = job->lock_token ? env->lock_grace_ms : env->kill_grace_ms};
     jm_journal_init(&attempt->journal, job, attempt->type);
     return attempt;
 }
@@ -578,7 +592,8 @@ void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_
 void jm_attempt_begin(jm_attempt *attempt)
 {
     jm_err err;
-    if (take_params(attempt, &err) || jm_attempt_check_params(attempt, &err)) {
+    if (check_lock(attempt, &err) || take_params(attempt, &err) ||
+        jm_attempt_check_params(attempt, &err)) {
         jm_journal_note(&attempt->journal, JM_ERROR, true, NULL, now_us(attempt), err.msg);
         finish(attempt, JM_END_FAILED, err.msg);
         attempt_free(attempt);

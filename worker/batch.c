@@ -61,6 +61,7 @@ void jm_batch_add(jm_batch *batch, rd_kafka_message_t *message, const jm_message
                     .headers = headers,
                     .n_headers = headers_of(message, headers)};
     jm_batch_record *record = grow(batch);
+    record->place = batch->n - 1;
     record->message = message;
     batch->bytes += message->len + message->key_len;
     jm_job *job = jm_arena_calloc(batch->arena, sizeof *job);
@@ -82,9 +83,7 @@ static int by_id(const void *a, const void *b)
     int c = jm_uuid_cmp(&x->id, &y->id);
     if (c)
         return c;
-    /* The earlier record of an id comes first; offsets compare within a partition only, which will
-     * do. */
-    return (x->message->offset > y->message->offset) - (x->message->offset < y->message->offset);
+    return x->place - y->place; /* the earlier record of an id comes first */
 }
 
 void jm_batch_sort(jm_batch *batch)

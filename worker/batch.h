@@ -23,8 +23,9 @@ typedef struct jm_batch_record {
     jm_job *job;                 /* in the arena; NULL if the record could not be parsed */
     jm_uuid id;                  /* the job's, or that of the dead letter */
     jm_fate fate;
-    bool again;         /* names a job that another record has made: only compared with it */
-    bool by_key;        /* ... by its dedup_key alone: it need not be the same job */
+    int place;   /* in the order in which records came: within a partition, that of their offsets */
+    bool again;  /* names a job that another record has made: only compared with it */
+    bool by_key; /* ... by its dedup_key alone: it need not be the same job */
     jm_uuid known_as;   /* the id of that job */
     const char *reason; /* dead letters: code */
     const char *field;  /* dead letters: or NULL */

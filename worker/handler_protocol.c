@@ -36,6 +36,14 @@ static void add_raw(jm_buf *out, const char *name, const char *json, size_t len)
             out->data[i] = ' ';
 }
 
+static void add_lock_token(jm_buf *out, int64_t token)
+{
+    if (token)
+        jm_buf_addf(out, ",\"lock_token\":%lld", (long long)token);
+    else
+        jm_buf_adds(out, ",\"lock_token\":null");
+}
+
 void jm_handler_input(jm_buf *out, const jm_step_run *run)
 {
     const jm_job *job = run->job;
@@ -56,7 +64,7 @@ void jm_handler_input(jm_buf *out, const jm_step_run *run)
     add_string(out, "due_at", job->due_at_us ? due : NULL);
     add_string(out, "traceparent", job->trace_context);
     add_string(out, "output_dir", run->output_dir);
-    add_string(out, "lock_token", NULL);
+    add_lock_token(out, job->lock_token);
     jm_buf_adds(out, "},\"step\":{\"name\":");
     jm_buf_add_json(out, run->def->name, strlen(run->def->name));
     jm_buf_addf(out, ",\"attempt\":%d}", run->try);

@@ -256,12 +256,15 @@ static int parse_words(jm_job_type *type, jm_def top, jm_err *err)
         jm_def_word(top, "on_failure", policies, 2, &policy, err) ||
         jm_def_word(top, "depends", needs, 2, &depends, err))
         return err->code;
-    if (policy)
-        return jm_def_error(top, "on_failure", err, "on_failure \"block\" is not supported yet");
+    if (policy && !ordering)
+        return jm_def_error(
+            top, "on_failure", err,
+            "on_failure \"block\" needs ordering \"key\": it is the key that it blocks");
     type->log_off = level == 4;
     type->log_level = type->log_off ? JM_ERROR : (jm_log_level)level;
     type->ordered = ordering;
     type->depends_ended = depends;
+    type->blocks = policy;
     return JM_OK;
 }
 

@@ -43,6 +43,7 @@ typedef struct jm_job_type {
     double backoff_initial_s, backoff_factor, backoff_max_s, backoff_jitter;
     int concurrency;    /* per worker; 0: no limit of its own */
     bool ordered;       /* ordering: key */
+    bool blocks;        /* on_failure: block */
     bool depends_ended; /* depends: "ended": what its jobs depend on need not have completed */
     bool log_off;       /* log_level: off */
     jm_log_level log_level;

@@ -54,7 +54,9 @@ static void add_json(jm_col *col, json_t *value)
     free(text);
 }
 
-static void add_type(jm_col cols[10], const jm_job_type *type)
+enum { TYPE_COLS = 11 /* of lease_announce */ };
+
+static void add_type(jm_col cols[TYPE_COLS], const jm_job_type *type)
 {
     char backoff[160];
     snprintf(backoff, sizeof backoff, "{\"initial_s\":%g,\"factor\":%g,\"max_s\":%g,\"jitter\":%g}",
@@ -72,16 +74,17 @@ static void add_type(jm_col cols[10], const jm_job_type *type)
         jm_col_add_str(&cols[8], *key);
     }
     jm_col_add_str(&cols[9], type->depends_ended ? "ended" : "completed");
+    jm_col_add_bool(&cols[10], type->ordered);
 }
 
 /* Writes job_types and fills names with the types there are. */
 static int announce(jm_lease *lease, jm_col *names, jm_err *err)
 {
-    static const jm_col_type col_types[10] = {JM_COL_TEXT,  JM_COL_TEXT, JM_COL_TEXT,  JM_COL_JSONB,
-                                              JM_COL_JSONB, JM_COL_I32,  JM_COL_JSONB, JM_COL_TEXT,
-                                              JM_COL_TEXT,  JM_COL_TEXT};
-    jm_col cols[10];
-    for (int i = 0; i < 10; i++)
+    static const jm_col_type col_types[TYPE_COLS] = {
+        JM_COL_TEXT,  JM_COL_TEXT, JM_COL_TEXT, JM_COL_JSONB, JM_COL_JSONB, JM_COL_I32,
+        JM_COL_JSONB, JM_COL_TEXT, JM_COL_TEXT, JM_COL_TEXT,  JM_COL_BOOL};
+    jm_col cols[TYPE_COLS];
+    for (int i = 0; i < TYPE_COLS; i++)
         jm_col_init(&cols[i], col_types[i]);
     uint64_t generation = jm_type_dir_generation(lease->options.types) + 1;
     jm_job_type **types = jm_type_dir_all(lease->options.types);
@@ -95,13 +98,13 @@ static int announce(jm_lease *lease, jm_col *names, jm_err *err)
     if (generation != lease->announced) {
         jm_pg_args args;
         jm_pg_args_init(&args);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < TYPE_COLS; i++)
             jm_pg_arg_col(&args, &cols[i]);
         rc = jm_pg_query(lease->pg, &jm_sql_lease_announce, &args, NULL, err);
         if (!rc)
             lease->announced = generation;
     }
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < TYPE_COLS; i++)
         jm_col_fini(&cols[i]);
     return rc;
 }
@@ -117,6 +120,13 @@ static void read_renewal(jm_lease *lease, const PGresult *res, int64_t asked_us)
                 "this worker had been found lost: its jobs were given to others, and what it "
                 "reports of "
                 "them will be kept as superseded");
+}
+
+/* How long after a renewal was asked for jobs may hold locks: the lease counts from a later moment,
+ * and a tenth of it is for clocks that do not run alike and for a busy machine. */
+static int64_t hold_us(const jm_lease_options *o)
+{
+    return (int64_t)o->lease_s * 900000 - (int64_t)o->lock_grace_ms * 1000;
 }
 
 static int renew(jm_lease *lease, const char *state, jm_err *err)
@@ -141,11 +151,12 @@ static int renew(jm_lease *lease, const char *state, jm_err *err)
     jm_pg_arg_i32(&args, o->lease_s);
     jm_pg_arg_text(&args, state);
     jm_pg_call call = {.sql = &jm_sql_lease_renew, .args = &args, .binary = true};
-    int64_t asked_us = jm_mono_us();
+    int64_t asked_us = jm_mono_us(), asked_boot_us = jm_boot_us();
     rc = rc ? rc : jm_pg_run(lease->pg, &call, 1, err);
     if (!rc) {
         read_renewal(lease, call.res, asked_us);
         atomic_store(&lease->renewed_ms, asked_us / 1000);
+        atomic_store(o->locks_until_us, asked_boot_us + hold_us(o));
     }
     PQclear(call.res);
     jm_col_fini(&queues);

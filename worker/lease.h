@@ -3,6 +3,7 @@
 #ifndef JM_LEASE_H
 #define JM_LEASE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "common/pg.h"
@@ -18,6 +19,10 @@ typedef struct jm_lease_options {
     jm_type_dir *types;
     int concurrency;
     int lease_s;
+    int lock_grace_ms; /* what jobs that hold a lock are given between SIGTERM and SIGKILL */
+    /* Written after each renewal: jm_boot_us() at which such jobs must be told to stop unless there
+     * is another renewal, so that they are dead before the lease can have lapsed. */
+    _Atomic int64_t *locks_until_us;
     jm_pulse *pulse; /* may be NULL */
     bool auto_migrate, allow_unsafe;
     int (*running)(void *ctx);     /* jobs in flight */

@@ -31,7 +31,8 @@ typedef struct jm_record_options {
     int64_t memory_bytes;    /* of reports waiting in memory */
     /* Called when a job was put back to be started again at db_us. */
     void (*ready_at)(void *ctx, int64_t db_us);
-    /* Called when jobs of a queue that waited for others have become ready to start. */
+    /* Called when jobs of a queue that waited for others, or for a lock, have become ready to
+     * start. */
     void (*queue_ready)(void *ctx, const char *queue);
     /* When the lease was renewed last (monotonic, ms; 0: never), and a request to renew it now. */
     int64_t (*renewed_ms)(void *ctx);

@@ -221,9 +221,9 @@ static void add_ended(jm_recorder *recorder, struct rows *rows, const jm_report 
 /* Whether the short statement says all of it. */
 static bool is_short(const jm_report *report)
 {
-    if (report->end != JM_END_COMPLETED || has_output(report) || report->set_metadata ||
-        report->progress || report->items_total >= 0 || report->items_ok >= 0 ||
-        report->items_failed >= 0 || report->reason)
+    if (report->end != JM_END_COMPLETED || report->job->lock_token || has_output(report) ||
+        report->set_metadata || report->progress || report->items_total >= 0 ||
+        report->items_ok >= 0 || report->items_failed >= 0 || report->reason)
         return false;
     for (int i = 0; i < report->n_steps; i++)
         if (report->steps[i].update)
@@ -303,14 +303,31 @@ static void add_claims(jm_record_group *g, int from, int to, jm_col *seqs)
             claim->left = claim->left < 0 ? 1 : claim->left + 1;
 }
 
+/* Ids of jobs in reports from..to, in order, that have ended and held a lock. */
+static void add_locked(jm_record_group *g, int from, int to, jm_col *ids)
+{
+    for (int i = from; i < to; i++)
+        if (g->reports[i]->end != JM_END_NONE && g->reports[i]->job->lock_token)
+            jm_col_add_uuid(ids, &g->reports[i]->job->id);
+}
+
+/* Jobs of these queues have been woken by the end of others. */
+static void tell_woken(const jm_recorder *recorder, const PGresult *res)
+{
+    for (int row = 0; row < PQntuples(res); row++)
+        recorder->options.queue_ready(recorder->options.ctx, jm_pg_get_text(res, row, 0, NULL));
+}
+
 static int try_range(jm_record_group *g, int from, int to, jm_err *err)
 {
     struct rows plain, completed, ended;
-    jm_col seqs;
+    jm_col seqs, locked;
     rows_init(&plain, plain_types, JM_COUNT(plain_types));
     rows_init(&completed, completed_types, JM_COUNT(completed_types));
     rows_init(&ended, ended_types, JM_COUNT(ended_types));
     jm_col_init(&seqs, JM_COL_I64);
+    jm_col_init(&locked, JM_COL_UUID);
+    add_locked(g, from, to, &locked);
     for (int i = from; i < to; i++) {
         if (is_short(g->reports[i]) && is_plain(g->reports[i]))
             add_plain(g->recorder, &plain, g->reports[i]);
@@ -320,9 +337,16 @@ static int try_range(jm_record_group *g, int from, int to, jm_err *err)
             add_ended(g->recorder, &ended, g->reports[i]);
     }
     add_claims(g, from, to, &seqs);
-    jm_pg_args args[4];
-    jm_pg_call calls[4];
+    jm_pg_args args[6];
+    jm_pg_call calls[6];
     int n = 0;
+    if (locked.n) {
+        jm_pg_args_init(&args[n]);
+        jm_pg_arg_col(&args[n], &locked);
+        calls[n] = (jm_pg_call){.sql = &jm_sql_record_hold, .args = &args[n]};
+        n++;
+    }
+    int first_result = n;
     if (plain.jobs.col[0].n) {
         jm_pg_args_init(&args[n]);
         jm_pg_arg_uuid(&args[n], g->worker_id);
@@ -344,6 +368,14 @@ static int try_range(jm_record_group *g, int from, int to, jm_err *err)
         n++;
     }
     int n_results = n;
+    if (locked.n) {
+        jm_pg_args_init(&args[n]);
+        jm_pg_arg_col(&args[n], &locked);
+        jm_pg_arg_uuid(&args[n], &ended.lo);
+        jm_pg_arg_uuid(&args[n], &ended.hi);
+        calls[n] = (jm_pg_call){.sql = &jm_sql_record_release, .args = &args[n], .binary = true};
+        n++;
+    }
     if (seqs.n) {
         jm_pg_args_init(&args[n]);
         jm_pg_arg_uuid(&args[n], g->worker_id);
@@ -355,7 +387,9 @@ static int try_range(jm_record_group *g, int from, int to, jm_err *err)
     int rc = jm_pg_run(g->recorder->pg, calls, n, err);
     if (!rc)
         jm_meters_transaction(g->recorder->options.meters, JM_TX_RECORD, to - from, since_us);
-    for (int i = 0; i < n_results && !rc; i++) {
+    if (!rc && locked.n)
+        tell_woken(g->recorder, calls[n_results].res);
+    for (int i = first_result; i < n_results && !rc; i++) {
         mark_passed(g, from, to, calls[i].res);
         jm_dependents_add_rows(&g->recorder->dependents, calls[i].res, 1);
     }
@@ -365,6 +399,7 @@ static int try_range(jm_record_group *g, int from, int to, jm_err *err)
     rows_fini(&completed);
     rows_fini(&ended);
     jm_col_fini(&seqs);
+    jm_col_fini(&locked);
     return rc;
 }
 

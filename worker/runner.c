@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "worker/attempt.h"
 #include "worker/executor.h"
@@ -30,7 +31,7 @@ typedef struct freed_slots {
 /* Somebody wants jobs to end. */
 typedef struct stop_request {
     struct stop_request *next;
-    bool all, at_once;
+    bool all, locked, at_once; /* all jobs, or those that hold a lock */
     jm_uuid id;
     int attempt;
     jm_end end;
@@ -59,6 +60,8 @@ struct jm_runner {
     jm_watch *inbox_watch;
     jm_attempt_env env;
     jm_attempt *attempts; /* in flight */
+    int n_locked;         /* of them, those that hold a lock */
+    jm_timer lock_timer;
     jm_chain arrivals;
     jm_chain reports; /* of this turn */
     int n_ended;      /* of them, those that end their job */
@@ -96,6 +99,7 @@ static void emit(void *ctx, jm_attempt *attempt, jm_report *report)
         if (links->next)
             jm_attempt_get_links(links->next)->prev = links->prev;
         count_freed(runner, report->job->job_type);
+        runner->n_locked -= report->job->lock_token != 0;
     }
     jm_chain_add(&runner->reports, &report->node);
 }
@@ -118,68 +122,12 @@ static void end_turn(jm_runner *runner)
     atomic_fetch_sub(&runner->running, n_ended);
 }
 
-/* ---- starting ---- */
-
-/* The common job: one step that does nothing. It takes one allocation and no attempt. */
-static bool is_trivial(const jm_job *job)
-{
-    const jm_job_type *type = job->job_type;
-    const jm_step_def *step = type->steps;
-    return type->n_steps == 1 && !type->schema && step->executor->trivial && !step->set &&
-           !step->when && !job->profile && !job->done_steps &&
-           (type->log_off || type->log_level > JM_DEBUG) && strlen(step->name) < 32;
-}
-
-static void run_trivial(jm_runner *runner, jm_job *job)
-{
-    static const char head[] = "step ", tail[] = ": success in 0 ms";
-    const jm_job_type *type = job->job_type;
-    const char *name = type->steps->name;
-    jm_report *report = jm_report_new(job);
-    int64_t now_us = jm_loop_now_us(runner->loop);
-    report->end = JM_END_COMPLETED;
-    report->started_us = report->ended_us = now_us;
-    report->one_step = (jm_step_row){.seq = 1,
-                                     .name = name,
-                                     .status = "success",
-                                     .attempts = 1,
-                                     .started_us = now_us,
-                                     .ended_us = now_us};
-    report->steps = &report->one_step;
-    report->n_steps = 1;
-    if (!type->log_off && type->log_level == JM_INFO) {
-        char *end = mempcpy(report->one_text, head, sizeof head - 1);
-        end = mempcpy(end, name, strlen(name));
-        memcpy(end, tail, sizeof tail);
-        report->one_log = (jm_log_row){
-            .seq = 1, .step = name, .at_us = now_us, .level = JM_INFO, .message = report->one_text};
-        report->logs = &report->one_log;
-        report->n_logs = 1;
-    }
-    count_freed(runner, job->job_type);
-    jm_chain_add(&runner->reports, &report->node);
-}
-
-static void start_job(jm_runner *runner, jm_job *job)
-{
-    assert(job->job_type);
-    if (is_trivial(job)) {
-        run_trivial(runner, job);
-        return;
-    }
-    jm_attempt *attempt = jm_attempt_new(&runner->env, job);
-    jm_attempt_links *links = jm_attempt_get_links(attempt);
-    links->next = runner->attempts;
-    if (links->next)
-        jm_attempt_get_links(links->next)->prev = attempt;
-    runner->attempts = attempt;
-    jm_attempt_begin(attempt);
-}
-
 /* ---- stopping ---- */
 
 static bool is_meant(const stop_request *stop, const jm_job *job)
 {
+    if (stop->locked)
+        return job->lock_token != 0;
     return stop->all || (job->attempt == stop->attempt && !jm_uuid_cmp(&job->id, &stop->id));
 }
 
@@ -229,6 +177,109 @@ static void take_stops(jm_runner *runner)
         stop_jobs(runner, stop);
         free_stop(stop);
     }
+}
+
+/* ---- jobs that hold a lock ---- */
+
+/* They must be dead before anybody can take this worker for lost and give their locks to others. */
+static const stop_request cut_off = {
+    .locked = true,
+    .end = JM_END_RETURNED,
+    .error = (char *)(uintptr_t) "stopped: its worker is cut off from the database, and others may "
+                                 "get its lock"};
+
+enum { LOCK_CHECK_US = 100000 };
+
+static int64_t locks_left_us(const jm_runner *runner)
+{
+    const _Atomic int64_t *until_us = runner->options.locks_until_us;
+    return until_us ? atomic_load(until_us) - jm_boot_us() : INT64_MAX;
+}
+
+static void watch_locks(jm_runner *runner);
+
+static void on_lock_timer(void *ctx)
+{
+    jm_runner *runner = ctx;
+    if (runner->n_locked && locks_left_us(runner) <= 0)
+        stop_jobs(runner, &cut_off);
+    watch_locks(runner);
+}
+
+static void watch_locks(jm_runner *runner)
+{
+    int64_t left_us = locks_left_us(runner);
+    if (!runner->n_locked || left_us == INT64_MAX || runner->lock_timer.place)
+        return;
+    jm_timer_set(runner->loop, &runner->lock_timer,
+                 jm_loop_now_us(runner->loop) + (left_us > 0 ? left_us : LOCK_CHECK_US),
+                 on_lock_timer, runner);
+}
+
+/* ---- starting ---- */
+
+/* The common job: one step that does nothing. It takes one allocation and no attempt. */
+static bool is_trivial(const jm_job *job)
+{
+    const jm_job_type *type = job->job_type;
+    const jm_step_def *step = type->steps;
+    return type->n_steps == 1 && !type->schema && step->executor->trivial && !step->set &&
+           !step->when && !job->profile && !job->done_steps &&
+           (type->log_off || type->log_level > JM_DEBUG) && strlen(step->name) < 32;
+}
+
+static void run_trivial(jm_runner *runner, jm_job *job)
+{
+    static const char head[] = "step ", tail[] = ": success in 0 ms";
+    const jm_job_type *type = job->job_type;
+    const char *name = type->steps->name;
+    jm_report *report = jm_report_new(job);
+    int64_t now_us = jm_loop_now_us(runner->loop);
+    report->end = JM_END_COMPLETED;
+    report->started_us = report->ended_us = now_us;
+    report->one_step = (jm_step_row){.seq = 1,
+                                     .name = name,
+                                     .status = "success",
+                                     .attempts = 1,
+                                     .started_us = now_us,
+                                     .ended_us = now_us};
+    report->steps = &report->one_step;
+    report->n_steps = 1;
+    if (!type->log_off && type->log_level == JM_INFO) {
+        char *end = mempcpy(report->one_text, head, sizeof head - 1);
+        end = mempcpy(end, name, strlen(name));
+        memcpy(end, tail, sizeof tail);
+        report->one_log = (jm_log_row){
+            .seq = 1, .step = name, .at_us = now_us, .level = JM_INFO, .message = report->one_text};
+        report->logs = &report->one_log;
+        report->n_logs = 1;
+    }
+    count_freed(runner, job->job_type);
+    jm_chain_add(&runner->reports, &report->node);
+}
+
+static void start_job(jm_runner *runner, jm_job *job)
+{
+    assert(job->job_type);
+    if (job->lock_token && locks_left_us(runner) <= 0) {
+        end_unstarted(runner, job, &cut_off);
+        return;
+    }
+    if (is_trivial(job)) {
+        run_trivial(runner, job);
+        return;
+    }
+    jm_attempt *attempt = jm_attempt_new(&runner->env, job);
+    jm_attempt_links *links = jm_attempt_get_links(attempt);
+    links->next = runner->attempts;
+    if (links->next)
+        jm_attempt_get_links(links->next)->prev = attempt;
+    runner->attempts = attempt;
+    if (job->lock_token) {
+        runner->n_locked++;
+        watch_locks(runner);
+    }
+    jm_attempt_begin(attempt);
 }
 
 /* ---- lists ---- */
@@ -408,6 +459,7 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
                                    .work_dir = runner->work_dir,
                                    .kill_grace_ms = options->kill_grace_ms,
                                    .stuck = on_stuck,
+                                   .lock_grace_ms = options->lock_grace_ms,
                                    .emit = emit,
                                    .ctx = runner};
     *out = runner;
@@ -479,6 +531,8 @@ void jm_runner_free(jm_runner *runner)
         pthread_join(runner->thread, NULL);
     }
     jm_executors_free(runner->executors);
+    if (runner->loop)
+        jm_timer_clear(runner->loop, &runner->lock_timer);
     jm_watch_free(runner->inbox_watch);
     jm_spawner_free(runner->spawner);
     jm_loop_free(runner->loop);

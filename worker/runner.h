@@ -19,7 +19,11 @@ typedef struct jm_runner_options {
     void *ctx;
     const char *work_dir; /* for output directories, made if missing; NULL: $TMPDIR or /tmp */
     int kill_grace_ms;    /* between SIGTERM and SIGKILL */
-    jm_pulse *pulse;      /* beats once a turn; may be NULL */
+    int lock_grace_ms;    /* the same for jobs that hold a lock */
+    /* jm_boot_us() at which jobs that hold a lock are stopped, and no more of them started; moved
+     * on by others while all is well. NULL: never. */
+    const _Atomic int64_t *locks_until_us;
+    jm_pulse *pulse;                            /* beats once a turn; may be NULL */
     const struct jm_executor_env *executor_env; /* borrowed; NULL: as if all of it were unset */
 } jm_runner_options;
 

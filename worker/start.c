@@ -43,6 +43,8 @@ void jm_store_read_job(const PGresult *res, int row, jm_arena *arena, jm_job *jo
     job->schedule_id = jm_pg_get_uuid(res, row, 15);
     job->due_at_us = jm_pg_get_ts(res, row, 16);
     job->run_at_us = jm_pg_get_ts(res, row, 17);
+    job->lock_token = jm_pg_get_i64(res, row, 18);
+    job->exclusive = text_of(res, row, 19, arena);
 }
 
 static int by_id(const void *a, const void *b)
@@ -88,7 +90,7 @@ void jm_store_begin(jm_job *job, jm_claim *claim, jm_job_type *type, jm_chain *c
 /* The types of one slot class that have free slots now, with how many. */
 struct offer {
     jm_job_type **types; /* counted; NULL-terminated; of all classes */
-    jm_col names, free_slots;
+    jm_col names, free_slots, ordered, blocks;
     int n;         /* how many types are offered */
     int room;      /* how many jobs of the class fit in all */
     bool complete; /* every type of the class is offered */
@@ -101,6 +103,8 @@ static void offer_make(jm_store *store, jm_slot_class slot_class, struct offer *
     *offer = (struct offer){.types = jm_type_dir_all(store->options.types), .complete = true};
     jm_col_init(&offer->names, JM_COL_TEXT);
     jm_col_init(&offer->free_slots, JM_COL_I32);
+    jm_col_init(&offer->ordered, JM_COL_BOOL);
+    jm_col_init(&offer->blocks, JM_COL_BOOL);
     offer->room = jm_slots_left(store->options.slots, slot_class, START_ROWS);
     for (jm_job_type **t = offer->types; *t; t++) {
         if ((*t)->slot_class != slot_class)
@@ -111,6 +115,8 @@ static void offer_make(jm_store *store, jm_slot_class slot_class, struct offer *
             continue;
         jm_col_add_str(&offer->names, (*t)->name);
         jm_col_add_i32(&offer->free_slots, n);
+        jm_col_add_bool(&offer->ordered, (*t)->ordered);
+        jm_col_add_bool(&offer->blocks, (*t)->blocks);
         offer->n++;
     }
 }
@@ -122,6 +128,8 @@ static void offer_free(struct offer *offer)
     free(offer->types);
     jm_col_fini(&offer->names);
     jm_col_fini(&offer->free_slots);
+    jm_col_fini(&offer->ordered);
+    jm_col_fini(&offer->blocks);
 }
 
 static jm_job_type *offer_find(struct offer *offer, const char *name)
@@ -150,7 +158,7 @@ static void count_waits(jm_store *store, const jm_chain *jobs)
 static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res, int64_t seq)
 {
     int n = PQntuples(res), retried = 0;
-    if (!n)
+    if (!n || PQgetisnull(res, 0, 0))
         return 0;
     jm_arena *arena = jm_arena_new(0);
     jm_claim *claim = jm_claim_new(seq, 1, arena);
@@ -194,12 +202,15 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     jm_pg_arg_text(&args, queue);
     jm_pg_arg_col(&args, &offer->names);
     jm_pg_arg_col(&args, &offer->free_slots);
+    jm_pg_arg_col(&args, &offer->ordered);
+    jm_pg_arg_col(&args, &offer->blocks);
     jm_pg_arg_i32(&args, n);
+    jm_pg_arg_bool(&args, jm_boot_us() < atomic_load(store->options.locks_until_us));
     jm_pg_call call = {.sql = &jm_sql_start_ready, .args = &args, .binary = true};
     int64_t since_us = jm_mono_us();
     int rc = jm_pg_run(store->pg, &call, 1, err);
     *res = call.res;
-    if (!rc && PQntuples(*res))
+    if (!rc && PQntuples(*res) && !PQgetisnull(*res, 0, 0))
         jm_meters_transaction(store->options.meters, JM_TX_START, PQntuples(*res), since_us);
     for (bool lost = rc == JM_ERR_DB_DOWN; lost;) { /* until we know: they would run nowhere */
         if (!jm_store_wait_db(store))
@@ -213,7 +224,20 @@ static int start_rows(jm_store *store, struct offer *offer, const char *queue, i
     return rc;
 }
 
-/* One queue and slot class; adds to *started. *full: as many were started as were asked for;
+/* How many rows start_ready looked at, among them those that wait for locks; it knows when some of
+ * these are worth another look. (accept_recall does not: what it tells are jobs that were started.)
+ */
+static int rows_looked_at(jm_store *store, const PGresult *res)
+{
+    enum { LOOKED_AT = 20, AGAIN_AT };
+    if (PQnfields(res) <= LOOKED_AT || !PQntuples(res))
+        return PQntuples(res);
+    if (!PQgetisnull(res, 0, AGAIN_AT))
+        jm_store_ready_at(store, jm_pg_get_ts(res, 0, AGAIN_AT));
+    return (int)jm_pg_get_i64(res, 0, LOOKED_AT);
+}
+
+/* One queue and slot class; adds to *started. *full: as many rows were found as were asked for;
  * *starved: types without a free slot may have jobs waiting. */
 static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_class, bool *full,
                        bool *starved, int *started, jm_err *err)
@@ -225,9 +249,10 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
         PGresult *res = NULL;
         int64_t seq = ++store->claim_seq;
         rc = start_rows(store, &offer, queue, offer.room, seq, &res, err);
-        int n = rc == JM_OK ? begin_rows(store, &offer, res, seq) : 0;
-        *full = *full || n >= offer.room;
-        *started += n;
+        if (!rc) {
+            *full = *full || rows_looked_at(store, res) >= offer.room;
+            *started += begin_rows(store, &offer, res, seq);
+        }
         PQclear(res);
     }
     *starved = *starved || !offer.complete;

@@ -24,6 +24,7 @@ typedef struct jm_store_options {
     jm_type_dir *types;
     jm_slots *slots;
     jm_runner *runner;
+    const _Atomic int64_t *locks_until_us; /* jm_boot_us() until which jobs with a lock may start */
     /* Asked before anything is accepted or started: whether too much waits to be recorded. */
     bool (*is_behind)(void *ctx);
     jm_meters *meters; /* may be NULL, and so may pulse */

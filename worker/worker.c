@@ -59,7 +59,8 @@ struct worker {
     jm_events *events;
     jm_status *status;
     _Atomic bool unusable, stopping;
-    bool hurried; /* told to stop twice */
+    bool hurried;                   /* told to stop twice */
+    _Atomic int64_t locks_until_us; /* lease.h */
     char last_status[512];
 };
 
@@ -208,6 +209,13 @@ static void make_status(struct worker *w)
         jm_log_kv(JM_WARNING, "worker", "no health page and no metrics", "why", err.msg, NULL);
 }
 
+/* A job that holds a lock must be dead in time: of a short lease it is given a part. */
+static int lock_grace_ms(const struct worker *w)
+{
+    int quarter_ms = (int)jm_config_int(w->config, "worker.lease_s") * 1000 / 4;
+    return quarter_ms < KILL_GRACE_MS ? quarter_ms : KILL_GRACE_MS;
+}
+
 static int make_runner(struct worker *w, jm_err *err)
 {
     w->events = jm_events_new(&(jm_events_options){
@@ -237,6 +245,8 @@ static int make_runner(struct worker *w, jm_err *err)
                                  .ctx = w,
                                  .work_dir = jm_config_str(w->config, "worker.work_dir"),
                                  .kill_grace_ms = KILL_GRACE_MS,
+                                 .lock_grace_ms = lock_grace_ms(w),
+                                 .locks_until_us = &w->locks_until_us,
                                  .executor_env = &w->executor_env};
     jm_executor_env_read(&w->executor_env, w->config);
     w->executor_env.processes = w->concurrency;
@@ -269,6 +279,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .slots = w->slots,
                             .runner = w->runner,
                             .is_behind = is_behind,
+                            .locks_until_us = &w->locks_until_us,
                             .meters = w->meters,
                             .pulse = watch(w, "store"),
                             .events = w->events,
@@ -284,6 +295,8 @@ static int make_parts(struct worker *w, jm_err *err)
                             .types = w->types,
                             .concurrency = w->concurrency,
                             .lease_s = (int)jm_config_int(w->config, "worker.lease_s"),
+                            .lock_grace_ms = lock_grace_ms(w),
+                            .locks_until_us = &w->locks_until_us,
                             .auto_migrate = jm_config_bool(w->config, "database.auto_migrate"),
                             .allow_unsafe = jm_config_bool(w->config, "database.allow_unsafe"),
                             .pulse = watch(w, "lease"),

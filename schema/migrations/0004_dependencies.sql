@@ -181,6 +181,7 @@ BEGIN
         'exclusive', old.exclusive, 'timeout_s', old.timeout_s, 'max_attempts', old.max_attempts,
         'callback_url', old.callback_url))
         || CASE WHEN old.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', old.metadata) END);
+    PERFORM order_take_place(old_id, new_id);
     UPDATE jobs j SET retry_of = old_id, schedule_id = old.schedule_id, due_at = old.due_at,
         trace_context = old.trace_context, callback_of = old.callback_of
     WHERE j.id = new_id;
@@ -295,11 +296,13 @@ BEGIN
             fate := 'cancelled';
             has_dependents := coalesce(ended.has_dependents, false);
         ELSIF FOUND THEN
-            UPDATE pending_jobs p SET visible_at = 'infinity', reason = 'waits for job ' || dep.name
+            UPDATE pending_jobs p SET visible_at = 'infinity', due_at = CASE WHEN p.lock_name IS NOT NULL THEN 'infinity' END::timestamptz,
+                reason = 'waits for job ' || dep.name
             WHERE p.job_id = id AND (p.visible_at, p.reason) IS DISTINCT FROM ('infinity', 'waits for job ' || dep.name);
             fate := 'waits';
         ELSE
             UPDATE pending_jobs p SET visible_at = greatest(job.run_at, at),
+                due_at = CASE WHEN p.lock_name IS NOT NULL THEN greatest(job.run_at, at) END,
                 reason = CASE WHEN job.run_at > at THEN 'run_at' ELSE 'what it depends on has ended' END
             WHERE p.job_id = id;
             fate := 'ready';
@@ -366,7 +369,7 @@ BEGIN ATOMIC
         ('project', 'name', 1, 100, true, '^[a-z0-9][a-z0-9._-]{0,99}$'),
         ('priority', 'integer', 0, 9, true, ''),
         ('key', 'string', 1, 200, true, ''),
-        ('exclusive', 'string', 1, 200, false, ''),
+        ('exclusive', 'string', 1, 200, true, '^(?!order:)'),
         ('run_at', 'time', 0, 0, true, ''),
         ('start_by', 'time', 0, 0, true, ''),
         ('timeout_s', 'integer', 1, 31536000, true, ''),
@@ -408,31 +411,40 @@ DECLARE
     at timestamptz := clock_timestamp();
     depends_on jsonb := nullif(options -> 'depends_on', '[]');
     announced record;
+    lock record;
     why text;
 BEGIN
     IF starts_with(type, 'jobmill.') AND NOT starts_with(submitted_by, 'retry:') THEN
         PERFORM submit_refuse('bad_field', 'type', 'types that begin with "jobmill." are jobmill''s own',
             'Give the type another name.');
     END IF;
-    SELECT t.max_attempts, t.searchable INTO announced FROM job_types t
+    SELECT t.max_attempts, t.searchable, t.ordered INTO announced FROM job_types t
     WHERE t.name = type ORDER BY t.announced_at DESC LIMIT 1;
+    IF announced.ordered AND options ? 'key' AND options ? 'exclusive' THEN
+        PERFORM submit_refuse('bad_field', 'exclusive', format('type %s orders its jobs by key, and a job holds one lock at most', type),
+            'Leave out key or exclusive.');
+    END IF;
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s, priority,
-        ordering_key, dedup_key, metadata, callback_url, depends_on, submitted_by, created_at, run_at, start_by,
+        ordering_key, exclusive, dedup_key, metadata, callback_url, depends_on, submitted_by, created_at, run_at, start_by,
         updated_at)
     VALUES (id, external_id, project, type, queue, options ->> 'profile', params,
         coalesce((options ->> 'max_attempts')::numeric, announced.max_attempts, 3),
-        (options ->> 'timeout_s')::numeric, priority, options ->> 'key', options ->> 'dedup_key',
+        (options ->> 'timeout_s')::numeric, priority, options ->> 'key', options ->> 'exclusive', options ->> 'dedup_key',
         options -> 'metadata', options ->> 'callback_url', depends_on, submitted_by, at, run_at, start_by, at)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    -- What is due now goes through Kafka; what has to wait, or to be sorted by priority, does not.
+    -- What is due now goes through Kafka; what has to wait, or to be sorted by priority or key, does not.
+    SELECT l.* INTO lock FROM lock_of(type, options ->> 'key', options ->> 'exclusive', announced.ordered) l;
     why := CASE WHEN depends_on IS NOT NULL THEN 'depends_on' WHEN run_at > at THEN 'run_at'
-        WHEN priority <> 4 THEN 'priority' END;
-    INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by, reason, message)
-    VALUES (id, CASE WHEN why IS NULL THEN 'unpublished' ELSE 'ready' END, greatest(run_at, at), queue, type,
-        project, priority, start_by, why, CASE WHEN why IS NULL THEN message END);
+        WHEN lock.ordered THEN 'its place in its key'
+        WHEN lock.lock_name IS NOT NULL THEN 'waits for lock ' || lock.lock_name WHEN priority <> 4 THEN 'priority' END;
+    INSERT INTO pending_jobs (job_id, state, visible_at, due_at, queue, type, project, priority, start_by, lock_name,
+        ordered, reason, message)
+    VALUES (id, CASE WHEN why IS NULL THEN 'unpublished' ELSE 'ready' END, greatest(run_at, at),
+        CASE WHEN lock.lock_name IS NOT NULL THEN greatest(run_at, at) END, queue, type, project, priority, start_by,
+        lock.lock_name, lock.ordered, why, CASE WHEN why IS NULL THEN message END);
     IF options ? 'metadata' AND announced.searchable <> '{}' THEN
         INSERT INTO job_metadata (job_id, key, value)
         SELECT id, m.key, m.value FROM jsonb_each_text(options -> 'metadata') m

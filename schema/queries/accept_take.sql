@@ -4,7 +4,7 @@
 -- Result: the jobs, as start_ready gives them.
 WITH taken AS (
     DELETE FROM pending_jobs
-    WHERE job_id = ANY ($2::uuid[]) AND state IN ('unpublished', 'published')
+    WHERE job_id = ANY ($2::uuid[]) AND state IN ('unpublished', 'published') AND lock_name IS NULL
         AND (start_by IS NULL OR start_by > statement_timestamp())
         AND job_id <> ALL (ARRAY(SELECT c.id FROM jobs c
                                  WHERE c.cancel_requested IS NOT NULL AND c.id >= $3::uuid AND c.id <= $4::uuid))
@@ -17,4 +17,4 @@ WHERE j.id = ANY (ARRAY(SELECT job_id FROM taken)) AND j.id >= $3::uuid AND j.id
     AND j.status = 'pending'
 RETURNING j.id, j.external_id, j.project, j.type, j.queue, j.profile, j.params, j.metadata, j.ordering_key,
     j.trace_context, j.submitted_by, j.priority, j.attempt, j.max_attempts, j.timeout_s, j.schedule_id, j.due_at,
-    j.run_at
+    j.run_at, j.lock_token, j.exclusive

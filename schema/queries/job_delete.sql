@@ -3,6 +3,8 @@ WITH gone AS (
     DELETE FROM jobs j
     WHERE j.id = $1::uuid AND j.status IN ('completed', 'failed', 'cancelled', 'expired')
     RETURNING j.id
+), place AS (
+    DELETE FROM pending_jobs p USING gone WHERE p.job_id = $1::uuid AND p.job_id = gone.id
 ), steps AS (
     DELETE FROM job_steps s USING gone WHERE s.job_id = $1::uuid AND s.job_id = gone.id
 ), logs AS (

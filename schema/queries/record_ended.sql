@@ -79,7 +79,10 @@ WITH given AS (
     SELECT id, 'ready', coalesce(again_at, statement_timestamp()), queue, type, project, priority,
         NULL, CASE WHEN outcome = 'returned' THEN 'handed back by its worker' ELSE 'retry' END
     FROM ended WHERE status = 'pending'
-    ON CONFLICT (job_id) DO NOTHING
+    ON CONFLICT (job_id) DO UPDATE
+    SET state = 'ready', visible_at = excluded.visible_at, due_at = excluded.visible_at, reason = excluded.reason,
+        start_by = NULL
+    WHERE pending_jobs.state = 'held'
 ), released AS (
     DELETE FROM dedup_keys d USING ended e
     WHERE e.status IN ('failed', 'cancelled') AND e.dedup_key IS NOT NULL AND d.project = e.project

@@ -51,7 +51,8 @@ WITH ended AS (
            project, priority, 'worker lost'
       FROM ended WHERE status = 'pending'
     ON CONFLICT (job_id) DO UPDATE
-       SET state = 'ready', visible_at = excluded.visible_at, reason = excluded.reason, start_by = NULL
+       SET state = 'ready', visible_at = excluded.visible_at, due_at = excluded.visible_at,
+           reason = excluded.reason, start_by = NULL
 ), released AS (
     DELETE FROM dedup_keys d USING ended e
      WHERE e.status <> 'pending' AND e.dedup_key IS NOT NULL AND d.project = e.project

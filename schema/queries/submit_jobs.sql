@@ -18,9 +18,9 @@ WITH input AS MATERIALIZED (
               callback_url, trace_context, submitted_by, run_at, start_by, state, visible_at, reason,
               message, depends_on)
 ), announced AS MATERIALIZED (
-    SELECT t.type, coalesce(d.max_attempts, 3) AS max_attempts, coalesce(d.searchable, '{}') AS searchable
+    SELECT t.type, coalesce(d.max_attempts, 3) AS max_attempts, coalesce(d.searchable, '{}') AS searchable, d.ordered
       FROM (SELECT DISTINCT type FROM input) t
-      LEFT JOIN LATERAL (SELECT max_attempts, searchable FROM job_types WHERE name = t.type
+      LEFT JOIN LATERAL (SELECT max_attempts, searchable, ordered FROM job_types WHERE name = t.type
                           ORDER BY announced_at DESC LIMIT 1) d ON true
 ), made AS (
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
@@ -44,11 +44,17 @@ WITH input AS MATERIALIZED (
      WHERE m.key = ANY (a.searchable) AND m.value IS NOT NULL
     ON CONFLICT (job_id, key) DO NOTHING
 ), waiting AS (
-    INSERT INTO pending_jobs (job_id, state, visible_at, queue, type, project, priority, start_by,
-                              reason, message)
-    SELECT i.id, i.state, i.visible_at, i.queue, i.type, i.project, i.priority, i.start_by, i.reason,
-           i.message
+    INSERT INTO pending_jobs (job_id, state, visible_at, due_at, queue, type, project, priority, start_by,
+                              lock_name, ordered, reason, message)
+    SELECT i.id, CASE WHEN l.lock_name IS NULL THEN i.state ELSE 'ready' END, i.visible_at,
+           CASE WHEN l.lock_name IS NOT NULL THEN i.visible_at END, i.queue, i.type, i.project, i.priority,
+           i.start_by, l.lock_name, l.ordered,
+           CASE WHEN i.reason = 'depends_on' THEN i.reason WHEN l.ordered THEN 'its place in its key'
+                WHEN l.lock_name IS NOT NULL THEN 'waits for lock ' || l.lock_name ELSE i.reason END,
+           CASE WHEN l.lock_name IS NULL THEN i.message END
       FROM input i
+      JOIN announced a ON a.type = i.type
+     CROSS JOIN LATERAL lock_of(i.type, i.ordering_key, i.exclusive, a.ordered) AS l (lock_name, ordered)
      WHERE i.id IN (SELECT id FROM made)
      ORDER BY i.id
     RETURNING job_id, reason

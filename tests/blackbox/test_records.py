@@ -23,7 +23,7 @@ POISON = {
     "depends_on": ({"type": "noop", "id": "me", "depends_on": [{"external_id": "me"}]},
                    "bad_field", "depends_on"),
     "own type": ({"type": "jobmill.callback"}, "bad_field", "type"),
-    "exclusive": ({"type": "noop", "exclusive": "x"}, "unsupported", "exclusive"),
+    "exclusive": ({"type": "noop", "exclusive": "order:t/k"}, "bad_field", "exclusive"),
     "an id of next month": ({"type": "noop", "id": "0fffb000-0000-7000-8000-000000000000"},
                             "bad_time", "id"),
 }
@@ -227,7 +227,7 @@ def test_the_second_of_an_id_runs_if_the_first_is_a_dead_letter(jm):
 
 def test_mended_record_runs_under_the_id_of_its_dead_letter(jm):
     jm.start_worker()
-    jm.send({"type": "noop", "id": "mine", "dedup_key": "k", "exclusive": "e"}, partition=0)
+    jm.send({"type": "noop", "id": "mine", "dedup_key": "k", "exclusive": "order:x"}, partition=0)
     wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") == 1, 20)
     jm.send({"type": "noop", "id": "mine", "dedup_key": "k"}, partition=0)
     jm.wait_ended(1)

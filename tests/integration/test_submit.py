@@ -219,13 +219,6 @@ def test_unknown_project(conn):
     assert refused(conn, "noop", {}, {"project": "nobody"})[:2] == ("unknown_project", "project")
 
 
-def test_unsupported(conn):
-    for options in ({"exclusive": "x"},):
-        with pytest.raises(psycopg.errors.FeatureNotSupported) as caught:
-            submit(conn, "noop", {}, options)
-        assert caught.value.diag.message_detail == "reason: unsupported"
-
-
 def test_nulls_are_defaults(db, conn):
     assert db.job(submit(conn, "noop", None, None))["params"] == {}
     assert refused(conn, None)[:2] == ("missing_field", "type")
@@ -280,9 +273,8 @@ def test_corpus_agrees(conn):
             agrees = said == "valid"
         else:
             at = re.split(r"[.\[]", case["field"])[0]
-            later = said == "unsupported" and at in ("exclusive",)
-            agrees = later or (said == case["reason"]
-                               and at in ("", re.sub(r"[\x00-\x1f]", "?", field)))
+            agrees = (said == case["reason"]
+                      and at in ("", re.sub(r"[\x00-\x1f]", "?", field)))
         if not agrees:
             wrong.append(f"{case['name']}: {said}")
     assert wrong == []

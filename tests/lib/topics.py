@@ -53,7 +53,7 @@ class Topics:
 
     def send(self, topic, *messages, key=None, headers=None, partition=None, timeout=60):
         """Writes messages (a dict becomes JSON; str, bytes and None go as they are) and waits for
-        the acknowledgements. Returns [(partition, offset, timestamp)]."""
+        the acknowledgements. key: of all, or a list of one each. Returns [(partition, offset, timestamp)]."""
         acks = [None] * len(messages)
         errors = []
 
@@ -73,7 +73,7 @@ class Topics:
                 args["partition"] = partition
             if headers:
                 args["headers"] = headers
-            producer.produce(topic, value, key=key, **args)
+            producer.produce(topic, value, key=key[i] if isinstance(key, list) else key, **args)
             if i % 1000 == 0:
                 producer.poll(0)
         producer.flush(timeout)

@@ -124,7 +124,7 @@ static const struct {
     {"{\"type\":\"t\",\"searchable\":[\"a\",\"b\",\"a\"]," STEP "}", "/searchable", "\"a\" twice"},
     {"{\"type\":\"t\",\"log_level\":\"loud\"," STEP "}", "/log_level", "one of debug, info"},
     {"{\"type\":\"t\",\"ordering\":\"any\"," STEP "}", "/ordering", "one of none, key"},
-    {"{\"type\":\"t\",\"on_failure\":\"block\"," STEP "}", "/on_failure", "not supported yet"},
+    {"{\"type\":\"t\",\"on_failure\":\"block\"," STEP "}", "/on_failure", "needs ordering"},
     {"{\"type\":\"t\",\"documents\":[\"d\"]," STEP "}", "/documents", "not supported yet"},
 };
 

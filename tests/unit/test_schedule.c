@@ -218,7 +218,7 @@ static void spoil(jm_schedule *s, int i, int *code, const char **field)
         s->calendar = "holidays", *field = "calendar", *code = JM_ERR_UNSUPPORTED;
         break;
     case 17:
-        s->exclusive = "x", *field = "exclusive", *code = JM_ERR_UNSUPPORTED;
+        s->exclusive = "order:t/k", *field = "exclusive";
         break;
     case 18:
         s->callback_url = "ftp://x", *field = "callback_url";

@@ -1,0 +1,289 @@
+/* jobmill lock: the locks of jobs, for people and scripts. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "producer/cli/commands.h"
+#include "producer/cli/lock_run.h"
+#include "producer/cli/table.h"
+#include "producer/service/locks.h"
+
+enum { TTL_MAX_S = 31 * 86400, CAPACITY_MAX = 100000 };
+
+static const jm_cli_column list_columns[] = {
+    {"PROJECT", "project", JM_CLI_TEXT},  {"NAME", "name", JM_CLI_TEXT},
+    {"SLOT", "slot", JM_CLI_RIGHT},       {"OF", "capacity", JM_CLI_RIGHT},
+    {"TOKEN", "token", JM_CLI_RIGHT},     {"EXPIRES", "expires_at", JM_CLI_TIME},
+    {"WAITING", "waiting", JM_CLI_RIGHT}, {"BLOCKED BY", "blocked_by", JM_CLI_TEXT},
+    {"HELD BY", "owner", JM_CLI_WIDE},    {NULL, NULL, JM_CLI_TEXT}};
+
+static const char *project_of(const jm_cli *cli)
+{
+    const char *project = jm_cli_option_text(cli, "project");
+    return project ? project : "default";
+}
+
+/* Seconds: a duration such as 90s or 5m, or a bare number of them. */
+static int option_seconds(jm_cli *cli, const char *name, double def, double min, double *out)
+{
+    const char *text = jm_cli_option_text(cli, name);
+    char *end = NULL;
+    int64_t us;
+    jm_err err;
+    *out = def;
+    if (!text)
+        return JM_EXIT_OK;
+    *out = strtod(text, &end);
+    if (end == text || *end) {
+        if (jm_duration_parse(text, &us, &err))
+            return jm_cli_usage(cli, "--%s \"%s\" is no time such as 30, 90s or 5m", name, text);
+        *out = (double)us / 1e6;
+    }
+    if (!(*out >= min && *out <= TTL_MAX_S))
+        return jm_cli_usage(cli, "--%s must be from %g s to 31 days", name, min);
+    return JM_EXIT_OK;
+}
+
+/* Who takes a lock unless --owner says: user, host and process. */
+static const char *owner_of(const jm_cli *cli, char *text, size_t size)
+{
+    char host[128] = "?";
+    const char *given = jm_cli_option_text(cli, "owner"), *user = getenv("USER");
+    if (given)
+        return given;
+    (void)gethostname(host, sizeof host - 1);
+    snprintf(text, size, "%s@%s pid %d", user && *user ? user : "cli", host, (int)getppid());
+    return text;
+}
+
+static int list(jm_cli *cli)
+{
+    int64_t limit, offset;
+    json_t *items;
+    jm_err err;
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_locks_list(pg, jm_cli_option_text(cli, "project"), jm_cli_operand(cli, 0), limit, offset,
+                      &items, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_list(cli, items, list_columns, "no lock is held, and no limit is set");
+}
+
+static int set(jm_cli *cli)
+{
+    int64_t capacity;
+    jm_err err;
+    if (jm_cli_option_int(cli, "capacity", 1, 1, CAPACITY_MAX, &capacity))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_locks_set(pg, project_of(cli), jm_cli_operand(cli, 0), capacity, &err))
+        return jm_cli_fail(cli, &err);
+    return JM_EXIT_OK;
+}
+
+static int acquire(jm_cli *cli)
+{
+    double ttl_s, wait_s;
+    char owner[300];
+    json_t *lock;
+    jm_err err = {0};
+    if (option_seconds(cli, "ttl", 60, 0.1, &ttl_s) || option_seconds(cli, "wait", 0, 0, &wait_s))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_locks_acquire(pg, project_of(cli), jm_cli_operand(cli, 0),
+                         owner_of(cli, owner, sizeof owner), ttl_s, wait_s, &lock, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_value(cli, lock, "token");
+}
+
+static int token_of(jm_cli *cli, int64_t *token)
+{
+    return jm_cli_option_int(cli, "token", 0, 1, INT64_MAX, token);
+}
+
+static int extend(jm_cli *cli)
+{
+    int64_t token;
+    double ttl_s;
+    json_t *lock;
+    jm_err err = {0};
+    if (token_of(cli, &token) || option_seconds(cli, "ttl", 60, 0.1, &ttl_s))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_locks_extend(pg, project_of(cli), jm_cli_operand(cli, 0), token, ttl_s, &lock, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_value(cli, lock, "expires_at");
+}
+
+static int release(jm_cli *cli)
+{
+    int64_t token;
+    jm_err err = {0};
+    bool force = jm_cli_option_flag(cli, "force");
+    if (force == (jm_cli_option_text(cli, "token") != NULL))
+        return jm_cli_usage(cli, "either --token or --force says what to release");
+    if (token_of(cli, &token))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    int rc = force ? jm_locks_force(pg, project_of(cli), jm_cli_operand(cli, 0), &err)
+                   : jm_locks_release(pg, project_of(cli), jm_cli_operand(cli, 0), token, &err);
+    return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
+}
+
+/* The operands behind the name of the lock, NULL-terminated. */
+static char **command_of(const jm_cli *cli)
+{
+    int n = jm_cli_n_operands(cli);
+    char **argv = calloc((size_t)n, sizeof *argv);
+    for (int i = 1; argv && i < n; i++)
+        argv[i - 1] = (char *)(uintptr_t)jm_cli_operand(cli, i);
+    return argv;
+}
+
+static int run(jm_cli *cli)
+{
+    double ttl_s, wait_s;
+    char owner[300];
+    jm_err err = {0};
+    if (option_seconds(cli, "ttl", 30, 1, &ttl_s) || option_seconds(cli, "wait", 0, 0, &wait_s))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    jm_lock_run options = {.pg = pg,
+                           .project = project_of(cli),
+                           .name = jm_cli_operand(cli, 0),
+                           .owner = owner_of(cli, owner, sizeof owner),
+                           .ttl_s = ttl_s,
+                           .wait_s = wait_s,
+                           .argv = command_of(cli)};
+    int status;
+    int rc = jm_lock_run_command(&options, &status, &err);
+    free(options.argv);
+    return rc ? jm_cli_fail(cli, &err) : status;
+}
+
+#define PROJECT                                                                                    \
+    {                                                                                              \
+        .name = "project", .value = "P", .help = "Project of the lock (default: default)."         \
+    }
+#define TTL(of)                                                                                    \
+    {                                                                                              \
+        .name = "ttl", .value = "S", .help = "Seconds, or a time such as 5m, " of                  \
+    }
+#define WAIT                                                                                       \
+    {                                                                                              \
+        .name = "wait", .value = "S",                                                              \
+        .help = "How long to wait until it is free (default 0: not at all)."                       \
+    }
+#define OWNER                                                                                      \
+    {                                                                                              \
+        .name = "owner", .value = "O",                                                             \
+        .help = "Who holds it, for people (default: user, host and process)."                      \
+    }
+
+static const jm_cli_option list_options[] = {
+    {.name = "project", .value = "P", .help = "Only those of this project."},
+    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
+    {.name = "offset", .value = "N", .help = "Leave out the first N."},
+    {.name = NULL}};
+static const jm_cli_option set_options[] = {{.name = "capacity",
+                                             .value = "N",
+                                             .help = "How many may hold it at once (1 to 100000).",
+                                             .required = true},
+                                            PROJECT,
+                                            {.name = NULL}};
+static const jm_cli_option acquire_options[] = {
+    TTL("after which it is free again unless it is extended (default 60)."),
+    WAIT,
+    OWNER,
+    PROJECT,
+    {.name = NULL}};
+static const jm_cli_option extend_options[] = {
+    {.name = "token", .value = "T", .help = "What lock acquire has printed.", .required = true},
+    TTL("from now (default 60)."),
+    PROJECT,
+    {.name = NULL}};
+static const jm_cli_option release_options[] = {
+    {.name = "token", .value = "T", .help = "What lock acquire has printed."},
+    {.name = "force",
+     .help = "Whatever its token is: a lock that was forgotten, or a key (order:TYPE/KEY) that a "
+             "failed job blocks. Never what a running job holds."},
+    PROJECT,
+    {.name = NULL}};
+static const jm_cli_option run_options[] = {
+    TTL("for which the lock is held ahead (default 30)."), WAIT, OWNER, PROJECT, {.name = NULL}};
+
+const jm_cli_command jm_cli_lock_commands[] = {
+    {.verb = "list",
+     .operands = "[NAME]",
+     .max_operands = 1,
+     .summary = "List locks that are held, limits, and keys that a failed job blocks",
+     .options = list_options,
+     .run = list},
+    {.verb = "set",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Say how many may hold a lock at once",
+     .description = "A lock that was never set has a capacity of 1. With more it limits how many "
+                    "jobs with that exclusive name run anywhere. Holders above a lowered capacity "
+                    "keep it until they let go.",
+     .options = set_options,
+     .run = set,
+     .examples = "jobmill lock set api.example.org --capacity 5"},
+    {.verb = "acquire",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Take a lock and print its token",
+     .description =
+         "The same locks that jobs take by their field exclusive. Tokens only grow: hand "
+         "yours to whatever you write to, so that it can refuse an older one. Exit code "
+         "1 when others hold the lock.",
+     .options = acquire_options,
+     .run = acquire,
+     .examples = "token=$(jobmill lock acquire deploy --ttl 5m --wait 30s)"},
+    {.verb = "extend",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Keep a lock for longer",
+     .description = "Exit code 1 when the token does not hold the lock any more.",
+     .options = extend_options,
+     .run = extend},
+    {.verb = "release",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Let a lock go",
+     .description = "Exit code 1 when the token does not hold the lock any more.",
+     .options = release_options,
+     .run = release},
+    {.verb = "run",
+     .operands = "NAME -- COMMAND [ARGUMENT...]",
+     .min_operands = 2,
+     .max_operands = -1,
+     .summary = "Run a command while holding a lock",
+     .description = "Extends the lock in the background and exits as the command does. A lock that "
+                    "is lost ends the command (SIGTERM, then SIGKILL) before others can have it, "
+                    "and exits with 1. The command finds its token in JOBMILL_LOCK_TOKEN.",
+     .options = run_options,
+     .run = run,
+     .examples = "jobmill lock run deploy --wait 60 -- ./deploy.sh"},
+    {.summary = NULL}};

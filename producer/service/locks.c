@@ -1,0 +1,183 @@
+/* Locks: the same that jobs take, for people and scripts. */
+#include "producer/service/locks.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/job.h"
+#include "common/job_fields.h"
+#include "common/pg.h"
+#include "producer/service/rows.h"
+
+enum { LOOK_MS = 100 /* between two looks at a lock that is taken */ };
+
+static int check_name(const char *name, bool any, jm_err *err)
+{
+    size_t chars = 0;
+    for (const char *p = name; *p; p++)
+        chars += ((unsigned char)*p & 0xc0) != 0x80;
+    size_t max = (size_t)jm_job_fields[JM_JOB_FIELD_EXCLUSIVE].max;
+    if (!chars || (!any && chars > max))
+        return jm_err_field(err, "name", "the name of a lock must have 1 to %zu characters", max);
+    if (!any && !strncmp(name, JM_ORDER_LOCK, strlen(JM_ORDER_LOCK)))
+        return jm_err_field(err, "name",
+                            "names that begin with \"" JM_ORDER_LOCK
+                            "\" stand for ordering keys: only jobs take them");
+    return JM_OK;
+}
+
+static int check_project(jm_pg *pg, const char *project, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, project);
+    int rc = jm_pg_query(pg, &jm_sql_schedule_project, &args, &res, err);
+    if (!rc && !PQntuples(res))
+        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no project \"%.100s\"", project);
+    PQclear(res);
+    return rc;
+}
+
+static void start_args(jm_pg_args *args, const char *project, const char *name)
+{
+    jm_pg_args_init(args);
+    jm_pg_arg_text(args, project);
+    jm_pg_arg_text(args, name);
+}
+
+/* It is committed, and every worker looks once a second: this is only quicker. */
+static void tell(jm_pg *pg, const char *queue)
+{
+    jm_err ignored;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, queue);
+    (void)jm_pg_query(pg, &jm_sql_lock_notify, &args, NULL, &ignored);
+}
+
+/* What a refusal says becomes the error; queues in which jobs may start are told. Takes answer. */
+static int judge(jm_pg *pg, json_t *answer, jm_err *err)
+{
+    int rc = JM_OK;
+    size_t i;
+    json_t *queue;
+    const char *refusal = json_string_value(json_object_get(answer, "refusal"));
+    if (refusal)
+        rc = jm_err_set(err, JM_ERR_CONFLICT, "%s", refusal);
+    json_array_foreach(json_object_get(answer, "queues"), i, queue)
+    {
+        tell(pg, json_string_value(queue));
+    }
+    json_decref(answer);
+    return rc;
+}
+
+int jm_locks_list(jm_pg *pg, const char *project, const char *name, int64_t limit, int64_t offset,
+                  json_t **items, jm_err *err)
+{
+    jm_pg_args args;
+    start_args(&args, project, name);
+    jm_pg_arg_i64(&args, limit);
+    jm_pg_arg_i64(&args, offset);
+    return jm_rows_list(pg, &jm_sql_lock_list, &args, items, err);
+}
+
+int jm_locks_set(jm_pg *pg, const char *project, const char *name, int64_t capacity, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    int rc = check_name(name, false, err);
+    rc = rc ? rc : check_project(pg, project, err);
+    if (rc)
+        return rc;
+    start_args(&args, project, name);
+    jm_pg_arg_i32(&args, (int)capacity);
+    rc = jm_pg_query(pg, &jm_sql_lock_set, &args, &res, err);
+    for (int row = 0; !rc && row < PQntuples(res); row++)
+        tell(pg, PQgetvalue(res, row, 0));
+    PQclear(res);
+    return rc;
+}
+
+/* Somebody else has it: who, as far as that is known by now. */
+static int taken(jm_pg *pg, const char *project, const char *name, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    start_args(&args, project, name);
+    int rc = jm_pg_query(pg, &jm_sql_lock_holder, &args, &res, err);
+    if (!rc && PQntuples(res) && !PQgetisnull(res, 0, 0))
+        rc =
+            jm_err_set(err, JM_ERR_CONFLICT, "lock %s is held by %s%s", name, PQgetvalue(res, 0, 0),
+                       strcmp(PQgetvalue(res, 0, 1), "1") != 0 ? " and others" : "");
+    else if (!rc)
+        rc = jm_err_set(err, JM_ERR_CONFLICT, "lock %s is held", name);
+    PQclear(res);
+    return rc;
+}
+
+int jm_locks_acquire(jm_pg *pg, const char *project, const char *name, const char *owner,
+                     double ttl_s, double wait_s, json_t **lock, jm_err *err)
+{
+    jm_pg_args args;
+    int64_t until_ms = jm_mono_ms() + (int64_t)(wait_s * 1000);
+    *lock = NULL;
+    int rc = check_name(name, false, err);
+    if (!rc && (!*owner || !strncmp(owner, "job ", 4)))
+        rc = jm_err_field(err, "owner", "an owner must not be empty, nor begin with \"job \"");
+    rc = rc ? rc : check_project(pg, project, err);
+    if (rc)
+        return rc;
+    for (;;) {
+        start_args(&args, project, name);
+        jm_pg_arg_text(&args, owner);
+        jm_pg_arg_i64(&args, (int64_t)(ttl_s * 1000));
+        rc = jm_rows_one(pg, &jm_sql_lock_try, &args, lock, err);
+        if (*lock)
+            return JM_OK;
+        bool again = !rc || rc == JM_ERR_DB_DOWN || err->retriable;
+        if (!again || jm_mono_ms() + LOOK_MS > until_ms)
+            return rc ? rc : taken(pg, project, name, err);
+        poll(NULL, 0, LOOK_MS);
+        if (!jm_pg_is_up(pg))
+            (void)jm_pg_connect(pg, err);
+    }
+}
+
+int jm_locks_extend(jm_pg *pg, const char *project, const char *name, int64_t token, double ttl_s,
+                    json_t **lock, jm_err *err)
+{
+    jm_pg_args args;
+    start_args(&args, project, name);
+    jm_pg_arg_i64(&args, token);
+    jm_pg_arg_i64(&args, (int64_t)(ttl_s * 1000));
+    int rc = jm_rows_one(pg, &jm_sql_lock_extend, &args, lock, err);
+    if (!rc && (rc = judge(pg, json_incref(*lock), err))) {
+        json_decref(*lock);
+        *lock = NULL;
+    }
+    if (!rc)
+        json_object_del(*lock, "refusal");
+    return rc;
+}
+
+int jm_locks_release(jm_pg *pg, const char *project, const char *name, int64_t token, jm_err *err)
+{
+    jm_pg_args args;
+    json_t *answer = NULL;
+    start_args(&args, project, name);
+    jm_pg_arg_i64(&args, token);
+    int rc = jm_rows_one(pg, &jm_sql_lock_release, &args, &answer, err);
+    return rc ? rc : judge(pg, answer, err);
+}
+
+int jm_locks_force(jm_pg *pg, const char *project, const char *name, jm_err *err)
+{
+    jm_pg_args args;
+    json_t *answer = NULL;
+    start_args(&args, project, name);
+    int rc = jm_rows_one(pg, &jm_sql_lock_force, &args, &answer, err);
+    return rc ? rc : judge(pg, answer, err);
+}
