@@ -43,6 +43,7 @@ enum tag {
     T_FILES_SIZE,
     T_STEP,
     T_LOG,
+    T_LOCK_TOKEN,
     T_SEQ = 64, /* of steps and logs */
     T_NAME,
     T_STATUS,
@@ -111,6 +112,8 @@ static void put_job(jm_buf *out, const jm_report *report)
     put(out, T_ID, job->id.b, sizeof job->id.b);
     put_int(out, T_ATTEMPT, job->attempt);
     put_int(out, T_MAX_ATTEMPTS, job->max_attempts);
+    if (job->lock_token)
+        put_int(out, T_LOCK_TOKEN, job->lock_token);
     put_int(out, T_CLAIM, job->claim ? job->claim->seq : report->claim_seq);
     put_str(out, T_TYPE, job->type);
     put_str(out, T_PROJECT, job->project);
@@ -343,6 +346,9 @@ static bool get_job(const struct field *f, jm_report *report, bool *ok)
         return true;
     case T_CLAIM:
         report->claim_seq = as_int(f, ok);
+        return true;
+    case T_LOCK_TOKEN:
+        job->lock_token = as_int(f, ok);
         return true;
     case T_TYPE:
         job->type = as_str(f, arena, ok);
