@@ -26,10 +26,11 @@ typedef struct jm_executor_env {
     const char *callback_secret_file; /* in the place of secrets_dir/callback, or NULL */
     const char *http_ca_file;         /* certificates to trust instead of the system's, or NULL */
     bool http_allow_private; /* whether http may call loopback, link-local and private addresses */
-    int sql_connections;     /* sql steps that run at once; 0: a default */
-    int plugin_threads;      /* plugin steps that run at once; 0: a default */
-    int processes;           /* children of exec at once, idle ones with them; 0: no bound */
-    int loop_idle_ms;        /* until an idle child of mode "loop" is ended; 0: a minute */
+    struct jm_pool_meter *pool_meter; /* counts stuck threads of plugin and sql, or NULL */
+    int sql_connections;              /* sql steps that run at once; 0: a default */
+    int plugin_threads;               /* plugin steps that run at once; 0: a default */
+    int processes;    /* children of exec at once, idle ones with them; 0: no bound */
+    int loop_idle_ms; /* until an idle child of mode "loop" is ended; 0: a minute */
 } jm_executor_env;
 
 /* Fills it from [worker]; the strings live as long as config. */

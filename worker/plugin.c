@@ -371,7 +371,7 @@ static void plugin_start(jm_step_run *run)
 static int plugin_open(jm_loop *loop, const jm_executor_env *env, void **shared, jm_err *err)
 {
     int threads = env->plugin_threads ? env->plugin_threads : THREADS_DEFAULT;
-    return jm_pool_new(loop, "plugin", threads, (jm_pool **)shared, err);
+    return jm_pool_new(loop, "plugin", threads, env->pool_meter, (jm_pool **)shared, err);
 }
 
 static void plugin_close(void *shared)

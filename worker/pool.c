@@ -21,7 +21,8 @@ enum { IDLE_S = 30, NOTES_MAX = 1000, SAY_WAIT_MS = 100 };
 struct jm_pool {
     char name[16];
     int max_threads;
-    jm_queue *notes; /* to the loop's thread */
+    jm_pool_meter *meter; /* or NULL */
+    jm_queue *notes;      /* to the loop's thread */
     jm_watch *watch;
 
     pthread_mutex_t lock; /* of what follows; nothing else is locked while it is held */
@@ -132,6 +133,17 @@ static int capacity(const jm_pool *pool)
     return pool->max_threads - (over > 0 ? over : 0);
 }
 
+/* Under the lock. */
+static void count_stuck(jm_pool *pool, int change)
+{
+    pool->stuck += change;
+    pool->stuck_total += change > 0;
+    if (!pool->meter)
+        return;
+    atomic_fetch_add(&pool->meter->stuck, change);
+    atomic_fetch_add(&pool->meter->stuck_total, change > 0);
+}
+
 /* The next task, or NULL when the thread is to leave. Under the lock. */
 static jm_pool_task *next_task(jm_pool *pool)
 {
@@ -165,7 +177,7 @@ static void work_on(jm_pool *pool, jm_pool_task *task)
     bool was_stuck = task->state == JM_POOL_STUCK;
     task->state = JM_POOL_OVER;
     if (was_stuck) {
-        pool->stuck--;
+        count_stuck(pool, -1);
         pool->threads++;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -225,12 +237,14 @@ static int grow(jm_pool *pool, size_t n_waiting)
 
 /* ---- interface ---- */
 
-int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool **out, jm_err *err)
+int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool_meter *meter,
+                jm_pool **out, jm_err *err)
 {
     pthread_condattr_t monotonic;
     jm_pool *pool = jm_calloc(1, sizeof *pool);
     snprintf(pool->name, sizeof pool->name, "%s", name);
     pool->max_threads = max_threads;
+    pool->meter = meter;
     atomic_store(&pool->refs, 1);
     pool->notes = jm_queue_new(NOTES_MAX);
     pthread_mutex_init(&pool->lock, NULL);
@@ -306,8 +320,7 @@ bool jm_pool_abandon(jm_pool_task *task)
     if (working) {
         task->state = JM_POOL_STUCK;
         pool->threads--;
-        pool->stuck++;
-        pool->stuck_total++;
+        count_stuck(pool, 1);
         grow(pool, pool->waiting.n);
         pthread_cond_broadcast(&pool->work); /* there may be too many now */
         pthread_cond_broadcast(&pool->left);
@@ -355,6 +368,7 @@ void jm_pool_free(jm_pool *pool)
         pthread_cond_wait(&pool->left, &pool->lock);
     jm_chain waiting = pool->waiting; /* abandoned ones */
     pool->waiting = (jm_chain){0};
+    pool->meter = NULL;
     pthread_mutex_unlock(&pool->lock);
     for (jm_node *node; (node = jm_chain_take(&waiting));)
         task_unref((jm_pool_task *)node);

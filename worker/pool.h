@@ -50,9 +50,17 @@ struct jm_pool_task {
     int cancel_fd; /* eventfd, while it works; else -1 */
 };
 
-/* name is that of the threads, at most 15 bytes. As many threads may be stuck as there are threads;
- * one more, and each takes the place of one that works. Loop's thread. */
-int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool **out, jm_err *err);
+/* Counts over all pools that are given it; read by any thread. */
+typedef struct jm_pool_meter {
+    _Atomic int stuck;
+    _Atomic long long stuck_total;
+} jm_pool_meter;
+
+/* name is that of the threads, at most 15 bytes. meter (NULL: none) must outlive the pool. As many
+ * threads may be stuck as there are threads; one more, and each takes the place of one that works.
+ * Loop's thread. */
+int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool_meter *meter,
+                jm_pool **out, jm_err *err);
 /* Every task has ended or been abandoned. Waits for threads that are not stuck; those that are keep
  * what they use. NULL is fine. */
 void jm_pool_free(jm_pool *pool);

@@ -340,7 +340,7 @@ static int sql_open(jm_loop *loop, const jm_executor_env *env, void **out, jm_er
     int threads = env->sql_connections ? env->sql_connections : CONNECTIONS_DEFAULT;
     shared *all = jm_calloc(1, sizeof *all);
     all->loop = loop;
-    if (jm_pool_new(loop, "sql", threads, &all->pool, err)) {
+    if (jm_pool_new(loop, "sql", threads, env->pool_meter, &all->pool, err)) {
         free(all);
         return err->code;
     }

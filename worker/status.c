@@ -2,11 +2,13 @@
 #include "worker/status.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/httpd.h"
 #include "common/mem.h"
+#include "worker/pool.h"
 
 enum { LIST_MS = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
@@ -14,6 +16,7 @@ enum { LIST_MS = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 typedef struct gauges {
     jm_metric *slots, *stuck, *stuck_times, *silent, *late;
     jm_series *database_up, *kafka_up, *partitions, *stuck_jobs, *stuck_jobs_times, *running;
+    jm_series *stuck_threads, *stuck_threads_times;
 } gauges;
 
 struct jm_status {
@@ -72,6 +75,15 @@ static const jm_metric_def stuck_jobs_times_def = {
     .help = "How often a job did not end although it was told to, or killed.",
     .kind = JM_COUNTER};
 
+static const jm_metric_def stuck_threads_def = {
+    .name = "jobmill_stuck_threads",
+    .help = "Threads of plugin and sql steps that were given up and have not come back.",
+    .kind = JM_GAUGE};
+static const jm_metric_def stuck_threads_times_def = {
+    .name = "jobmill_stuck_threads_total",
+    .help = "How often a thread of a plugin or sql step was given up.",
+    .kind = JM_COUNTER};
+
 static jm_series *plain(jm_metrics *metrics, const jm_metric_def *def)
 {
     return jm_metric_get(jm_metrics_add(metrics, def), NULL);
@@ -94,6 +106,8 @@ static void add_gauges(jm_status *status)
     g->late = jm_metrics_add(metrics, &late_def);
     g->stuck_jobs = plain(metrics, &stuck_jobs_def);
     g->stuck_jobs_times = plain(metrics, &stuck_jobs_times_def);
+    g->stuck_threads = plain(metrics, &stuck_threads_def);
+    g->stuck_threads_times = plain(metrics, &stuck_threads_times_def);
 }
 
 static void gauge_slots(jm_status *status)
@@ -155,6 +169,8 @@ static void on_write(void *ctx)
     jm_series_set(g->partitions, health.partitions);
     jm_series_set(g->stuck_jobs, jm_runner_stuck(status->options.runner));
     jm_series_set(g->stuck_jobs_times, jm_runner_stuck_ever(status->options.runner));
+    jm_series_set(g->stuck_threads, atomic_load(&status->options.pool_meter->stuck));
+    jm_series_set(g->stuck_threads_times, atomic_load(&status->options.pool_meter->stuck_total));
     gauge_slots(status);
     gauge_watchdog(status);
     gauge_running(status);

@@ -29,6 +29,7 @@ typedef struct jm_status_options {
     jm_watchdog *watchdog;
     jm_runner *runner;
     jm_slots *slots;
+    const struct jm_pool_meter *pool_meter;
     jm_recent *recent;
     void (*health)(void *ctx, jm_health *out); /* called on the page's thread; must not block */
     void *ctx;

@@ -14,6 +14,7 @@
 #include "worker/executor.h"
 #include "worker/lease.h"
 #include "worker/record.h"
+#include "worker/pool.h"
 #include "worker/runner.h"
 #include "worker/status.h"
 #include "worker/store.h"
@@ -46,6 +47,7 @@ struct worker {
     jm_type_dir *types;
     jm_slots *slots;
     jm_executor_env executor_env;
+    jm_pool_meter pool_meter;
     jm_runner *runner;
     jm_recorder *recorder;
     jm_store *store;
@@ -202,6 +204,7 @@ static void make_status(struct worker *w)
                                            .watchdog = w->watchdog,
                                            .runner = w->runner,
                                            .slots = w->slots,
+                                           .pool_meter = &w->pool_meter,
                                            .recent = w->recent,
                                            .health = on_health,
                                            .ctx = w},
@@ -249,6 +252,7 @@ static int make_runner(struct worker *w, jm_err *err)
                                  .locks_until_us = &w->locks_until_us,
                                  .executor_env = &w->executor_env};
     jm_executor_env_read(&w->executor_env, w->config);
+    w->executor_env.pool_meter = &w->pool_meter;
     w->executor_env.processes = w->concurrency;
     return jm_runner_new(&options, &w->runner, err);
 }

@@ -1,7 +1,9 @@
 """Plugins from end to end: built as a stranger builds one, run by a worker, loaded anew, and one that does not return."""
+import re
 import shutil
 import signal
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -20,6 +22,10 @@ def installed(tmp_path_factory):
     subprocess.run(["cmake", "--install", bin_dir().parent, "--prefix", prefix, "--component", "plugin"],
                    check=True, capture_output=True)
     return prefix
+
+
+def listening(worker):
+    return re.search(r"listening on ([0-9.:]+);", worker.text()).group(1)
 
 
 def build(installed, source, out):
@@ -101,6 +107,9 @@ def test_a_plugin_that_does_not_return(jm):
     assert (job["status"], job["error"]) == ("failed", "timed out: the step took longer than 1 s")
     assert jm.db.value("SELECT count(*) FROM job_logs WHERE message LIKE '%%its thread is given up%%'") == 1
     worker.wait_log("does not return and cannot be killed: thread given up", 5)
+    with urllib.request.urlopen(f"http://{listening(worker)}/metrics", timeout=10) as page:
+        metrics = page.read().decode().splitlines()
+    assert "jobmill_stuck_threads 1" in metrics and "jobmill_stuck_threads_total 1" in metrics
     jm.send({"type": "deaf", "id": "other"})
     jm.wait_ended(2)
     assert jm.db.statuses() == {"failed": 1, "completed": 1}

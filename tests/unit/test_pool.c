@@ -36,6 +36,7 @@ typedef struct number {
 
 static jm_loop *loop;
 static jm_pool *pool;
+static jm_pool_meter meter;
 
 static void work(jm_pool_task *task)
 {
@@ -86,7 +87,7 @@ static void setup(int threads)
 {
     jm_err err;
     ck_assert(!jm_loop_new(&loop, &err));
-    ck_assert(!jm_pool_new(loop, "trial", threads, &pool, &err));
+    ck_assert(!jm_pool_new(loop, "trial", threads, &meter, &pool, &err));
 }
 
 static void teardown(void)
@@ -182,6 +183,7 @@ START_TEST(stuck_threads_are_replaced_up_to_a_bound)
         ck_assert(jm_pool_abandon(&j->task));
         UNTIL(t.done == i + 1);
         ck_assert_int_eq(jm_pool_get_counts(pool).stuck, i + 1);
+        ck_assert_int_eq(meter.stuck, i + 1);
     }
     job *extra = jm_calloc(1, sizeof *extra);
     ck_assert_int_eq(jm_pool_submit(pool, &extra->task, &ops, &err), JM_ERR_IO);
@@ -194,6 +196,8 @@ START_TEST(stuck_threads_are_replaced_up_to_a_bound)
     ck_assert_int_eq(stuck.done, 0);
     ck_assert_int_eq(jm_pool_get_counts(pool).stuck, 0);
     ck_assert_int_eq(jm_pool_get_counts(pool).stuck_total, 4);
+    ck_assert_int_eq(meter.stuck, 0);
+    ck_assert_int_eq(meter.stuck_total, 4);
     submit((job){.tally = &t});
     UNTIL(t.done == 5);
     ck_assert_int_le(jm_pool_get_counts(pool).threads, 2);
