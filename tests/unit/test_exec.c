@@ -626,8 +626,7 @@ START_TEST(many_at_once)
     ck_assert_int_eq(mkfifo(gate, 0600), 0);
     /* None ends before all have been started: the gate opens for readers when there is a writer. */
     snprintf(script, sizeof script,
-             "read job; echo here >&2; read x < %s; echo {\\\"files\\\":$(ulimit -n)}",
-             gate);
+             "read job; echo here >&2; read x < %s; echo {\\\"files\\\":$(ulimit -n)}", gate);
     jm_job_type *type = shell(script, NULL);
     jm_job jobs[N];
     jm_chain chain = {0};
