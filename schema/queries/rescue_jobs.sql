@@ -10,7 +10,8 @@ WITH ended AS (
            completed_at = CASE WHEN n.status <> 'pending' THEN clock_timestamp() END,
            duration_ms = CASE WHEN n.status <> 'pending'
                THEN (extract(epoch FROM clock_timestamp() - j.started_at) * 1000)::bigint END,
-           error = 'worker lost: its lease lapsed while attempt ' || j.attempt || ' of '
+           error = CASE WHEN n.status = 'cancelled' THEN job_cancel_text(j.cancel_requested) || '; ' ELSE '' END
+                   || 'worker lost: its lease lapsed while attempt ' || j.attempt || ' of '
                    || j.max_attempts || ' was running',
            worker_id = NULL,
            updated_at = clock_timestamp()

@@ -179,7 +179,7 @@ def test_lost_worker_with_a_request(jm):
     worker.kill()
     jm.cli("job", "cancel", job_id, "--reason", REASON)
     job = jm.wait_status(job_id, "cancelled")
-    assert job["attempt"] == 1
+    assert job["attempt"] == 1 and REASON in job["error"] and "worker lost" in job["error"]
     jm.check()
 
 
