@@ -42,6 +42,8 @@ MEASURES = {
     "whole_path": ("whole path: in the topic → job, step, log rows and offsets committed", "jobs/s", 0, None),
     "bare_loop": ("bare loop: the least that any program could do", "jobs/s", 0, None),
     "ratio": ("whole path / bare loop, of the same round", "", 2, (">=", 0.85)),
+    "with_events": ("whole path with an event published for each job, as by default", "jobs/s", 0, None),
+    "events_ratio": ("the same / bare loop", "", 2, None),
     "two_workers": ("whole path with two workers", "jobs/s", 0, None),
     "two_ratio": ("two workers / one, of the same round", "", 2, None),
     "river": ("River: InsertManyFast, 500 workers, fetch cooldown 2 ms", "jobs/s", 0, None),
@@ -73,6 +75,7 @@ MEASURES = {
     "worker_idle_mb": ("peak memory of an idle worker", "MB", 0, None),
     "producer_peak_mb": ("peak memory of the producer", "MB", 0, None),
     "worker_cpu_us": ("CPU of the worker a job", "µs", 1, None),
+    "events_cpu_us": ("the same with events", "µs", 1, None),
     "bare_cpu_us": ("CPU of the bare loop a job", "µs", 1, None),
     "worker_server_us": ("CPU of PostgreSQL a job, whole path", "µs", 1, None),
     "bare_server_us": ("CPU of PostgreSQL a job, bare loop", "µs", 1, None),
@@ -94,6 +97,7 @@ def add_ratios(one):
         if a in one and b in one:
             one[name] = one[a] / one[b]
     ratio("ratio", "whole_path", "bare_loop")
+    ratio("events_ratio", "with_events", "bare_loop")
     ratio("two_ratio", "two_workers", "whole_path")
     ratio("history_ratio", "history", "whole_path")
     best = max((one[p] for p in PEERS if p in one), default=None)

@@ -10,12 +10,15 @@ jobmill.run()
 """
 
 
-def run_load(bench, stack, count, workers=1, **load):
+NO_EVENTS = {"events.publish": "none"}  # as the bare loop and the peers, which publish nothing
+
+
+def run_load(bench, stack, count, workers=1, config=NO_EVENTS):
     """Records in the topic first, then the workers; (jobs a second, workers' CPU s, peak MB)."""
     before = stack.db.value("SELECT coalesce(sum(jobs), 0) FROM job_stats")
     began = stack.db.value("SELECT clock_timestamp()")
-    bench.load(stack, count, **load)
-    started = [bench.worker(stack) for _ in range(workers)]
+    bench.load(stack, count)
+    started = [bench.worker(stack, **config) for _ in range(workers)]
     bench.wait_done(stack, before + count)
     cpu = sum(w.cpu_s() for w in started)
     peak = max(w.peak_kb() for w in started) / 1024
@@ -39,6 +42,16 @@ def whole_path(bench):
     stack.wait_offsets(timeout=60)
     bench.drop(stack)
     return found
+
+
+def with_events(bench):
+    """The whole path as it is by default: an event is published for each job that ends."""
+    stack = bench.stack()
+    count = bench.args.jobs
+    rate, cpu, _ = run_load(bench, stack, count, config={})
+    bench.check_all_completed(stack, count)
+    bench.drop(stack)
+    return {"with_events": rate, "events_cpu_us": cpu / count * 1e6}
 
 
 def server_share(bench, stack, count, cpu_before, lsn, name):
@@ -220,5 +233,5 @@ def history(bench):
     return {"history": rate}
 
 
-NAMES = (bare_loop, whole_path, statements, two_workers, exec_true, exec_loop, http, pending, ordered,
-         history)
+NAMES = (bare_loop, whole_path, with_events, statements, two_workers, exec_true, exec_loop, http,
+         pending, ordered, history)
