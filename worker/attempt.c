@@ -9,11 +9,7 @@
 #include "worker/attempt_state.h"
 #include "worker/raw_json.h"
 
-enum {
-    RUNNING_ROW_US = 250000,
-    FLUSH_US = 500000,
-    STUCK_MS = 10000 /* behind SIGKILL: what is not gone then is stuck */
-};
+enum { RUNNING_ROW_US = 250000, FLUSH_US = 500000 };
 
 static const jm_step_def *step_def(const jm_attempt *attempt)
 {
@@ -405,7 +401,7 @@ static void on_stuck(void *ctx)
     jm_uuid_format(&attempt->job->id, id);
     snprintf(text, sizeof text,
              "step %s was told to end %d ms ago and has not: its slot stays taken until it does",
-             step_def(attempt)->name, attempt->env->kill_grace_ms + STUCK_MS);
+             step_def(attempt)->name, attempt->env->kill_grace_ms + attempt->env->stuck_ms);
     jm_log_kv(JM_ERROR, "watchdog", text, "job_id", id, NULL);
     attempt->stuck = true;
     if (attempt->env->stuck)
@@ -418,7 +414,8 @@ static void begin_stopping(jm_attempt *attempt)
     jm_loop *loop = attempt->env->loop;
     attempt->state = ATTEMPT_STOPPING;
     jm_timer_set(loop, &attempt->deadline,
-                 now_us(attempt) + (int64_t)(attempt->env->kill_grace_ms + STUCK_MS) * 1000,
+                 now_us(attempt) +
+                     (int64_t)(attempt->env->kill_grace_ms + attempt->env->stuck_ms) * 1000,
                  on_stuck, attempt);
     step_def(attempt)->executor->stop(&attempt->run);
 }

@@ -15,6 +15,7 @@ typedef struct jm_attempt_env {
     jm_executors *executors;
     const char *work_dir;
     int kill_grace_ms, lock_grace_ms; /* the second for jobs that hold a lock */
+    int stuck_ms;                     /* behind SIGKILL */
     /* An attempt that was told to end did not (true), or has ended after all (false). */
     void (*stuck)(void *ctx, bool stuck);
     /* Takes a report. One with an end is the attempt's last: attempt is freed after the call, and

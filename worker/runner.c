@@ -19,7 +19,7 @@
 #include "worker/loop.h"
 #include "worker/spawner.h"
 
-enum { TURN_MS = 1000 };
+enum { TURN_MS = 1000, STUCK_MS = 10000 };
 
 /* Jobs that ended in this turn, by type. The reference keeps the type past its jobs' last reports.
  */
@@ -458,6 +458,7 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
                                    .executors = runner->executors,
                                    .work_dir = runner->work_dir,
                                    .kill_grace_ms = options->kill_grace_ms,
+                                   .stuck_ms = options->stuck_ms ? options->stuck_ms : STUCK_MS,
                                    .stuck = on_stuck,
                                    .lock_grace_ms = options->lock_grace_ms,
                                    .emit = emit,

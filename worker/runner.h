@@ -23,7 +23,8 @@ typedef struct jm_runner_options {
     /* jm_boot_us() at which jobs that hold a lock are stopped, and no more of them started; moved
      * on by others while all is well. NULL: never. */
     const _Atomic int64_t *locks_until_us;
-    jm_pulse *pulse;                            /* beats once a turn; may be NULL */
+    int stuck_ms;    /* behind SIGKILL: a job that has not ended then is stuck; 0: 10 s */
+    jm_pulse *pulse; /* beats once a turn; may be NULL */
     const struct jm_executor_env *executor_env; /* borrowed; NULL: as if all of it were unset */
 } jm_runner_options;
 

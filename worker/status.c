@@ -15,6 +15,7 @@ enum { LIST_MS = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 /* Gauges that are looked up when somebody reads them. */
 typedef struct gauges {
     jm_metric *slots, *stuck, *stuck_times, *silent, *late;
+    jm_series *spool_bytes, *waiting, *spooled, *replayed, *dropped_logs, *spool_errors;
     jm_series *database_up, *kafka_up, *partitions, *stuck_jobs, *stuck_jobs_times, *running;
     jm_series *stuck_threads, *stuck_threads_times;
 } gauges;
@@ -83,6 +84,28 @@ static const jm_metric_def stuck_threads_times_def = {
     .name = "jobmill_stuck_threads_total",
     .help = "How often a thread of a plugin or sql step was given up.",
     .kind = JM_COUNTER};
+static const jm_metric_def spool_bytes_def = {
+    .name = "jobmill_spool_bytes",
+    .help = "Results in this worker's spool file that are to be recorded.",
+    .kind = JM_GAUGE};
+static const jm_metric_def waiting_def = {
+    .name = "jobmill_reports_waiting",
+    .help = "Reports that wait to be recorded, in memory or in the spool file.",
+    .kind = JM_GAUGE};
+static const jm_metric_def spooled_def = {.name = "jobmill_spool_written_total",
+                                          .help = "Reports written to the spool file.",
+                                          .kind = JM_COUNTER};
+static const jm_metric_def replayed_def = {
+    .name = "jobmill_spool_replayed_total",
+    .help = "Reports recorded from spool files, those of workers that are gone as well.",
+    .kind = JM_COUNTER};
+static const jm_metric_def dropped_logs_def = {
+    .name = "jobmill_logs_dropped_total",
+    .help = "Log rows of jobs for which there was no room while the database was away.",
+    .kind = JM_COUNTER};
+static const jm_metric_def spool_errors_def = {.name = "jobmill_spool_errors_total",
+                                               .help = "Batches that the disk did not take.",
+                                               .kind = JM_COUNTER};
 
 static jm_series *plain(jm_metrics *metrics, const jm_metric_def *def)
 {
@@ -108,6 +131,14 @@ static void add_gauges(jm_status *status)
     g->stuck_jobs_times = plain(metrics, &stuck_jobs_times_def);
     g->stuck_threads = plain(metrics, &stuck_threads_def);
     g->stuck_threads_times = plain(metrics, &stuck_threads_times_def);
+    if (!status->options.spool)
+        return;
+    g->spool_bytes = plain(metrics, &spool_bytes_def);
+    g->waiting = plain(metrics, &waiting_def);
+    g->spooled = plain(metrics, &spooled_def);
+    g->replayed = plain(metrics, &replayed_def);
+    g->dropped_logs = plain(metrics, &dropped_logs_def);
+    g->spool_errors = plain(metrics, &spool_errors_def);
 }
 
 static void gauge_slots(jm_status *status)
@@ -156,6 +187,20 @@ static void gauge_running(jm_status *status)
     jm_arena_free(list.arena);
 }
 
+static void gauge_spool(jm_status *status)
+{
+    const jm_spool_counts *spool = status->options.spool;
+    const gauges *g = &status->gauges;
+    if (!spool)
+        return;
+    jm_series_set(g->spool_bytes, atomic_load(&spool->bytes));
+    jm_series_set(g->waiting, atomic_load(&spool->waiting));
+    jm_series_set(g->spooled, atomic_load(&spool->spooled));
+    jm_series_set(g->replayed, atomic_load(&spool->replayed));
+    jm_series_set(g->dropped_logs, atomic_load(&spool->dropped_logs));
+    jm_series_set(g->spool_errors, atomic_load(&spool->errors));
+}
+
 static void on_write(void *ctx)
 {
     jm_status *status = ctx;
@@ -172,6 +217,7 @@ static void on_write(void *ctx)
     jm_series_set(g->stuck_threads, atomic_load(&status->options.pool_meter->stuck));
     jm_series_set(g->stuck_threads_times, atomic_load(&status->options.pool_meter->stuck_total));
     gauge_slots(status);
+    gauge_spool(status);
     gauge_watchdog(status);
     gauge_running(status);
 }

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/watchdog.h"
+#include "worker/backlog.h"
 #include "worker/meters.h"
 #include "worker/recent.h"
 #include "worker/runner.h"
@@ -31,6 +32,7 @@ typedef struct jm_status_options {
     jm_slots *slots;
     const struct jm_pool_meter *pool_meter;
     jm_recent *recent;
+    const jm_spool_counts *spool;              /* or NULL */
     void (*health)(void *ctx, jm_health *out); /* called on the page's thread; must not block */
     void *ctx;
 } jm_status_options;

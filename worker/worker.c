@@ -206,6 +206,7 @@ static void make_status(struct worker *w)
                                            .slots = w->slots,
                                            .pool_meter = &w->pool_meter,
                                            .recent = w->recent,
+                                           .spool = jm_recorder_get_spool_counts(w->recorder),
                                            .health = on_health,
                                            .ctx = w},
                       &w->status, &err))

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from lib import page
+from lib.http_server import HttpServer
 from lib.paths import ROOT
 from lib.wait import wait_until
 
@@ -67,15 +68,25 @@ def test_every_end_is_an_event(jm):
     assert events["noop"]["data"]["external_id"] == "mine"
 
 
-def test_traceparent_reaches_child_and_event(jm):
+def test_traceparent_reaches_child_http_request_and_event(jm):
     seen = jm.dir / "seen"
-    jm.job_type("traced", ["/bin/sh", "-c", f'echo "$TRACEPARENT" >{seen}'])
-    jm.start_worker()
-    jm.send('{"type":"traced"}', headers=[("traceparent", TRACE.encode())])
-    jm.wait_ended(1)
+    server = HttpServer()
+    try:
+        jm.job_type("traced", {"name": "child", "exec": {
+            "argv": ["/bin/sh", "-c", f'echo "$TRACEPARENT" >{seen}']}},
+            {"name": "call", "http": {"method": "GET", "url": server.url("/traced")}})
+        jm.start_worker(http_allow_private="true")
+        jm.send('{"type":"traced"}', headers=[("traceparent", TRACE.encode())])
+        jm.wait_ended(1)
+        assert jm.db.value("SELECT status FROM jobs") == "completed"
+        sent = server.requests[0].headers["traceparent"]
+    finally:
+        server.close()
     event, = events_are(jm, 1)
     assert event["traceparent"] == TRACE
     assert seen.read_text().strip() == TRACE
+    # A request is a span of its own in the same trace.
+    assert sent[:36] == TRACE[:36] and sent[36:52] != TRACE[36:52] and sent[52:] == TRACE[52:]
     assert jm.db.value("SELECT trace_context FROM jobs") == TRACE
 
 

@@ -57,6 +57,7 @@ static inline void fixture_init_with(fixture *f, const struct jm_executor_env *e
                                  .slots_free = fixture_slots_free,
                                  .ctx = f,
                                  .kill_grace_ms = 500,
+                                 .stuck_ms = 1000,
                                  .executor_env = env};
     ck_assert_msg(!jm_runner_new(&options, &f->runner, &err), "%s", err.msg);
 }

@@ -344,6 +344,37 @@ START_TEST(stop_kills_the_group)
 END_TEST
 
 /* Grandchildren that outlive the job: in its group, and in a session of their own. */
+/* The process that kills children hangs itself: the job cannot end, which is told until it does. */
+START_TEST(a_job_that_cannot_be_killed)
+{
+    fixture f;
+    fixture_init(&f);
+    char path[80], text[32] = "";
+    jm_chain chain = {0};
+    fixture_job(&f, &f.job, shell("echo $$ >&2; sleep 600", NULL), "{}");
+    jm_chain_add(&chain, &f.job.node);
+    ck_assert_int_eq(jm_runner_push(f.runner, &chain), 0);
+    int pid = pid_from_log(&f);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", getpid(), getpid());
+    FILE *children = fopen(path, "r"); /* of this process there is one, the spawner */
+    ck_assert_ptr_nonnull(fgets(text, sizeof text, children));
+    fclose(children);
+    int spawner = (int)strtol(text, NULL, 10);
+    ck_assert_int_eq(kill(spawner, SIGSTOP), 0);
+    jm_runner_stop_job(f.runner, &f.job.id, 1, JM_END_CANCELLED, "not needed");
+    int64_t by_ms = jm_mono_ms() + 20000;
+    while (!jm_runner_stuck(f.runner) && jm_mono_ms() < by_ms)
+        usleep(10000);
+    ck_assert_int_eq(jm_runner_stuck(f.runner), 1);
+    ck_assert_int_eq(kill(spawner, SIGCONT), 0);
+    ck_assert_int_eq(fixture_wait(&f)->end, JM_END_CANCELLED);
+    ck_assert_int_eq(jm_runner_stuck(f.runner), 0);
+    ck_assert_int_eq(jm_runner_stuck_ever(f.runner), 1);
+    assert_dies(pid);
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(nothing_is_left_behind)
 {
     static const char *const scripts[] = {
@@ -707,6 +738,7 @@ int main(void)
     tcase_add_test(tc, unread_stdin_is_no_failure);
     tcase_add_loop_test(tc, timeout_term_then_kill, 0, 3);
     tcase_add_test(tc, stop_kills_the_group);
+    tcase_add_test(tc, a_job_that_cannot_be_killed);
     tcase_add_loop_test(tc, nothing_is_left_behind, 0, 2);
     tcase_add_test(tc, worker_dies);
     tcase_add_test(tc, spawner_dies);
