@@ -73,7 +73,8 @@ int main(int argc, char **argv)
     }
     jm_daemon_init();
     jm_queue *reports = jm_queue_new(0);
-    jm_runner_options options = {.reports = reports, .kill_grace_ms = 1000};
+    jm_executor_env env = {.http_allow_private = true};
+    jm_runner_options options = {.executor_env = &env, .reports = reports, .kill_grace_ms = 1000};
     if (jm_type_dir_load_file(argv[1], &type, &err) || jm_runner_new(&options, &runner, &err) ||
         jm_runner_start(runner, &err)) {
         fprintf(stderr, "%s\n", err.msg);

@@ -140,7 +140,7 @@ def http(bench):
     stack.job_type("call", {"name": "run", "http": {
         "method": "GET", "url": f"http://127.0.0.1:{port}/"}})
     rate = of_type(bench, stack, {"type": "call"}, bench.args.jobs // 4, "http",
-                   http_allow_private="true", concurrency_async=1000)
+                   http_allow_private="true", concurrency_async=5000)
     server.stdin.close()
     bench.end_processes()
     bench.drop(stack)
