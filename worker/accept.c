@@ -215,11 +215,8 @@ static int make_some_partitions(jm_accept_state *a, jm_col *ids, jm_err *err)
     return rc;
 }
 
-/* Makes the partitions that records at places from..to need: a few weeks a statement, since one
- * that made hundreds would hold its locks for long and run into the server's time limit. */
-static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
+static int make_by_weeks(jm_accept_state *a, int from, int to, int weeks, jm_err *err)
 {
-    enum { WEEKS_AT_ONCE = 20 };
     const int64_t day_ms = INT64_C(24) * 3600 * 1000;
     jm_col ids;
     jm_col_init(&ids, JM_COL_UUID);
@@ -233,12 +230,26 @@ static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
             continue;
         last = week;
         jm_col_add_uuid(&ids, &a->batch->records[i].id);
-        if (ids.n == WEEKS_AT_ONCE)
+        if (ids.n == weeks)
             rc = make_some_partitions(a, &ids, err);
     }
     rc = rc ? rc : make_some_partitions(a, &ids, err);
     jm_col_fini(&ids);
     return rc;
+}
+
+/* Makes the partitions that records at places from..to need: a few weeks a statement, since one
+ * that made hundreds would hold its locks for long and run into the server's time limit; fewer
+ * still where that happens all the same. */
+static int make_partitions(jm_accept_state *a, int from, int to, jm_err *err)
+{
+    enum { WEEKS_AT_ONCE = 20 };
+    for (int weeks = WEEKS_AT_ONCE;; weeks /= 2) {
+        int rc = make_by_weeks(a, from, to, weeks, err);
+        if (!rc || rc == JM_ERR_DB_DOWN || !err->retriable || weeks == 1 ||
+            atomic_load(&a->store->stopping))
+            return rc;
+    }
 }
 
 /* What PostgreSQL said, where it was a check of ours that runs there: without the statement's name
