@@ -4,11 +4,11 @@ import os
 import resource
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
+from lib import page
 from lib.ids import uuid7
 from lib.pgproxy import PgProxy
 from lib.wait import wait_until
@@ -108,10 +108,13 @@ def test_jobs_that_end_meanwhile(away, moment):
     wait_spooled(jm)
     wait_until(lambda: time.monotonic() - gone > 5, 10, what="two leases have passed")
     assert worker.alive() and running(jm) == 5
+    assert page.metric(worker, "jobmill_spool_bytes", {}) > 0
     jm.proxy.away(False)
     jm.wait_ended(5)
     check_ran_once(jm, 5)
     wait_until(lambda: not spooled_bytes(jm.spool), 10, what="the spool is empty")
+    assert page.metric(worker, "jobmill_spool_bytes", {}) == 0
+    assert page.metric(worker, "jobmill_spool_replayed_total", {}) >= 5
 
 
 def test_killed_while_away(away, moment):
@@ -237,6 +240,7 @@ echo '{{"answer": 42}}'
     worker.wait_log("log rows are dropped")
     time.sleep(0.5)
     assert worker.text().count("the spool takes no more") == 1
+    assert page.metric(worker, "jobmill_logs_dropped_total", {}) > 0
     jm.proxy.away(False)
     jm.wait_ended(10)
     assert jm.db.statuses() == {"completed": 10}
