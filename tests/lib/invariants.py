@@ -182,9 +182,20 @@ RULES = [
     ("an ended job still waits for others",
      "SELECT d.job_id, d.n FROM job_dependencies d LEFT JOIN jobs j ON j.id = d.job_id "
      "WHERE j.status IS DISTINCT FROM 'pending'"),
-    ("dependants of a lock: an ended job holds it",
-     "SELECT l.name, l.slot, l.owner FROM locks l JOIN jobs j ON l.owner = j.id::text "
-     f"WHERE j.status IN {ENDED}"),
+    ("a lock is held by a job that does not run",
+     "SELECT l.name, l.slot, l.owner FROM locks l WHERE l.owner LIKE 'job %' AND NOT EXISTS "
+     "(SELECT FROM jobs j WHERE 'job ' || j.id = l.owner AND j.status = 'running')"),
+    ("a job keeps its place though it does not run",
+     "SELECT p.job_id, p.lock_name FROM pending_jobs p WHERE p.state = 'held' AND p.reason IS NULL "
+     "AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = p.job_id AND j.status = 'running')"),
+    # Tokens only grow, so those of their last attempts say in which order they held the lock.
+    ("two jobs held one lock at once",
+     "SELECT id, lock, started_at, before FROM (SELECT id, lock, started_at, lag(completed_at) OVER "
+     "(PARTITION BY project, lock ORDER BY lock_token) AS before FROM (SELECT j.*, coalesce(exclusive, "
+     "'order:' || type || '/' || ordering_key) AS lock FROM jobs j WHERE lock_token IS NOT NULL "
+     "AND worker_id IS NOT NULL AND completed_at IS NOT NULL) h WHERE NOT EXISTS (SELECT FROM locks l "
+     "WHERE l.project = h.project AND l.name = h.lock AND l.capacity > 1)) o "
+     "WHERE started_at < before - interval '100 ms'"),
 ]
 OPEN_OK = {"a job has not ended"}
 
