@@ -145,7 +145,8 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *o
 /* Ours, where the user has not said otherwise in [kafka]. */
 static const char *const settings[][2] = {
     {"acks", "1"},
-    {"linger.ms", "20"},
+    {"linger.ms", "100"}, /* few large batches: what the broker pays for is the batch */
+    {"sticky.partitioning.linger.ms", "100"},
     {"compression.type", "lz4"},
     {"message.timeout.ms", "60000"},
     {"queue.buffering.max.messages", "200000"},
