@@ -1,6 +1,7 @@
 """Processes that are killed, frozen and come back: nothing lost, nothing recorded twice. Each test
 ends with the invariants program."""
 import threading
+import time
 
 import psycopg
 
@@ -152,4 +153,32 @@ def test_everything_twice(jm, moment):
     jm.wait_ended(501)
     jm.wait_offsets()
     assert jm.db.statuses() == {"completed": 501}
+    jm.check()
+
+
+def test_killed_between_poll_and_accept(jm_pg, moment):
+    """Records that were polled while the database hung are nobody's yet: their offsets stay where
+    they are, however long it takes."""
+    jm = jm_pg
+    jm.start_producer()
+    worker = jm.start_worker(lease_s=2)
+    jm.send(*[{"type": "noop"}] * 50)
+    jm.wait_ended(50)
+    jm.wait_offsets()
+    jm.postgres.freeze()
+    try:
+        total = 50 + moment(100, 2000)
+        jm.send(*[{"type": "noop"}] * (total - 50))
+        polled = time.monotonic()
+        # Offsets are committed once a second: three times over.
+        wait_until(lambda: time.monotonic() - polled > 3, 10, what="commits would have been made")
+        committed = jm.kafka.committed(jm.group(), jm.topic_name())
+        assert sum(max(0, o) for o in committed.values()) == 50
+        worker.kill()
+    finally:
+        jm.postgres.freeze(False)
+    jm.start_worker(lease_s=2)
+    jm.wait_ended(total, 60)
+    jm.wait_offsets()
+    assert jm.db.statuses() == {"completed": total}
     jm.check()

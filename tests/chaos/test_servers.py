@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from lib.load import Load, settle
+from lib.pgproxy import PgProxy
 from lib.wait import wait_until
 
 
@@ -44,6 +45,32 @@ def test_postgres_away_longer_than_a_lease(jm_pg, moment):
     assert jm.db.value("SELECT count(*) FROM job_attempts") == 0
     assert jm.db.value("SELECT count(*) FROM workers WHERE state = 'lost'") == 0
     jm.wait_offsets()
+    jm.check()
+
+
+def test_the_janitor_is_back_before_the_worker(jm, db_url, moment):
+    """After an outage longer than a lease the janitor reaches the database first: it rescues nobody
+    before it has been in contact for a whole lease itself."""
+    with PgProxy(db_url) as to_worker, PgProxy(db_url) as to_producer:
+        producer = jm.start_producer(**{"database.url": to_producer.url(db_url)})
+        jm.start_worker(lease_s=3, **{"database.url": to_worker.url(db_url)})
+        jm.send(*[{"type": "sleep", "params": {"seconds": 8}}] * 20)
+        wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs WHERE status = 'running'") == 20,
+                   30, what="20 jobs run")
+        to_worker.away()
+        to_producer.away()
+        wait_until(lambda: jm.db.value("SELECT bool_and(expires_at < clock_timestamp()) FROM workers "
+                                       "WHERE kind = 'worker'"), 20, what="the lease has lapsed")
+        to_producer.away(False)
+        producer.wait_log('connected to PostgreSQL again connection="jobmill-producer janitor"')
+        back = time.monotonic()
+        pause = moment(500, 1800) / 1000
+        wait_until(lambda: time.monotonic() - back > pause, 5, what="the janitor looks around")
+        to_worker.away(False)
+        jm.wait_ended(20, 60)
+        assert jm.db.statuses() == {"completed": 20}
+        assert jm.db.value("SELECT max(attempt) FROM jobs") == 1
+        assert jm.db.value("SELECT count(*) FROM job_attempts") == 0
     jm.check()
 
 
