@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "worker/spawn_message.h"
 
 enum { MAX_GROUPS = 256, FIRST_FREE_FD = 10, STATUS_FD = 4, LAST_WORDS_MS = 5000, SWEEP_MS = 20 };
+enum { CHILD_STACK_BYTES = 2 << 20 }; /* execvp may copy all arguments on it */
 
 static const char job_id_var[] = "JOBMILL_JOB_ID=";
 
@@ -40,7 +42,8 @@ typedef struct helper {
     rlim_t child_files; /* soft limit of descriptors as the worker found it */
     child *children;
     char *packet;
-    bool swept; /* there is no stray since the last child ended */
+    char *child_stack; /* of the one child that is between clone and exec */
+    bool swept;        /* there is no stray since the last child ended */
 } helper;
 
 /* Whom a child is to be. */
@@ -67,9 +70,11 @@ typedef struct failure {
     int error;
 } failure;
 
-/* ---- inside the child, between vfork and exec: it writes to its stack and to environ only ---- */
+/* ---- inside the child, between clone and exec: it writes to its stack and to environ only ---- */
 
-static _Noreturn void give_up(int status_fd, spawn_stage stage)
+#define ON_OWN_STACK __attribute__((no_sanitize("address"))) /* which it would warn about */
+
+ON_OWN_STACK static _Noreturn void give_up(int status_fd, spawn_stage stage)
 {
     failure why = {stage, errno};
     ssize_t n = write(status_fd, &why, sizeof why);
@@ -124,7 +129,8 @@ static bool switch_user(const identity *who)
             !setresgid(who->gid, who->gid, who->gid) && !setresuid(who->uid, who->uid, who->uid));
 }
 
-static _Noreturn void run_child(const start *s, rlim_t files, pid_t helper_pid, int status_fd)
+ON_OWN_STACK static _Noreturn void run_child(const start *s, rlim_t files, pid_t helper_pid,
+                                             int status_fd)
 {
     struct rlimit now;
     sigset_t none;
@@ -223,6 +229,20 @@ static bool find_user(start *s)
     return !*s->output_dir || !chown(s->output_dir, who->uid, who->gid);
 }
 
+/* What a child needs on its way to its program. */
+typedef struct birth {
+    const start *start;
+    rlim_t files;
+    pid_t helper_pid;
+    int status_fd;
+} birth;
+
+ON_OWN_STACK static int be_born(void *arg)
+{
+    const birth *b = arg;
+    run_child(b->start, b->files, b->helper_pid, b->status_fd);
+}
+
 static bool fork_child(helper *h, const start *s, failure *why)
 {
     int pipe_fds[2];
@@ -233,12 +253,12 @@ static bool fork_child(helper *h, const start *s, failure *why)
         return false;
     }
     char **own_environ = environ;
+    birth born = {s, h->child_files, self, pipe_fds[1]};
     /* Not fork: copying the page tables of this process, and taking them apart again, costs as much
      * as the rest of starting a small program. Until it runs, or has given up, it has our memory
-     * and we wait. */
-    pid_t pid = vfork();
-    if (!pid)
-        run_child(s, h->child_files, self, pipe_fds[1]);
+     * (and a stack of its own) and we wait. */
+    pid_t pid =
+        clone(be_born, h->child_stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, &born);
     environ = own_environ;
     why->error = errno;
     close(pipe_fds[1]);
@@ -454,8 +474,10 @@ static void detach(helper *h)
 
 void spawner_helper_run(int socket, rlim_t child_files)
 {
-    helper h = {
-        .socket = socket, .child_files = child_files, .packet = jm_malloc(SPAWN_PACKET_MAX + 1)};
+    helper h = {.socket = socket,
+                .child_files = child_files,
+                .packet = jm_malloc(SPAWN_PACKET_MAX + 1),
+                .child_stack = jm_malloc(CHILD_STACK_BYTES)};
     bool gone = false;
     int64_t swept_ms = 0;
     h.swept = true;
@@ -479,5 +501,6 @@ void spawner_helper_run(int socket, rlim_t child_files)
             ;
     }
     kill_all(&h);
+    free(h.child_stack);
     free(h.packet);
 }
