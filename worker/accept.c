@@ -424,10 +424,12 @@ static void begin_started(jm_accept_state *a)
     jm_chain chain = {0};
     jm_claim *claim = NULL;
     jm_arena *arena = a->batch->arena;
+    int by_class[JM_SLOT_CLASSES] = {0};
     for (int i = 0; i < a->batch->n; i++) {
         jm_batch_record *record = &a->batch->records[i];
         if (record->fate != JM_FATE_STARTED)
             continue;
+        by_class[a->types[i]->slot_class]++;
         if (!claim)
             claim = jm_claim_new(a->first_seq, (int)(a->seq - a->first_seq) + 1, arena);
         if (!record->job->from_relay) {
@@ -438,6 +440,9 @@ static void begin_started(jm_accept_state *a)
         }
         jm_store_begin(record->job, claim, a->types[i], &chain);
     }
+    for (int c = 0; c < JM_SLOT_CLASSES; c++)
+        if (by_class[c])
+            jm_store_count_accepted(a->store, (jm_slot_class)c, a->batch->queue, by_class[c]);
     if (claim) {
         a->batch->arena = NULL;
         jm_job_events_started(a->store->options.events, a->store->options.clock, &chain);

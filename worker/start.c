@@ -1,5 +1,4 @@
 /* Start: waiting jobs that are ready run here as far as there are slots. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,6 +236,15 @@ static int rows_looked_at(jm_store *store, const PGresult *res)
     return (int)jm_pg_get_i64(res, 0, LOOKED_AT);
 }
 
+/* Whether all jobs that are ready could be of types that have a free slot yet. */
+static bool has_slots_left(jm_store *store, const struct offer *offer, jm_slot_class slot_class)
+{
+    for (jm_job_type **t = offer->types; *t; t++)
+        if ((*t)->slot_class == slot_class && !jm_slots_available(store->options.slots, *t, 1))
+            return false;
+    return true;
+}
+
 /* One queue and slot class; adds to *started. *full: as many rows were found as were asked for;
  * *starved: types without a free slot may have jobs waiting. */
 static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_class, bool *full,
@@ -255,37 +263,69 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
         }
         PQclear(res);
     }
-    *starved = *starved || !offer.complete;
+    /* What was started now may have taken the last slot of a type that has more waiting. */
+    *starved = *starved || !offer.complete || !has_slots_left(store, &offer, slot_class);
     offer_free(&offer);
     return rc;
 }
 
-/* The first queue takes all the slots if it has the jobs: each is first as often as its weight
- * says. */
-static int first_queue(const jm_store *store)
+/* Fair queueing: had[q] is how many jobs of queue q have started, by its weight; who had least is
+ * next. A queue that had nothing to start gets no credit for it: it goes on from floor. */
+enum { HAD_UNIT = 1 << 20 };
+
+static void count_start(jm_store *store, struct jm_share *share, int queue, int n)
 {
-    int total = 0, q = 0;
-    for (int i = 0; i < store->n_queues; i++)
-        total += store->options.weights[i];
-    assert(total > 0); /* there is a queue, and no weight is 0 */
-    int turn = (int)(store->turns % (unsigned)total);
-    while (turn >= store->options.weights[q])
-        turn -= store->options.weights[q++];
-    return q;
+    if (share->had[queue] < share->floor)
+        share->had[queue] = share->floor;
+    share->had[queue] += (int64_t)n * HAD_UNIT / store->options.weights[queue];
+}
+
+void jm_store_count_accepted(jm_store *store, jm_slot_class slot_class, int queue, int n)
+{
+    struct jm_share *share = &store->shares[slot_class];
+    /* While slots are free nobody waits and floor stands still: no debt piles up from that. */
+    if (share->had[queue] - share->floor <= (int64_t)n * HAD_UNIT / store->options.weights[queue])
+        count_start(store, share, queue, n);
+}
+
+/* The queue that had least of those not in done; -1 if there is none. */
+static int next_queue(const jm_store *store, const struct jm_share *share, const bool *done)
+{
+    int next = -1;
+    for (int q = 0; q < store->n_queues; q++)
+        if (!done[q] && (next < 0 || share->had[q] < share->had[next]))
+            next = q;
+    return next;
+}
+
+static int start_class(jm_store *store, jm_slot_class slot_class, bool *more, bool *starved,
+                       jm_err *err)
+{
+    struct jm_share *share = &store->shares[slot_class];
+    bool *done = jm_calloc((size_t)store->n_queues, sizeof *done), is_first = true;
+    int rc = JM_OK;
+    for (int q; (q = next_queue(store, share, done)) >= 0 && !rc;) {
+        int started = 0;
+        rc = start_queue(store, store->options.queues[q], slot_class, more, starved, &started, err);
+        if (started && is_first && share->had[q] > share->floor)
+            share->floor = share->had[q];
+        if (started)
+            count_start(store, share, q, started);
+        is_first = is_first && !started;
+        done[q] = true;
+    }
+    free(done);
+    return rc;
 }
 
 int jm_start(jm_store *store, bool *more, jm_err *err)
 {
     bool starved = false;
     atomic_store(&store->starved, true); /* a slot that comes free while we look is news, too */
-    int rc = JM_OK, started = 0, first = first_queue(store);
+    int rc = JM_OK;
     *more = false;
-    for (int i = 0; i < store->n_queues; i++) {
-        const char *queue = store->options.queues[(first + i) % store->n_queues];
-        for (int c = JM_SLOT_NONE; c <= JM_SLOT_ASYNC && !rc; c++)
-            rc = start_queue(store, queue, (jm_slot_class)c, more, &starved, &started, err);
-    }
-    store->turns += started > 0;
+    for (int c = 0; c < JM_SLOT_CLASSES && !rc; c++)
+        rc = start_class(store, (jm_slot_class)c, more, &starved, err);
     atomic_store(&store->starved, starved || *more);
     return rc;
 }

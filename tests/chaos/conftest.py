@@ -28,6 +28,13 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
+def rounds(request):
+    """How often each fault befalls: 1, or the count of ./dev chaos. For tests that go by a number of
+    their own instead of being run again."""
+    return rounds_of(request.config)
+
+
+@pytest.fixture
 def moment(request):
     """Chance for one round: moment(low, high) gives a number, always the same for the round unless
     JOBMILL_CHAOS_SEED says otherwise."""

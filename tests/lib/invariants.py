@@ -252,7 +252,8 @@ def fate(record, known):
     relayed = record.headers.get("jobmill-job")
     if relayed is not None:
         found = uuid7(relayed.decode(errors="replace"))
-        return found if found in known.jobs else None
+        if found in known.jobs:
+            return found
     if (record.topic, record.partition, record.offset) in known.dead:
         return "dead"
     derived = record_id(record)
