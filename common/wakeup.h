@@ -1,6 +1,6 @@
 /* LISTEN and coalesced NOTIFY on a connection of its own: a hint that something is due, never
  * needed for correctness. Channel: the schema's name. Payloads: "" anything, "pending", "ready
- * <queue>", "schedules", "cancel <job id>". */
+ * <queue>", "schedules", "cancel <job id>", "topics". */
 #ifndef JM_WAKEUP_H
 #define JM_WAKEUP_H
 

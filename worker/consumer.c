@@ -19,7 +19,8 @@ enum {
     IDLE_MS = 100,           /* longest wait when nothing wakes us */
     DOWN_LOG_MS = 30000,
     ASK_EVERY_MS = 1000,
-    ASK_TIMEOUT_MS = 200
+    ASK_TIMEOUT_MS = 200,
+    LEAVE_TIMEOUT_MS = 5000 /* to leave a group while others are served */
 };
 
 /* One queue: its consumer, and the batch that is being filled. */
@@ -34,6 +35,8 @@ struct source {
     bool paused, assigned;
     int partitions;
     int64_t full_since_ms; /* 0: has room */
+    int batches_out;       /* handed over and not accepted yet */
+    _Atomic bool released; /* somebody wants the queue to be left */
 };
 
 struct jm_consumer {
@@ -306,6 +309,8 @@ static void hand_over(struct source *source)
         return;
     if (intake->push(intake->ctx, source->batch))
         jm_batch_free(source->batch);
+    else
+        source->batches_out++;
     source->batch = NULL;
 }
 
@@ -341,6 +346,7 @@ static void store_offsets(jm_consumer *consumer)
     for (jm_node *node; (node = jm_chain_take(&done));) {
         jm_batch *batch = (jm_batch *)node;
         struct source *source = &consumer->sources[batch->queue];
+        source->batches_out--;
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
         rd_kafka_topic_partition_t *last = NULL;
         for (int i = 0; i < batch->n; i++) {
@@ -354,8 +360,8 @@ static void store_offsets(jm_consumer *consumer)
                 last->offset = m->offset + 1;
             }
         }
-        rd_kafka_offsets_store(source->rk,
-                               list); /* refused for partitions that are not ours any more: fine */
+        if (source->rk) /* refused for partitions that are not ours any more: fine */
+            rd_kafka_offsets_store(source->rk, list);
         rd_kafka_topic_partition_list_destroy(list);
         jm_batch_free(batch);
     }
@@ -371,6 +377,113 @@ static void wait_for_news(jm_consumer *consumer, int ms)
     }
 }
 
+/* Closing joins the group protocol once more and may block after a lost partition: it runs in a
+ * thread that is left behind when it takes too long; the process is about to end. */
+struct closing {
+    rd_kafka_t *rk;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done;
+};
+
+static void *close_main(void *arg)
+{
+    struct closing *closing = arg;
+    rd_kafka_consumer_close(closing->rk);
+    pthread_mutex_lock(&closing->lock);
+    closing->is_done = true;
+    pthread_cond_signal(&closing->done);
+    pthread_mutex_unlock(&closing->lock);
+    return NULL;
+}
+
+static bool close_source(struct source *source, int timeout_ms)
+{
+    struct closing *closing = jm_calloc(1, sizeof *closing);
+    closing->rk = source->rk;
+    pthread_mutex_init(&closing->lock, NULL);
+    pthread_cond_init(&closing->done, NULL);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, close_main, closing)) {
+        free(closing);
+        return false;
+    }
+    struct timespec by;
+    clock_gettime(CLOCK_REALTIME, &by);
+    by.tv_sec += timeout_ms / 1000 + 1;
+    pthread_mutex_lock(&closing->lock);
+    int rc = 0;
+    while (!closing->is_done && !rc)
+        rc = pthread_cond_timedwait(&closing->done, &closing->lock, &by);
+    bool closed = closing->is_done;
+    pthread_mutex_unlock(&closing->lock);
+    if (!closed) {
+        pthread_detach(thread); /* and its little state with it */
+        jm_log_kv(JM_WARNING, "consumer", "leaving the group takes too long; going without",
+                  "queue", source->queue, NULL);
+        return false;
+    }
+    pthread_join(thread, NULL);
+    free(closing);
+    return true;
+}
+
+static void close_and_destroy(struct source *source, int timeout_ms)
+{
+    bool closed = close_source(source, timeout_ms);
+    rd_kafka_queue_destroy(source->events);
+    if (closed)
+        rd_kafka_destroy(source->rk);
+    source->consumer->left_open = source->consumer->left_open || !closed;
+    source->rk = NULL;
+}
+
+/* Leaves the group once what has been polled is accepted. */
+static void leave(struct source *source)
+{
+    if (!source->paused)
+        set_paused(source, true);
+    hand_over(source);
+    rd_kafka_message_t
+        *message; /* rebalances are served; records are read again by whoever comes */
+    while ((message = rd_kafka_consumer_poll(source->rk, 0)))
+        rd_kafka_message_destroy(message);
+    if (source->batch || source->batches_out)
+        return;
+    close_and_destroy(source, LEAVE_TIMEOUT_MS);
+    jm_log_kv(JM_INFO, "consumer", "left the queue: its topic is being made anew", "queue",
+              source->queue, NULL);
+}
+
+static void join_again(struct source *source)
+{
+    jm_err err = {0};
+    source->paused = false;
+    source->full_since_ms = 0;
+    if (open_source(source, &err))
+        jm_log_kv(JM_ERROR, "consumer", "cannot join the queue again", "queue", source->queue,
+                  "why", err.msg, NULL);
+    else
+        jm_log_kv(JM_INFO, "consumer", "joined the queue again", "queue", source->queue, NULL);
+}
+
+/* Whether the source is to be left alone in this round. */
+static bool is_away(struct source *source)
+{
+    bool released = atomic_load(&source->released);
+    if (released && source->rk)
+        leave(source);
+    else if (!released && !source->rk)
+        join_again(source);
+    return released;
+}
+
+void jm_consumer_set_released(jm_consumer *consumer, int queue, bool released)
+{
+    if (atomic_exchange(&consumer->sources[queue].released, released) != released)
+        wake(consumer);
+}
+
 /* One round over the queues, each by its weight. Returns how many records came. */
 static int poll_round(jm_consumer *consumer)
 {
@@ -379,6 +492,8 @@ static int poll_round(jm_consumer *consumer)
         total_weight += consumer->sources[i].weight;
     for (int i = 0; i < consumer->n_sources; i++) {
         struct source *source = &consumer->sources[i];
+        if (is_away(source))
+            continue;
         int budget = consumer->options.batch_rows * source->weight / total_weight;
         got += fill(source, budget > 0 ? budget : 1);
         hand_over(source);
@@ -392,10 +507,11 @@ static int poll_round(jm_consumer *consumer)
 static void look_for_kafka(jm_consumer *consumer)
 {
     int64_t now = jm_mono_ms();
-    if (atomic_load(&consumer->up) || now - consumer->asked_ms < ASK_EVERY_MS)
+    rd_kafka_t *rk = consumer->sources[0].rk;
+    if (atomic_load(&consumer->up) || !rk || now - consumer->asked_ms < ASK_EVERY_MS)
         return;
     const struct rd_kafka_metadata *metadata;
-    if (!rd_kafka_metadata(consumer->sources[0].rk, 0, NULL, &metadata, ASK_TIMEOUT_MS)) {
+    if (!rd_kafka_metadata(rk, 0, NULL, &metadata, ASK_TIMEOUT_MS)) {
         rd_kafka_metadata_destroy(metadata);
         atomic_store(&consumer->up, true);
         consumer->down_logged_ms = 0;
@@ -419,6 +535,8 @@ static void serve_quietly(jm_consumer *consumer)
         struct source *source = &consumer->sources[i];
         jm_batch_free(source->batch);
         source->batch = NULL;
+        if (!source->rk)
+            continue;
         if (!source->paused)
             set_paused(source, true);
         rd_kafka_message_t *message;
@@ -489,57 +607,6 @@ void jm_consumer_quiesce(jm_consumer *consumer)
     wake(consumer);
 }
 
-/* Closing joins the group protocol once more and may block after a lost partition: it runs in a
- * thread that is left behind when it takes too long; the process is about to end. */
-struct closing {
-    rd_kafka_t *rk;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool is_done;
-};
-
-static void *close_main(void *arg)
-{
-    struct closing *closing = arg;
-    rd_kafka_consumer_close(closing->rk);
-    pthread_mutex_lock(&closing->lock);
-    closing->is_done = true;
-    pthread_cond_signal(&closing->done);
-    pthread_mutex_unlock(&closing->lock);
-    return NULL;
-}
-
-static bool close_source(struct source *source, int timeout_ms)
-{
-    struct closing *closing = jm_calloc(1, sizeof *closing);
-    closing->rk = source->rk;
-    pthread_mutex_init(&closing->lock, NULL);
-    pthread_cond_init(&closing->done, NULL);
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, close_main, closing)) {
-        free(closing);
-        return false;
-    }
-    struct timespec by;
-    clock_gettime(CLOCK_REALTIME, &by);
-    by.tv_sec += timeout_ms / 1000 + 1;
-    pthread_mutex_lock(&closing->lock);
-    int rc = 0;
-    while (!closing->is_done && !rc)
-        rc = pthread_cond_timedwait(&closing->done, &closing->lock, &by);
-    bool closed = closing->is_done;
-    pthread_mutex_unlock(&closing->lock);
-    if (!closed) {
-        pthread_detach(thread); /* and its little state with it */
-        jm_log_kv(JM_WARNING, "consumer", "leaving the group takes too long; going without",
-                  "queue", source->queue, NULL);
-        return false;
-    }
-    pthread_join(thread, NULL);
-    free(closing);
-    return true;
-}
-
 void jm_consumer_stop(jm_consumer *consumer, int timeout_ms)
 {
     atomic_store(&consumer->stopping, true);
@@ -551,12 +618,8 @@ void jm_consumer_stop(jm_consumer *consumer, int timeout_ms)
         struct source *source = &consumer->sources[i];
         jm_batch_free(source->batch);
         source->batch = NULL;
-        bool closed = close_source(source, timeout_ms);
-        rd_kafka_queue_destroy(source->events);
-        if (closed)
-            rd_kafka_destroy(source->rk);
-        consumer->left_open = consumer->left_open || !closed;
-        source->rk = NULL;
+        if (source->rk)
+            close_and_destroy(source, timeout_ms);
     }
 }
 

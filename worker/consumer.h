@@ -31,6 +31,10 @@ void jm_consumer_accepted(jm_consumer *consumer, jm_batch *batch);
  * without a database, in place of jm_consumer_accepted. Any thread, until jm_consumer_stop. */
 void jm_consumer_done(jm_consumer *consumer, int queue, int32_t partition, int64_t next_offset);
 
+/* Leaves the group of a queue once what has been polled of it is accepted, or joins it again: its
+ * topic is being made anew. Any thread; repeating it changes nothing. */
+void jm_consumer_set_released(jm_consumer *consumer, int queue, bool released);
+
 bool jm_consumer_is_up(jm_consumer *consumer);     /* some broker answers */
 int jm_consumer_partitions(jm_consumer *consumer); /* assigned now, of all queues */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/migrate.h"
@@ -183,6 +184,36 @@ static int look_at_cancels(jm_lease *lease, bool *some, jm_err *err)
     return rc;
 }
 
+/* Tells which queues are to be left. A failure waits for the next turn. */
+static void look_for_released(jm_lease *lease)
+{
+    const jm_lease_options *o = &lease->options;
+    jm_col names;
+    jm_buf name = {0};
+    int n = 0;
+    jm_col_init(&names, JM_COL_TEXT);
+    for (; o->queues[n]; n++) {
+        jm_buf_clear(&name);
+        jm_buf_addf(&name, "topic:%s", o->queues[n]);
+        jm_col_add_str(&names, name.data);
+    }
+    jm_err err;
+    PGresult *res = NULL;
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_col(&args, &names);
+    int rc = jm_pg_query(lease->pg, &jm_sql_lease_released, &args, &res, &err);
+    for (int q = 0; q < n && !rc; q++) {
+        bool released = false;
+        for (int row = 0; row < PQntuples(res); row++)
+            released = released || strtol(PQgetvalue(res, row, 0), NULL, 10) == q + 1;
+        o->released(o->ctx, q, released);
+    }
+    PQclear(res);
+    jm_col_fini(&names);
+    jm_buf_fini(&name);
+}
+
 /* One turn: connect, check the schema once, renew. Returns how long to wait for the next, ms. */
 static int turn(jm_lease *lease)
 {
@@ -214,6 +245,7 @@ static int turn(jm_lease *lease)
         lease->registered = true;
         o->registered(o->ctx);
     }
+    look_for_released(lease);
     /* A job may have been claimed and not have reached the runner yet: it is told again. */
     return cancels ? 500 : o->lease_s * 1000 / 3;
 }

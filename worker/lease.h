@@ -29,6 +29,8 @@ typedef struct jm_lease_options {
     void (*registered)(void *ctx); /* the lease is there, for the first time */
     /* Somebody wants a job cancelled that this worker runs; may be said again until it ends. */
     void (*cancel)(void *ctx, const jm_uuid *id, int attempt, const char *why);
+    /* After each renewal, for each queue: whether it is to be left, its topic being made anew. */
+    void (*released)(void *ctx, int queue, bool released);
     void (*unusable)(
         void *ctx); /* the schema or the server is one that this program cannot run on */
     void *ctx;

@@ -150,6 +150,12 @@ static void on_cancel(void *ctx, const jm_uuid *id, int attempt, const char *why
     jm_runner_stop_job(w->runner, id, attempt, JM_END_CANCELLED, why);
 }
 
+static void on_released(void *ctx, int queue, bool released)
+{
+    struct worker *w = ctx;
+    jm_consumer_set_released(w->consumer, queue, released);
+}
+
 static void on_unusable(void *ctx)
 {
     struct worker *w = ctx;
@@ -161,7 +167,7 @@ static void on_notify(void *ctx, const char *payload)
     struct worker *w = ctx;
     if (!strncmp(payload, "ready", 5) || !*payload)
         jm_store_wake(w->store);
-    if (!strncmp(payload, "cancel", 6) || !*payload)
+    if (!strncmp(payload, "cancel", 6) || !strcmp(payload, "topics") || !*payload)
         jm_lease_renew_now(w->lease);
 }
 
@@ -308,6 +314,7 @@ static int make_parts(struct worker *w, jm_err *err)
                             .running = running_of,
                             .registered = on_registered,
                             .cancel = on_cancel,
+                            .released = on_released,
                             .unusable = on_unusable,
                             .ctx = w});
     rc = jm_consumer_new(

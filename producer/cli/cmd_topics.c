@@ -2,6 +2,7 @@
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
 #include "producer/service/topics.h"
+#include "producer/service/topics_recreate.h"
 
 static const jm_cli_column created_columns[] = {{"TOPIC", "topic", JM_CLI_TEXT},
                                                 {"QUEUE", "queue", JM_CLI_TEXT},
@@ -39,6 +40,44 @@ static int list(jm_cli *cli)
                              "no topics yet: jobmill topics create makes them");
 }
 
+static const jm_cli_column recreated_columns[] = {
+    {"Topic", "topic", JM_CLI_TEXT},
+    {"Queue", "queue", JM_CLI_TEXT},
+    {"Jobs published again", "republished", JM_CLI_TEXT},
+    {NULL, NULL, JM_CLI_TEXT}};
+
+static void say_progress(void *ctx, const char *text)
+{
+    jm_cli_say(ctx, JM_EXIT_OK, "%s", text);
+}
+
+static int recreate(jm_cli *cli)
+{
+    int64_t timeout_s;
+    int rc = jm_cli_option_int(cli, "timeout", 60, 1, 3600, &timeout_s);
+    struct jm_pg *pg = rc ? NULL : jm_cli_pg(cli);
+    if (!pg)
+        return rc ? rc : JM_EXIT_FAILURE;
+    jm_topics_recreation recreation = {.queue = jm_cli_operand(cli, 0),
+                                       .lose_records = jm_cli_option_flag(cli, "lose_records"),
+                                       .timeout_s = (int)timeout_s,
+                                       .say = say_progress,
+                                       .ctx = cli};
+    json_t *done;
+    jm_err err = {0};
+    if (jm_topics_recreate(pg, jm_cli_config(cli), &recreation, &done, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_object(cli, done, recreated_columns);
+}
+
+static const jm_cli_option recreate_options[] = {
+    {.name = "lose_records",
+     .help = "Go on although the topic has records that no worker has accepted."},
+    {.name = "timeout",
+     .value = "S",
+     .help = "Seconds to wait for the workers to leave the queue; default 60."},
+    {.name = NULL}};
+
 const jm_cli_command jm_cli_topics_commands[] = {
     {.verb = "create",
      .operands = "[QUEUE...]",
@@ -50,4 +89,18 @@ const jm_cli_command jm_cli_topics_commands[] = {
      .examples = "jobmill topics create default mail",
      .run = create},
     {.verb = "list", .summary = "List the topics under the prefix", .run = list},
+    {.verb = "recreate",
+     .operands = "QUEUE",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Delete the topic of a queue and make it anew",
+     .description =
+         "For another number of partitions, or after a topic has been damaged. Workers leave the "
+         "queue first and come back by themselves; jobs of the database that were in the topic are "
+         "published again. Records that no worker has accepted yet exist nowhere else: while there "
+         "are any, nothing is done, unless --lose-records says so. Keep others from writing to the "
+         "topic meanwhile.",
+     .options = recreate_options,
+     .examples = "jobmill topics recreate default --topics.partitions=24",
+     .run = recreate},
     {.summary = NULL}};
