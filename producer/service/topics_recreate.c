@@ -8,9 +8,17 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/kafka.h"
+#include "common/mem.h"
 #include "common/pg.h"
 
-enum { ASK_MS = 10000, LOOK_EVERY_MS = 250, GONE_MS = 30000, LOCK_MARGIN_S = 120 };
+enum {
+    ASK_MS = 10000,
+    LOOK_EVERY_MS = 250,
+    READ_MS = 60000,
+    GONE_MS = 30000,
+    LOCK_MARGIN_S = 180,
+    FOREIGN_MAX = 10000 /* counted no further */
+};
 
 /* One run; everything it holds. */
 struct work {
@@ -39,6 +47,7 @@ static int open_handle(struct work *w, jm_err *err)
     if (rc)
         return rc;
     if (rd_kafka_conf_set(conf, "group.id", w->group, why, sizeof why) ||
+        rd_kafka_conf_set(conf, "enable.auto.commit", "false", why, sizeof why) ||
         !(w->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why))) {
         rd_kafka_conf_destroy(conf);
         return jm_err_set(err, JM_ERR_KAFKA, "%s", why);
@@ -61,43 +70,98 @@ static int count_partitions(struct work *w, int *n, jm_err *err)
     return JM_OK;
 }
 
-static int lag_of(struct work *w, const rd_kafka_topic_partition_t *p, int64_t *lag, jm_err *err)
+/* The part of a partition that the group has not accepted: from p->offset to *end. */
+static int find_rest(struct work *w, rd_kafka_topic_partition_t *p, int64_t *end, jm_err *err)
 {
     int64_t low, high;
     rd_kafka_resp_err_t code =
         rd_kafka_query_watermark_offsets(w->rk, w->topic, p->partition, &low, &high, ASK_MS);
     if (code)
         return kafka_failed(w, code, "cannot ask for the end of a partition", err);
-    int64_t from = p->offset > low ? p->offset : low;
-    *lag += high > from ? high - from : 0;
+    p->offset = p->offset > low ? p->offset : low;
+    *end = high;
     return JM_OK;
 }
 
-/* Records of the topic that the group has not accepted. */
-static int count_lag(struct work *w, int partitions, int64_t *lag, jm_err *err)
+/* A record of the relay names a job that the database has. */
+static bool is_foreign(const rd_kafka_message_t *message)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
-    rd_kafka_topic_partition_list_add_range(list, w->topic, 0, partitions - 1);
-    rd_kafka_resp_err_t code = rd_kafka_committed(w->rk, list, ASK_MS);
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    return rd_kafka_message_headers(message, &headers) ||
+           rd_kafka_header_get_last(headers, "jobmill-job", &value, &size);
+}
+
+/* Reads partitions from their offsets up to ends and counts what came from outside, up to a bound.
+ */
+static int read_rest(struct work *w, rd_kafka_topic_partition_list_t *list, const int64_t *ends,
+                     int *foreign, jm_err *err)
+{
+    int open = list->cnt;
+    int64_t until = jm_mono_ms() + READ_MS;
+    rd_kafka_resp_err_t code = rd_kafka_assign(w->rk, list);
+    if (code)
+        return kafka_failed(w, code, "cannot read the topic", err);
+    while (open && *foreign < FOREIGN_MAX) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(w->rk, 200);
+        if (jm_mono_ms() >= until) {
+            if (message)
+                rd_kafka_message_destroy(message);
+            return jm_err_set(err, JM_ERR_KAFKA, "%s could not be read within %d s", w->topic,
+                              READ_MS / 1000);
+        }
+        if (!message)
+            continue;
+        if (!message->err) {
+            *foreign += is_foreign(message);
+            for (int i = 0; i < list->cnt; i++)
+                open -= list->elems[i].partition == message->partition &&
+                        message->offset == ends[i] - 1;
+        }
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_assign(w->rk, NULL);
+    return JM_OK;
+}
+
+/* Records that no worker has accepted and that exist nowhere else: they came from outside. */
+static int count_foreign(struct work *w, int partitions, int *foreign, jm_err *err)
+{
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(partitions),
+                                    *rest = rd_kafka_topic_partition_list_new(partitions);
+    int64_t *ends = jm_calloc((size_t)partitions, sizeof *ends);
+    rd_kafka_topic_partition_list_add_range(all, w->topic, 0, partitions - 1);
+    rd_kafka_resp_err_t code = rd_kafka_committed(w->rk, all, ASK_MS);
     int rc = code ? kafka_failed(w, code, "cannot ask for committed offsets", err) : JM_OK;
-    *lag = 0;
-    for (int i = 0; i < list->cnt && !rc; i++)
-        rc = lag_of(w, &list->elems[i], lag, err);
-    rd_kafka_topic_partition_list_destroy(list);
+    *foreign = 0;
+    for (int i = 0; i < all->cnt && !rc; i++) {
+        rd_kafka_topic_partition_t *p = &all->elems[i];
+        rc = find_rest(w, p, &ends[rest->cnt], err);
+        if (!rc && p->offset < ends[rest->cnt])
+            rd_kafka_topic_partition_list_add(rest, w->topic, p->partition)->offset = p->offset;
+    }
+    if (!rc && rest->cnt)
+        rc = read_rest(w, rest, ends, foreign, err);
+    rd_kafka_topic_partition_list_destroy(all);
+    rd_kafka_topic_partition_list_destroy(rest);
+    free(ends);
     return rc;
 }
 
-static int refuse_lag(struct work *w, int partitions, jm_err *err)
+static int refuse_loss(struct work *w, int partitions, jm_err *err)
 {
-    int64_t lag;
-    int rc = count_lag(w, partitions, &lag, err);
-    if (rc || !lag || w->r->lose_records)
+    int foreign;
+    if (w->r->lose_records)
+        return JM_OK;
+    int rc = count_foreign(w, partitions, &foreign, err);
+    if (rc || !foreign)
         return rc;
     return jm_err_set(err, JM_ERR_CONFLICT,
-                      "%s has %lld records that no worker has accepted, and they would be lost: "
-                      "let workers accept them and keep others from writing, or say "
-                      "--lose-records",
-                      w->topic, (long long)lag);
+                      "%s has %s%d records that no worker has accepted, and they would be lost: "
+                      "let workers accept them, keep others from writing to it, and try again; or "
+                      "say --lose-records",
+                      w->topic, foreign >= FOREIGN_MAX ? "at least " : "", foreign);
 }
 
 /* ---- having the workers leave ---- */
@@ -252,10 +316,9 @@ static int recreate(struct work *w, json_t **out, jm_err *err)
     if (!rc && !partitions)
         rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no topic %s: jobmill topics create %s",
                         w->topic, w->r->queue);
-    rc = rc ? rc : refuse_lag(w, partitions, err);
     rc = rc ? rc : take_lock(w, err);
     rc = rc ? rc : wait_left(w, err);
-    rc = rc ? rc : refuse_lag(w, partitions, err); /* what came while they left */
+    rc = rc ? rc : refuse_loss(w, partitions, err);
     rc = rc ? rc : replace_topic(w, err);
     rc = rc ? rc : republish(w, out, err);
     drop_lock(w);

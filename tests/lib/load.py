@@ -54,8 +54,9 @@ class Load:
             self.ids.update(r[0] for r in rows)
 
 
-def settle(jm, load, timeout=90):
-    """Everything accepted has ended; what SQL committed is there by id."""
+def settle(jm, load, timeout=90, queues=("default",)):
+    """Everything accepted has ended; what SQL committed is there by id. queues: those whose topics
+    have all that was ever written to them."""
     assert not load.errors, load.errors
     assert load.accepted or load.ids
 
@@ -70,4 +71,4 @@ def settle(jm, load, timeout=90):
     assert load.ids <= have
     jm.wait_offsets(timeout=60)
     assert set(jm.db.statuses()) == {"completed"}
-    jm.check()
+    jm.check(queues)
