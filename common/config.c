@@ -620,8 +620,7 @@ int jm_config_conninfo(const jm_config *config, char **out, jm_err *err)
     if (!jm_config_bool(config, "database.enabled"))
         return jm_err_set(
             err, JM_ERR_UNSUPPORTED,
-            "database.enabled is false, and running without a database is not in this "
-            "version: set it to true");
+            "database.enabled is false: this command needs the database; set it to true");
     char *password = NULL;
     int rc = read_password(config, &password, err);
     if (rc)

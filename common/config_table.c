@@ -128,8 +128,10 @@ const jm_config_key jm_config_keys[] = {
     TEXT("database", "schema", "jobmill", 0, is_schema,
          "a name of a-z 0-9 _ that begins with no digit and not with pg_",
          "PostgreSQL schema that holds the tables."),
-    BOOL("database", "enabled", "true", 0,
-         "Running without a database (false) is not in this version: programs say so and stop."),
+    BOOL(
+        "database", "enabled", "true", 0,
+        "Whether there is a database. Without one (false) workers run jobs straight from Kafka, at "
+        "least once, and publish what came of them to <prefix>.events."),
     BOOL("database", "auto_migrate", "true", 0,
          "Whether a daemon migrates a schema that is behind when it starts. An empty database is "
          "always migrated."),

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -70,6 +71,7 @@ struct jm_store_none {
     jm_chain unsent;  /* to be published again */
     size_t n_unacked; /* published and not yet acknowledged */
     bool let_go;      /* what waited has been dropped */
+    sem_t quieted;    /* posted when that is done */
 };
 
 static int64_t utc_us(const jm_store_none *none, int64_t mono_us)
@@ -610,9 +612,11 @@ static void *store_main(void *arg)
         take_reports(none);
         resend(none);
         if (atomic_load(&none->quiet)) {
-            if (!none->let_go)
+            if (!none->let_go) {
                 let_go(none);
-            none->let_go = true;
+                none->let_go = true;
+                sem_post(&none->quieted);
+            }
             continue;
         }
         take_batches(none);
@@ -643,6 +647,7 @@ int jm_store_none_new(const jm_store_none_options *options, jm_queue *reports, j
     none->events_topic = topic_name(options->config, "events");
     none->dead_topic = topic_name(options->config, "dead");
     atomic_store(&none->give_up_ms, INT64_MAX);
+    sem_init(&none->quieted, 0, 0);
     while (options->queues[none->n_queues])
         none->n_queues++;
     none->offsets = jm_calloc((size_t)none->n_queues, sizeof *none->offsets);
@@ -715,6 +720,8 @@ void jm_store_none_quiesce(jm_store_none *none)
 {
     atomic_store(&none->quiet, true);
     jm_queue_wake(none->batches);
+    while (none->started_thread && sem_wait(&none->quieted) && errno == EINTR)
+        ;
 }
 
 int jm_store_none_stop(jm_store_none *none, int timeout_ms)
@@ -751,6 +758,7 @@ void jm_store_none_free(jm_store_none *none)
     free(none->offsets);
     if (none->wake_fd >= 0)
         close(none->wake_fd);
+    sem_destroy(&none->quieted);
     free(none->events_topic);
     free(none->dead_topic);
     free(none);

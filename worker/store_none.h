@@ -43,8 +43,8 @@ jm_intake jm_store_none_intake(jm_store_none *none);
 void jm_store_none_slots_freed(jm_store_none *none);
 const jm_store_none_counts *jm_store_none_get_counts(const jm_store_none *none);
 
-/* Takes and starts nothing more; what waits is let go, since Kafka has it. Reports and
- * acknowledgements are still served. */
+/* Takes and starts nothing more from its return on; what waits is let go, since Kafka has it.
+ * Reports and acknowledgements are still served. Blocks for a moment. */
 void jm_store_none_quiesce(jm_store_none *none);
 /* The runner has ended all jobs: waits up to timeout_ms for what is still to be acknowledged, then
  * ends the thread. Returns how many outcomes were not; their jobs will run again. */

@@ -18,6 +18,7 @@
 #include "worker/runner.h"
 #include "worker/status.h"
 #include "worker/store.h"
+#include "worker/store_none.h"
 #include "worker/type_dir.h"
 
 enum {
@@ -49,11 +50,17 @@ struct worker {
     jm_executor_env executor_env;
     jm_pool_meter pool_meter;
     jm_runner *runner;
+    jm_consumer *consumer;
+    /* With a database. */
     jm_recorder *recorder;
     jm_store *store;
     jm_lease *lease;
-    jm_consumer *consumer;
     jm_wakeup *wakeup;
+    /* Without. */
+    bool no_database;
+    jm_queue *reports;
+    jm_store_none *none;
+    /* What is seen from outside. */
     jm_metrics *metrics;
     jm_meters *meters;
     jm_recent *recent;
@@ -90,7 +97,10 @@ static void on_slots_free(void *ctx, jm_job_type *type, int n)
 {
     struct worker *w = ctx;
     jm_slots_give(w->slots, type, n);
-    jm_store_slots_freed(w->store);
+    if (w->none)
+        jm_store_none_slots_freed(w->none);
+    else
+        jm_store_slots_freed(w->store);
 }
 
 static void on_ready_at(void *ctx, int64_t db_us)
@@ -112,6 +122,12 @@ static void on_accepted(void *ctx, jm_batch *batch)
 {
     struct worker *w = ctx;
     jm_consumer_accepted(w->consumer, batch);
+}
+
+static void on_done(void *ctx, int queue, int32_t partition, int64_t next_offset)
+{
+    struct worker *w = ctx;
+    jm_consumer_done(w->consumer, queue, partition, next_offset);
 }
 
 static int running_of(void *ctx)
@@ -174,11 +190,12 @@ static void on_notify(void *ctx, const char *payload)
 static void on_health(void *ctx, jm_health *health)
 {
     struct worker *w = ctx;
-    *health = (jm_health){.stopping = atomic_load(&w->stopping),
-                          .with_database = true,
-                          .database_up = jm_store_is_up(w->store) && jm_lease_is_up(w->lease),
-                          .kafka_up = jm_consumer_is_up(w->consumer),
-                          .partitions = jm_consumer_partitions(w->consumer)};
+    *health =
+        (jm_health){.stopping = atomic_load(&w->stopping),
+                    .with_database = !w->none,
+                    .database_up = w->store && jm_store_is_up(w->store) && jm_lease_is_up(w->lease),
+                    .kafka_up = jm_consumer_is_up(w->consumer),
+                    .partitions = jm_consumer_partitions(w->consumer)};
 }
 
 /* ---- making ---- */
@@ -226,7 +243,7 @@ static int lock_grace_ms(const struct worker *w)
     return quarter_ms < KILL_GRACE_MS ? quarter_ms : KILL_GRACE_MS;
 }
 
-static int make_runner(struct worker *w, jm_err *err)
+static void make_recorder(struct worker *w)
 {
     w->events = jm_events_new(&(jm_events_options){
         .config = w->config, .metrics = w->metrics, .pulse = watch(w, "events")});
@@ -249,7 +266,16 @@ static int make_runner(struct worker *w, jm_err *err)
                              .renewed_ms = renewed_ms_of,
                              .renew = renew_lease,
                              .ctx = w});
-    jm_runner_options options = {.reports = jm_recorder_queue(w->recorder),
+}
+
+static int make_runner(struct worker *w, jm_err *err)
+{
+    if (w->no_database)
+        w->reports = jm_queue_new(0);
+    else
+        make_recorder(w);
+    jm_runner_options options = {.reports =
+                                     w->reports ? w->reports : jm_recorder_queue(w->recorder),
                                  .slots_free = on_slots_free,
                                  .pulse = watch(w, "runner"),
                                  .ctx = w,
@@ -264,21 +290,8 @@ static int make_runner(struct worker *w, jm_err *err)
     return jm_runner_new(&options, &w->runner, err);
 }
 
-static int make_parts(struct worker *w, jm_err *err)
+static void make_store(struct worker *w)
 {
-    int rc = read_queues(w, err);
-    if (rc || (rc = jm_config_conninfo(w->config, &w->conninfo, err)))
-        return rc;
-    if ((rc = jm_type_dir_new(jm_config_str(w->config, "worker.jobs_dir"), &w->types, err)))
-        return rc;
-    /* The runner forks its helper: before anything has a thread. */
-    if ((rc = make_runner(w, err)))
-        return rc;
-    w->concurrency = (int)jm_config_int(w->config, "worker.concurrency");
-    if (!w->concurrency)
-        w->concurrency = 5 * (int)sysconf(_SC_NPROCESSORS_ONLN);
-    w->slots =
-        jm_slots_new(w->concurrency, (int)jm_config_int(w->config, "worker.concurrency_async"));
     w->store = jm_store_new(
         &(jm_store_options){.worker_id = w->id,
                             .conninfo = w->conninfo,
@@ -317,7 +330,30 @@ static int make_parts(struct worker *w, jm_err *err)
                             .released = on_released,
                             .unusable = on_unusable,
                             .ctx = w});
-    rc = jm_consumer_new(
+}
+
+static int make_store_none(struct worker *w, jm_err *err)
+{
+    jm_store_none_options options = {.config = w->config,
+                                     .worker_id = w->id,
+                                     .clock = &w->clock,
+                                     .queues = w->queues,
+                                     .types = w->types,
+                                     .slots = w->slots,
+                                     .runner = w->runner,
+                                     .meters = w->meters,
+                                     .recent = w->recent,
+                                     .pulse = watch(w, "store"),
+                                     .max_waiting =
+                                         (int)jm_config_int(w->config, "worker.max_waiting"),
+                                     .done = on_done,
+                                     .ctx = w};
+    return jm_store_none_new(&options, w->reports, &w->none, err);
+}
+
+static int make_consumer(struct worker *w, jm_err *err)
+{
+    int rc = jm_consumer_new(
         &(jm_consumer_options){.config = w->config,
                                .queues = w->queues,
                                .weights = w->weights,
@@ -327,19 +363,50 @@ static int make_parts(struct worker *w, jm_err *err)
                                .batch_rows = (int)jm_config_int(w->config, "worker.batch_rows")},
         &w->consumer, err);
     if (!rc)
-        jm_consumer_set_intake(w->consumer, jm_store_intake(w->store));
+        jm_consumer_set_intake(w->consumer,
+                               w->none ? jm_store_none_intake(w->none) : jm_store_intake(w->store));
     return rc;
+}
+
+static int make_parts(struct worker *w, jm_err *err)
+{
+    w->no_database = !jm_config_bool(w->config, "database.enabled");
+    int rc = read_queues(w, err);
+    if (rc || (!w->no_database && (rc = jm_config_conninfo(w->config, &w->conninfo, err))))
+        return rc;
+    if ((rc = jm_type_dir_new(jm_config_str(w->config, "worker.jobs_dir"), &w->types, err)))
+        return rc;
+    /* The runner forks its helper: before anything has a thread. */
+    if ((rc = make_runner(w, err)))
+        return rc;
+    w->concurrency = (int)jm_config_int(w->config, "worker.concurrency");
+    if (!w->concurrency)
+        w->concurrency = 5 * (int)sysconf(_SC_NPROCESSORS_ONLN);
+    w->slots =
+        jm_slots_new(w->concurrency, (int)jm_config_int(w->config, "worker.concurrency_async"));
+    if (w->no_database)
+        rc = make_store_none(w, err);
+    else
+        make_store(w);
+    return rc ? rc : make_consumer(w, err);
+}
+
+static int start_store(struct worker *w, jm_err *err)
+{
+    if (w->none)
+        return jm_store_none_start(w->none, err);
+    int rc = jm_events_start(w->events, err);
+    rc = rc ? rc : jm_recorder_start(w->recorder, err);
+    rc = rc ? rc : jm_store_start(w->store, err);
+    return rc ? rc : jm_lease_start(w->lease, err);
 }
 
 static int start_parts(struct worker *w, jm_err *err)
 {
-    /* First, for the others send hints. */
-    w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
-    int rc = jm_events_start(w->events, err);
-    rc = rc ? rc : jm_recorder_start(w->recorder, err);
-    rc = rc ? rc : jm_runner_start(w->runner, err);
-    rc = rc ? rc : jm_store_start(w->store, err);
-    rc = rc ? rc : jm_lease_start(w->lease, err);
+    if (!w->none) /* first, for the others send hints */
+        w->wakeup = jm_wakeup_new(w->conninfo, w->schema, on_notify, w);
+    int rc = jm_runner_start(w->runner, err);
+    rc = rc ? rc : start_store(w, err);
     rc = rc ? rc : jm_consumer_start(w->consumer, err);
     if (!rc)
         make_status(w);
@@ -348,8 +415,24 @@ static int start_parts(struct worker *w, jm_err *err)
 
 /* ---- status ---- */
 
+static void write_status_none(struct worker *w, char *text, size_t size)
+{
+    const jm_store_none_counts *c = jm_store_none_get_counts(w->none);
+    snprintf(text, size,
+             "running %d, completed %lld, failed %lld, retried %lld, dead letters %lld; no "
+             "database, kafka %s (%d partitions)",
+             jm_runner_running(w->runner), (long long)atomic_load(&c->completed),
+             (long long)atomic_load(&c->failed), (long long)atomic_load(&c->retried),
+             (long long)atomic_load(&c->dead), jm_consumer_is_up(w->consumer) ? "up" : "AWAY",
+             jm_consumer_partitions(w->consumer));
+}
+
 static void write_status(struct worker *w, char *text, size_t size)
 {
+    if (w->none) {
+        write_status_none(w, text, size);
+        return;
+    }
     const jm_record_counts *r = jm_recorder_get_counts(w->recorder);
     const jm_store_counts *s = jm_store_get_counts(w->store);
     bool db = jm_store_is_up(w->store) && jm_lease_is_up(w->lease);
@@ -389,7 +472,8 @@ static void say_ready(struct worker *w)
     snprintf(text, sizeof text,
              "ready: queues %s, types %s, %d processes; listening on %s; database %s, kafka %s",
              jm_config_str(w->config, "worker.queues"), types, w->concurrency,
-             w->status ? jm_status_address(w->status) : "nothing", w->conninfo,
+             w->status ? jm_status_address(w->status) : "nothing",
+             w->conninfo ? w->conninfo : "left out",
              jm_config_str(w->config, "kafka.bootstrap.servers"));
     jm_log_kv(JM_INFO, "worker", text, "worker_id", w->id_text, NULL);
     jm_daemon_notify_ready("ready");
@@ -406,7 +490,8 @@ static void reload(struct worker *w)
     if (jm_type_dir_reload(w->types, &err))
         jm_log_kv(JM_ERROR, "worker", "job types not reloaded", "why", err.msg, NULL);
     jm_runner_reload(w->runner);
-    jm_lease_renew_now(w->lease);
+    if (w->lease)
+        jm_lease_renew_now(w->lease);
     jm_logf(JM_INFO, "worker", "reloaded");
 }
 
@@ -436,7 +521,7 @@ static void serve(struct worker *w)
         case JM_DAEMON_TICK:
             break;
         }
-        bool up = jm_lease_is_up(w->lease) && jm_consumer_partitions(w->consumer);
+        bool up = (!w->lease || jm_lease_is_up(w->lease)) && jm_consumer_partitions(w->consumer);
         if (!ready && (up || jm_mono_ms() - started_ms > 3000)) {
             ready = true;
             say_ready(w);
@@ -469,8 +554,8 @@ static void drain(struct worker *w)
     bool told = false, told_last = false, told_now = false;
     for (bool stored = false; !stored || jm_runner_running(w->runner);) {
         bool hurried = is_hurried(w), due = hurried || jm_mono_ms() >= by;
-        stored = jm_store_is_done(w->store);
-        if (hurried && !told_now)
+        stored = w->none || jm_store_is_done(w->store);
+        if (hurried && !told_now && !w->none)
             jm_store_close(w->store, 0);
         if (due && !told && jm_runner_running(w->runner))
             jm_logf(JM_INFO, "worker", "handing back %d running jobs",
@@ -481,7 +566,6 @@ static void drain(struct worker *w)
         told_last = due && stored;
         told_now = hurried && stored;
     }
-    jm_store_stop(w->store);
 }
 
 /* Lets the record thread write what is left. */
@@ -508,24 +592,43 @@ static jm_record_rest record_rest(struct worker *w)
     return rest;
 }
 
-static int stop_parts(struct worker *w)
+static int stop_without_database(struct worker *w)
 {
-    jm_logf(JM_INFO, "worker", "stopping: %d jobs running", jm_runner_running(w->runner));
-    jm_daemon_notify_stopping();
-    atomic_store(&w->stopping, true);
-    jm_consumer_quiesce(w->consumer);
+    jm_store_none_quiesce(w->none);
+    drain(w);
+    int lost = jm_store_none_stop(w->none, RECORD_TIMEOUT_MS);
+    jm_consumer_stop(w->consumer, CLOSE_TIMEOUT_MS);
+    if (lost)
+        jm_logf(JM_ERROR, "worker",
+                "%d outcomes could not be published: the jobs will be run again", lost);
+    return lost;
+}
+
+static int stop_with_database(struct worker *w)
+{
     jm_lease_set_stopping(w->lease);
     jm_store_close(w->store, STORE_STOP_MS);
     drain(w);
+    jm_store_stop(w->store);
     jm_record_rest rest = record_rest(w);
     jm_consumer_stop(w->consumer, CLOSE_TIMEOUT_MS);
     jm_lease_stop(w->lease, !rest.spooled);
     jm_wakeup_free(w->wakeup);
     w->wakeup = NULL;
     jm_events_stop(w->events, EVENTS_TIMEOUT_MS);
+    return (int)rest.unrecorded;
+}
+
+static int stop_parts(struct worker *w)
+{
+    jm_logf(JM_INFO, "worker", "stopping: %d jobs running", jm_runner_running(w->runner));
+    jm_daemon_notify_stopping();
+    atomic_store(&w->stopping, true);
+    jm_consumer_quiesce(w->consumer);
+    int lost = w->none ? stop_without_database(w) : stop_with_database(w);
     jm_status_free(w->status);
     w->status = NULL;
-    return rest.unrecorded ? 1 : 0;
+    return lost ? 1 : 0;
 }
 
 static void free_parts(struct worker *w)
@@ -539,6 +642,9 @@ static void free_parts(struct worker *w)
     jm_store_free(w->store);
     jm_recorder_free(w->recorder);
     jm_events_free(w->events);
+    jm_store_none_free(w->none);
+    if (w->reports)
+        jm_queue_free(w->reports);
     jm_slots_free(w->slots);
     if (w->types)
         jm_type_dir_free(w->types);
