@@ -12,18 +12,17 @@
 #include <unistd.h>
 
 #include "common/buf.h"
-#include "common/kafka.h"
 #include "common/log.h"
+#include "worker/lanes.h"
 #include "worker/offsets.h"
 #include "worker/outcome.h"
+#include "worker/outlet.h"
 
 enum {
     BATCHES_QUEUED = 2,
-    LEVELS = 10, /* priorities */
     TURN_MS = 1000,
-    RESEND_US = 500000,
+    RESEND_MS = 100,
     OPEN_MAX = 100000, /* records past the oldest unfinished one, of all partitions of a queue */
-    TOPIC_TIMEOUT_MS = 5000
 };
 
 /* A record on its way to its outcome. */
@@ -34,26 +33,16 @@ struct item {
     int queue;
     int32_t partition;
     int64_t offset;
-    int64_t at_us;               /* monotonic: when to start, or to publish, again */
-    jm_buf steps;                /* members of done_steps so far, each with a comma behind it */
-    jm_buf outcome;              /* the event, once it has ended */
-    rd_kafka_message_t *message; /* of a dead letter */
-    const char *reason, *field, *detail;
-};
-
-/* Jobs of one type that wait for a slot, by priority. */
-struct lane {
-    char *type;
-    jm_chain levels[LEVELS];
-    struct lane *next;
+    int64_t at_us;        /* monotonic: when to start again */
+    jm_buf steps;         /* members of done_steps so far, each with a comma behind it */
+    jm_outgoing outgoing; /* what came of it */
 };
 
 struct jm_store_none {
     jm_store_none_options options;
     jm_queue *batches, *reports;
-    jm_kafka_producer *producer;
-    char *events_topic, *dead_topic;
-    int wake_fd; /* rung by the producer */
+    jm_outlet *outlet;
+    int wake_fd; /* rung by the outlet */
     pthread_t thread;
     bool started_thread;
     _Atomic bool quiet, stopping;
@@ -65,11 +54,8 @@ struct jm_store_none {
     /* The thread's own. */
     int n_queues;
     jm_offsets **offsets; /* by queue */
-    struct lane *lanes;
-    size_t n_waiting; /* in the lanes and among the retries */
+    jm_lanes *lanes;
     jm_chain retries; /* in no order */
-    jm_chain unsent;  /* to be published again */
-    size_t n_unacked; /* published and not yet acknowledged */
     bool let_go;      /* what waited has been dropped */
     sem_t quieted;    /* posted when that is done */
 };
@@ -86,10 +72,10 @@ static void free_item(struct item *item)
     jm_claim *claim = item->claim;
     if (item->job && item->job->job_type)
         jm_job_type_unref(item->job->job_type);
-    if (item->message)
-        rd_kafka_message_destroy(item->message);
+    if (item->outgoing.message)
+        rd_kafka_message_destroy(item->outgoing.message);
     jm_buf_fini(&item->steps);
-    jm_buf_fini(&item->outcome);
+    jm_buf_fini(&item->outgoing.outcome);
     free(item);
     if (--claim->left == 0)
         jm_claim_free(claim);
@@ -103,106 +89,13 @@ static void finish_item(jm_store_none *none, struct item *item)
     free_item(item);
 }
 
-/* ---- publishing ---- */
-
-enum { HEADERS_MAX = 40 };
-
-static void add_header(jm_header *headers, size_t *n, const char *name, const char *value)
+static void published(void *ctx, jm_outgoing *outgoing, bool acknowledged)
 {
-    if (value && *n < HEADERS_MAX)
-        headers[(*n)++] = (jm_header){name, value, strlen(value)};
-}
-
-/* The record's own headers, and why it is here. */
-static int send_dead(jm_store_none *none, struct item *item, jm_err *err)
-{
-    const rd_kafka_message_t *m = item->message;
-    jm_header headers[HEADERS_MAX];
-    rd_kafka_headers_t *list;
-    char partition[16], offset[24];
-    size_t n = 0;
-    snprintf(partition, sizeof partition, "%d", (int)m->partition);
-    snprintf(offset, sizeof offset, "%lld", (long long)m->offset);
-    add_header(headers, &n, "jobmill-reason", item->reason);
-    add_header(headers, &n, "jobmill-field", item->field);
-    add_header(headers, &n, "jobmill-detail", item->detail);
-    add_header(headers, &n, "jobmill-topic", rd_kafka_topic_name(m->rkt));
-    add_header(headers, &n, "jobmill-partition", partition);
-    add_header(headers, &n, "jobmill-offset", offset);
-    if (!rd_kafka_message_headers(m, &list))
-        for (size_t i = 0;
-             n < HEADERS_MAX && !rd_kafka_header_get_all(list, i, &headers[n].name,
-                                                         &headers[n].value, &headers[n].len);
-             i++)
-            n++;
-    return jm_kafka_producer_send(none->producer, none->dead_topic, m->key, m->key_len, m->payload,
-                                  m->len, headers, n, item, err);
-}
-
-static int send_outcome(jm_store_none *none, struct item *item, jm_err *err)
-{
-    static const char content_type[] = "application/cloudevents+json; charset=UTF-8";
-    jm_header header = {"content-type", content_type, sizeof content_type - 1};
-    char id[JM_UUID_TEXT];
-    jm_uuid_format(&item->job->id, id);
-    return jm_kafka_producer_send(none->producer, none->events_topic, id, strlen(id),
-                                  item->outcome.data, item->outcome.len, &header, 1, item, err);
-}
-
-/* Kafka will never take it: said, and the record is done with all the same. */
-static void give_up_item(jm_store_none *none, struct item *item, const jm_err *err)
-{
-    char id[JM_UUID_TEXT] = "";
-    if (item->job)
-        jm_uuid_format(&item->job->id, id);
-    jm_log_kv(JM_ERROR, "store", "Kafka refuses what was to be published", "job_id",
-              item->job ? id : NULL, "why", err->msg, NULL);
-    finish_item(none, item);
-}
-
-static void retry_sending(jm_store_none *none, struct item *item)
-{
-    item->at_us = jm_mono_us() + RESEND_US;
-    jm_chain_add(&none->unsent, &item->node);
-}
-
-static void publish(jm_store_none *none, struct item *item)
-{
-    jm_err err = {0};
-    int rc = item->job ? send_outcome(none, item, &err) : send_dead(none, item, &err);
-    if (!rc)
-        none->n_unacked++;
-    else if (err.retriable)
-        retry_sending(none, item);
+    struct item *item = (struct item *)((char *)outgoing - offsetof(struct item, outgoing));
+    if (acknowledged)
+        finish_item(ctx, item);
     else
-        give_up_item(none, item, &err);
-}
-
-static void delivered(void *ctx, void *opaque, int rc, const jm_err *err)
-{
-    jm_store_none *none = ctx;
-    struct item *item = opaque;
-    none->n_unacked--;
-    if (!rc)
-        finish_item(none, item);
-    else if (err->retriable)
-        retry_sending(none, item);
-    else
-        give_up_item(none, item, err);
-}
-
-static void resend(jm_store_none *none)
-{
-    jm_chain again = none->unsent;
-    int64_t now_us = jm_mono_us();
-    none->unsent = (jm_chain){0};
-    for (jm_node *node; (node = jm_chain_take(&again));) {
-        struct item *item = (struct item *)node;
-        if (item->at_us <= now_us)
-            publish(none, item);
-        else
-            jm_chain_add(&none->unsent, node);
-    }
+        free_item(item);
 }
 
 /* ---- from record to running ---- */
@@ -250,25 +143,6 @@ static jm_job_type *judge(jm_store_none *none, jm_batch *batch, jm_batch_record 
     return type;
 }
 
-static struct lane *lane_of(jm_store_none *none, const char *type)
-{
-    for (struct lane *lane = none->lanes; lane; lane = lane->next)
-        if (!strcmp(lane->type, type))
-            return lane;
-    struct lane *lane = jm_calloc(1, sizeof *lane);
-    lane->type = jm_strdup(type);
-    lane->next = none->lanes;
-    none->lanes = lane;
-    return lane;
-}
-
-static void wait_for_slot(jm_store_none *none, struct item *item)
-{
-    struct lane *lane = lane_of(none, item->job->type);
-    jm_chain_add(&lane->levels[item->job->priority], &item->node);
-    none->n_waiting++;
-}
-
 static void add_job(jm_store_none *none, struct item *item, jm_batch_record *record,
                     jm_job_type *type)
 {
@@ -284,18 +158,19 @@ static void add_job(jm_store_none *none, struct item *item, jm_batch_record *rec
         job->max_attempts = type->max_attempts;
     if (!job->timeout_s)
         job->timeout_s = type->timeout_s;
-    wait_for_slot(none, item);
+    jm_lanes_add(none->lanes, job);
 }
 
 static void add_dead(jm_store_none *none, struct item *item, jm_batch_record *record)
 {
-    item->message = record->message;
+    item->outgoing.id = record->id;
+    item->outgoing.message = record->message;
+    item->outgoing.reason = record->reason;
+    item->outgoing.field = record->field;
+    item->outgoing.detail = record->detail;
     record->message = NULL;
-    item->reason = record->reason;
-    item->field = record->field;
-    item->detail = record->detail;
     atomic_fetch_add(&none->counts.dead, 1);
-    publish(none, item);
+    jm_outlet_send(none->outlet, &item->outgoing);
 }
 
 static void take_batch(jm_store_none *none, jm_batch *batch)
@@ -328,7 +203,8 @@ static bool has_room(const jm_store_none *none)
     size_t open = 0;
     for (int q = 0; q < none->n_queues; q++)
         open = jm_offsets_open(none->offsets[q]) > open ? jm_offsets_open(none->offsets[q]) : open;
-    return none->n_waiting < (size_t)none->options.max_waiting && open < OPEN_MAX;
+    size_t waiting = jm_lanes_n(none->lanes) + none->retries.n;
+    return waiting < (size_t)none->options.max_waiting && open < OPEN_MAX;
 }
 
 static void drop_batches(jm_chain *batches)
@@ -359,8 +235,7 @@ static void retries_due(jm_store_none *none)
             jm_chain_add(&later, node);
             continue;
         }
-        none->n_waiting--;
-        wait_for_slot(none, item);
+        jm_lanes_add(none->lanes, item->job);
     }
     none->retries = later;
 }
@@ -405,49 +280,24 @@ static void expire(jm_store_none *none, struct item *item)
 {
     atomic_fetch_add(&none->counts.expired, 1);
     write_outcome(none, item, "expired", NULL);
-    publish(none, item);
+    jm_outlet_send(none->outlet, &item->outgoing);
 }
 
-static void start_lane(jm_store_none *none, struct lane *lane, jm_chain *started)
-{
-    for (int level = LEVELS - 1; level >= 0; level--) {
-        jm_chain *waiting = &lane->levels[level];
-        while (waiting->head) {
-            struct item *item = (struct item *)waiting->head;
-            jm_job_type *type = item->job->job_type;
-            if (item->job->attempt == 1 && is_expired(none, item->job)) {
-                jm_chain_take(waiting);
-                none->n_waiting--;
-                expire(none, item);
-                continue;
-            }
-            if (!jm_slots_available(none->options.slots, type, 1))
-                return;
-            jm_chain_take(waiting);
-            none->n_waiting--;
-            jm_slots_take(none->options.slots, type, 1);
-            jm_chain_add(started, &item->job->node);
-        }
-    }
-}
-
-/* Lanes take turns at being first, so that none starves the others of their class's slots. */
 static void start_waiting(jm_store_none *none)
 {
-    jm_chain started = {0};
-    for (struct lane *lane = none->lanes; lane; lane = lane->next)
-        start_lane(none, lane, &started);
+    jm_chain ready = {0}, started = {0};
+    jm_lanes_take(none->lanes, none->options.slots, &ready);
+    for (jm_node *node; (node = jm_chain_take(&ready));) {
+        jm_job *job = (jm_job *)node;
+        if (job->attempt == 1 && is_expired(none, job)) {
+            jm_slots_give(none->options.slots, job->job_type, 1);
+            expire(none, job->origin);
+        } else {
+            jm_chain_add(&started, node);
+        }
+    }
     if (started.n)
         jm_runner_push(none->options.runner, &started);
-    struct lane *first = none->lanes;
-    if (first && first->next) {
-        struct lane *last = first->next;
-        none->lanes = first->next;
-        while (last->next)
-            last = last->next;
-        last->next = first;
-        first->next = NULL;
-    }
 }
 
 /* ---- reports ---- */
@@ -494,7 +344,6 @@ static void run_again(jm_store_none *none, struct item *item, const jm_report *r
     }
     item->at_us = report->ended_us + report->retry_in_us;
     jm_chain_add(&none->retries, &item->node);
-    none->n_waiting++;
     atomic_fetch_add(&none->counts.retried, 1);
 }
 
@@ -522,7 +371,7 @@ static void take_report(jm_store_none *none, jm_report *report)
                       : report->end == JM_END_FAILED ? "failed"
                                                      : "cancelled",
                       report);
-        publish(none, item);
+        jm_outlet_send(none->outlet, &item->outgoing);
         break;
     }
     }
@@ -539,22 +388,16 @@ static void take_reports(jm_store_none *none)
 
 /* ---- the thread ---- */
 
-static void free_chain(jm_chain *chain)
-{
-    for (jm_node *node; (node = jm_chain_take(chain));)
-        free_item((struct item *)node);
-}
-
 static void let_go(jm_store_none *none)
 {
-    jm_chain batches = {0};
+    jm_chain batches = {0}, jobs = {0};
     jm_queue_pop_all(none->batches, &batches, 0);
     drop_batches(&batches);
-    for (struct lane *lane = none->lanes; lane; lane = lane->next)
-        for (int level = 0; level < LEVELS; level++)
-            free_chain(&lane->levels[level]);
-    free_chain(&none->retries);
-    none->n_waiting = 0;
+    jm_lanes_take_all(none->lanes, &jobs);
+    for (jm_node *node; (node = jm_chain_take(&jobs));)
+        free_item(((jm_job *)node)->origin);
+    for (jm_node *node; (node = jm_chain_take(&none->retries));)
+        free_item((struct item *)node);
 }
 
 static int wait_ms(const jm_store_none *none)
@@ -564,8 +407,8 @@ static int wait_ms(const jm_store_none *none)
         int64_t left = (((const struct item *)node)->at_us - now_us) / 1000 + 1;
         ms = left < ms ? left : ms;
     }
-    if (none->unsent.head)
-        ms = ms < 100 ? ms : 100;
+    if (jm_outlet_left(none->outlet))
+        ms = ms < RESEND_MS ? ms : RESEND_MS;
     return ms < 0 ? 0 : (int)ms;
 }
 
@@ -588,29 +431,18 @@ static bool is_over(jm_store_none *none)
 {
     if (!atomic_load(&none->stopping))
         return false;
-    bool done = !none->n_unacked && !none->unsent.n && !jm_queue_len(none->reports);
+    bool done = !jm_outlet_left(none->outlet) && !jm_queue_len(none->reports);
     return done || jm_mono_ms() >= atomic_load(&none->give_up_ms);
-}
-
-static void create_topic(jm_store_none *none, const char *topic)
-{
-    jm_err err = {0};
-    bool created = false;
-    if (jm_kafka_topic_create(none->options.config, topic, TOPIC_TIMEOUT_MS, &created, &err))
-        jm_log_kv(JM_WARNING, "store", "cannot create the topic", "topic", topic, "why", err.msg,
-                  NULL);
 }
 
 static void *store_main(void *arg)
 {
     jm_store_none *none = arg;
-    create_topic(none, none->events_topic);
-    create_topic(none, none->dead_topic);
+    jm_outlet_create_topics(none->outlet);
     while (!is_over(none)) {
         wait_for_news(none);
-        jm_kafka_producer_poll(none->producer, 0);
+        jm_outlet_serve(none->outlet);
         take_reports(none);
-        resend(none);
         if (atomic_load(&none->quiet)) {
             if (!none->let_go) {
                 let_go(none);
@@ -624,18 +456,11 @@ static void *store_main(void *arg)
         start_waiting(none);
     }
     let_go(none);
-    atomic_store(&none->unpublished, (int)(none->n_unacked + none->unsent.n));
+    atomic_store(&none->unpublished, (int)jm_outlet_left(none->outlet));
     return NULL;
 }
 
 /* ---- interface ---- */
-
-static char *topic_name(const jm_config *config, const char *what)
-{
-    jm_buf name = {0};
-    jm_buf_addf(&name, "%s.%s", jm_config_str(config, "topics.prefix"), what);
-    return jm_buf_take(&name);
-}
 
 int jm_store_none_new(const jm_store_none_options *options, jm_queue *reports, jm_store_none **out,
                       jm_err *err)
@@ -644,8 +469,7 @@ int jm_store_none_new(const jm_store_none_options *options, jm_queue *reports, j
     none->options = *options;
     none->reports = reports;
     none->batches = jm_queue_new(BATCHES_QUEUED);
-    none->events_topic = topic_name(options->config, "events");
-    none->dead_topic = topic_name(options->config, "dead");
+    none->lanes = jm_lanes_new();
     atomic_store(&none->give_up_ms, INT64_MAX);
     sem_init(&none->quieted, 0, 0);
     while (options->queues[none->n_queues])
@@ -655,13 +479,12 @@ int jm_store_none_new(const jm_store_none_options *options, jm_queue *reports, j
         none->offsets[q] = jm_offsets_new();
     none->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int rc = none->wake_fd < 0 ? jm_err_errno(err, JM_ERR_IO, "cannot make an event descriptor")
-                               : jm_kafka_producer_new(options->config, "worker", delivered, none,
-                                                       &none->producer, err);
+                               : jm_outlet_new(options->config, none->wake_fd, published, none,
+                                               &none->outlet, err);
     if (rc) {
         jm_store_none_free(none);
         return rc;
     }
-    jm_kafka_producer_wake_fd(none->producer, none->wake_fd);
     *out = none;
     return JM_OK;
 }
@@ -741,25 +564,17 @@ void jm_store_none_free(jm_store_none *none)
 {
     if (!none)
         return;
-    atomic_store(&none->give_up_ms, 0);
-    jm_kafka_producer_free(none->producer, 0); /* reports what is in flight as failed: unsent */
-    free_chain(&none->unsent);
+    jm_outlet_free(none->outlet);
     jm_chain left = {0};
     jm_queue_pop_all(none->batches, &left, 0);
     drop_batches(&left);
     jm_queue_free(none->batches);
-    for (struct lane *lane = none->lanes, *next; lane; lane = next) {
-        next = lane->next;
-        free(lane->type);
-        free(lane);
-    }
+    jm_lanes_free(none->lanes);
     for (int q = 0; q < none->n_queues; q++)
         jm_offsets_free(none->offsets[q]);
     free(none->offsets);
     if (none->wake_fd >= 0)
         close(none->wake_fd);
     sem_destroy(&none->quieted);
-    free(none->events_topic);
-    free(none->dead_topic);
     free(none);
 }
