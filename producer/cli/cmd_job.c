@@ -10,6 +10,7 @@
 #include "producer/cli/table.h"
 #include "producer/service/job_actions.h"
 #include "producer/service/jobs.h"
+#include "producer/service/publish.h"
 
 static const jm_cli_column list_columns[] = {{"ID", "id", JM_CLI_TEXT},
                                              {"TYPE", "type", JM_CLI_TEXT},
@@ -125,6 +126,47 @@ static int add_field(jm_cli *cli, const jm_field *field, jm_buf *options)
     return rc;
 }
 
+static int print_id(jm_cli *cli, const char *id)
+{
+    return jm_cli_print_value(cli, json_pack("{s:s}", "id", id), "id");
+}
+
+/* Into the database, by submit(). */
+static int submit_row(jm_cli *cli, const char *params, const char *options)
+{
+    struct jm_pg *pg = jm_cli_pg(cli);
+    jm_uuid id;
+    jm_err err;
+    char text[JM_UUID_TEXT];
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_jobs_submit(pg, jm_cli_option_text(cli, "type"), params, options, &id, &err))
+        return jm_cli_fail(cli, &err);
+    jm_uuid_format(&id, text);
+    return print_id(cli, text);
+}
+
+/* Into Kafka, where there is no database. fields: "{...}", all but type and params. */
+static int submit_message(jm_cli *cli, const char *params, const char *fields)
+{
+    jm_err err = {0};
+    jm_buf message = {0};
+    char id[JM_UUID_TEXT];
+    const char *type = jm_cli_option_text(cli, "type"), *own_id = jm_cli_option_text(cli, "id");
+    jm_buf_adds(&message, "{\"type\":");
+    jm_buf_add_json(&message, type, strlen(type));
+    jm_buf_addf(&message, ",\"params\":%s", params ? params : "{}");
+    if (!own_id) {
+        jm_uuid made = jm_uuid7_new();
+        jm_uuid_format(&made, id);
+        jm_buf_addf(&message, ",\"id\":\"%s\"", id);
+    }
+    jm_buf_addf(&message, "%s%s", strlen(fields) > 2 ? "," : "", fields + 1);
+    int rc = jm_publish(jm_cli_config(cli), jm_cli_option_text(cli, "queue"), message.data, &err);
+    jm_buf_fini(&message);
+    return rc ? jm_cli_fail(cli, &err) : print_id(cli, own_id ? own_id : id);
+}
+
 static int submit(jm_cli *cli)
 {
     jm_buf options = {0};
@@ -134,23 +176,13 @@ static int submit(jm_cli *cli)
     for (int f = 0; !rc && f < JM_JOB_FIELDS; f++)
         if (f != JM_JOB_FIELD_TYPE && f != JM_JOB_FIELD_PARAMS && jm_job_fields[f].supported)
             rc = add_field(cli, &jm_job_fields[f], &options);
-    if (queue)
+    bool has_database = jm_config_bool(jm_cli_config(cli), "database.enabled");
+    if (queue && has_database)
         add_member(&options, "queue", queue, false);
     jm_buf_addc(&options, '}');
-    struct jm_pg *pg = rc ? NULL : jm_cli_pg(cli);
-    if (!rc && !pg)
-        rc = JM_EXIT_FAILURE;
-    if (!rc) {
-        jm_uuid id;
-        jm_err err;
-        char text[JM_UUID_TEXT];
-        if (jm_jobs_submit(pg, jm_cli_option_text(cli, "type"), params, options.data, &id, &err)) {
-            rc = jm_cli_fail(cli, &err);
-        } else {
-            jm_uuid_format(&id, text);
-            rc = jm_cli_print_value(cli, json_pack("{s:s}", "id", text), "id");
-        }
-    }
+    if (!rc)
+        rc = has_database ? submit_row(cli, params, options.data)
+                          : submit_message(cli, params, options.data);
     jm_buf_fini(&options);
     return rc;
 }
