@@ -13,10 +13,13 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "common/watchdog.h"
 #include "worker/lanes.h"
+#include "worker/meters.h"
 #include "worker/offsets.h"
 #include "worker/outcome.h"
 #include "worker/outlet.h"
+#include "worker/recent.h"
 
 enum {
     BATCHES_QUEUED = 2,
@@ -380,10 +383,23 @@ static void take_report(jm_store_none *none, jm_report *report)
 
 static void take_reports(jm_store_none *none)
 {
-    jm_chain reports = {0};
-    jm_queue_pop_all(none->reports, &reports, 0);
-    for (jm_node *node; (node = jm_chain_take(&reports));)
-        take_report(none, (jm_report *)node);
+    jm_chain chain = {0};
+    jm_queue_pop_all(none->reports, &chain, 0);
+    int n = (int)chain.n;
+    if (!n)
+        return;
+    jm_report **reports = jm_calloc((size_t)n, sizeof *reports);
+    bool *passed = jm_calloc((size_t)n, sizeof *passed);
+    for (int i = 0; i < n; i++) {
+        reports[i] = (jm_report *)jm_chain_take(&chain);
+        passed[i] = true; /* there is no fence */
+    }
+    jm_meters_recorded(none->options.meters, reports, passed, n);
+    jm_recent_recorded(none->options.recent, reports, passed, n);
+    for (int i = 0; i < n; i++)
+        take_report(none, reports[i]);
+    free(reports);
+    free(passed);
 }
 
 /* ---- the thread ---- */
@@ -441,6 +457,7 @@ static void *store_main(void *arg)
     jm_outlet_create_topics(none->outlet);
     while (!is_over(none)) {
         wait_for_news(none);
+        jm_pulse_beat(none->options.pulse);
         jm_outlet_serve(none->outlet);
         take_reports(none);
         if (atomic_load(&none->quiet)) {
@@ -456,6 +473,7 @@ static void *store_main(void *arg)
         start_waiting(none);
     }
     let_go(none);
+    jm_pulse_rest(none->options.pulse);
     atomic_store(&none->unpublished, (int)jm_outlet_left(none->outlet));
     return NULL;
 }

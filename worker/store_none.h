@@ -22,6 +22,9 @@ typedef struct jm_store_none_options {
     jm_type_dir *types;
     jm_slots *slots;
     jm_runner *runner;
+    struct jm_meters *meters;
+    struct jm_recent *recent;
+    struct jm_pulse *pulse;
     int max_waiting; /* jobs in memory above which no more batches are taken */
     /* Called from the store's thread: everything of the partition before next_offset is done. */
     void (*done)(void *ctx, int queue, int32_t partition, int64_t next_offset);
