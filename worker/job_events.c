@@ -35,7 +35,7 @@ static int64_t at(const jm_db_clock *clock, const jm_report *report, int64_t us)
     return report->from_spool ? us : jm_db_clock_at(clock, us);
 }
 
-static void add_report(jm_event_batch *batch, const jm_db_clock *clock, const jm_report *report)
+static jm_job_event event_of(const jm_db_clock *clock, const jm_report *report)
 {
     jm_job_event event;
     describe(&event, report->job);
@@ -57,7 +57,7 @@ static void add_report(jm_event_batch *batch, const jm_db_clock *clock, const jm
         event.completed_at_us = event.at_us;
     if (report->end == JM_END_RETRY)
         event.run_at_us = event.at_us + report->retry_in_us;
-    jm_event_batch_add(batch, &event);
+    return event;
 }
 
 static bool is_published(jm_events_level level, const jm_report *report)
@@ -77,7 +77,8 @@ void jm_job_events_recorded(jm_events *events, const jm_db_clock *clock, jm_repo
             continue;
         if (!batch)
             batch = jm_events_open(events);
-        add_report(batch, clock, reports[i]);
+        jm_job_event event = event_of(clock, reports[i]);
+        jm_event_batch_add(batch, &event);
     }
     jm_events_push(events, batch);
 }
@@ -97,4 +98,23 @@ void jm_job_events_started(jm_events *events, const jm_db_clock *clock, const jm
         jm_event_batch_add(batch, &event);
     }
     jm_events_push(events, batch);
+}
+
+void jm_job_events_write(jm_buf *out, const jm_db_clock *clock, const jm_report *report)
+{
+    jm_event_time time = {0};
+    jm_job_event event = event_of(clock, report);
+    jm_job_event_write(out, &time, &event);
+}
+
+void jm_job_events_write_expired(jm_buf *out, const jm_db_clock *clock, const jm_job *job)
+{
+    jm_event_time time = {0};
+    jm_job_event event;
+    describe(&event, job);
+    event.what = event.status = "expired";
+    event.error = "not started by start_by";
+    event.attempt = 0;
+    event.at_us = event.completed_at_us = jm_db_clock_us(clock);
+    jm_job_event_write(out, &time, &event);
 }

@@ -12,4 +12,8 @@ void jm_job_events_recorded(jm_events *events, const jm_db_clock *clock, jm_repo
 /* Jobs that have been claimed and are about to run; published with [events] publish = all. */
 void jm_job_events_started(jm_events *events, const jm_db_clock *clock, const jm_chain *jobs);
 
+/* The text of the event that ends a job, for a worker that has no database to say it. */
+void jm_job_events_write(jm_buf *out, const jm_db_clock *clock, const jm_report *report);
+void jm_job_events_write_expired(jm_buf *out, const jm_db_clock *clock, const jm_job *job);
+
 #endif

@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/watchdog.h"
+#include "worker/job_events.h"
 #include "worker/lanes.h"
 #include "worker/meters.h"
 #include "worker/offsets.h"
@@ -151,6 +152,7 @@ static void add_job(jm_store_none *none, struct item *item, jm_batch_record *rec
 {
     jm_job *job = record->job;
     item->job = job;
+    item->outgoing.id = job->id;
     job->origin = item;
     job->claim = item->claim;
     job->job_type = type;
@@ -243,37 +245,6 @@ static void retries_due(jm_store_none *none)
     none->retries = later;
 }
 
-static void put_member(json_t *object, const char *key, const char *text)
-{
-    if (text)
-        json_object_set_new(object, key, json_string(text));
-}
-
-static void put_time(json_t *object, const char *key, int64_t us)
-{
-    char text[JM_RFC3339_TEXT];
-    jm_rfc3339_format(us, text);
-    put_member(object, key, text);
-}
-
-static void put_raw(json_t *object, const char *key, const char *json, size_t len)
-{
-    if (json)
-        json_object_set_new(object, key, json_loadb(json, len, JSON_DECODE_ANY, NULL));
-}
-
-/* The outcome as a CloudEvent, the same as workers with a database publish. */
-static void write_outcome(jm_store_none *none, struct item *item, const char *status,
-                          const jm_report *report)
-{
-    (void)none;
-    (void)item;
-    (void)status;
-    (void)report;
-    (void)put_time;
-    (void)put_raw;
-}
-
 static bool is_expired(const jm_store_none *none, const jm_job *job)
 {
     return job->start_by_us && utc_us(none, jm_mono_us()) > job->start_by_us;
@@ -282,7 +253,7 @@ static bool is_expired(const jm_store_none *none, const jm_job *job)
 static void expire(jm_store_none *none, struct item *item)
 {
     atomic_fetch_add(&none->counts.expired, 1);
-    write_outcome(none, item, "expired", NULL);
+    jm_job_events_write_expired(&item->outgoing.outcome, none->options.clock, item->job);
     jm_outlet_send(none->outlet, &item->outgoing);
 }
 
@@ -369,11 +340,7 @@ static void take_report(jm_store_none *none, jm_report *report)
     case JM_END_CANCELLED: {
         bool completed = report->end == JM_END_COMPLETED;
         atomic_fetch_add(completed ? &none->counts.completed : &none->counts.failed, 1);
-        write_outcome(none, item,
-                      completed                      ? "completed"
-                      : report->end == JM_END_FAILED ? "failed"
-                                                     : "cancelled",
-                      report);
+        jm_job_events_write(&item->outgoing.outcome, none->options.clock, report);
         jm_outlet_send(none->outlet, &item->outgoing);
         break;
     }
