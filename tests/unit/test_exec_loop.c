@@ -1,7 +1,9 @@
 /* exec with mode "loop", with real children: who gets which job, and whatever children do wrong. */
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -287,9 +289,13 @@ START_TEST(slow_jobs_get_children)
     fixture f;
     jm_job jobs[N];
     start(&f);
+    /* Each waits for a line of the pipe, which is open here all the time. */
     snprintf(gate, sizeof gate, "/tmp/jm_loop_gate_%d", (int)getpid());
-    snprintf(body, sizeof body, "echo here >&2; while [ ! -e %s ]; do sleep 0.05; done; %s", gate,
-             good);
+    unlink(gate);
+    ck_assert_int_eq(mkfifo(gate, 0600), 0);
+    int fd = open(gate, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    snprintf(body, sizeof body, "echo here >&2; read go < %s; %s", gate, good);
     jm_job_type *type = handler(body, NULL);
     for (int i = 0; i < N; i++) {
         fixture_job(&f, &jobs[i], type, "{}");
@@ -305,11 +311,11 @@ START_TEST(slow_jobs_get_children)
         for (int i = 0; i < report->n_logs; i++)
             here += !strcmp(report->logs[i].message, "here");
     }
-    FILE *file = fopen(gate, "w");
-    ck_assert_ptr_nonnull(file);
-    fclose(file);
+    for (int i = 0; i < N - 1; i++)
+        ck_assert_int_eq(write(fd, "\n", 1), 1);
     for (int i = 0; i < N - 1; i++)
         ck_assert_int_eq(fixture_wait(&f)->end, JM_END_COMPLETED);
+    close(fd);
     unlink(gate);
     jm_job_type_unref(type);
     fixture_fini(&f);
