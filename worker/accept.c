@@ -442,7 +442,7 @@ static void begin_started(jm_accept_state *a)
     }
     for (int c = 0; c < JM_SLOT_CLASSES; c++)
         if (by_class[c])
-            jm_store_count_accepted(a->store, (jm_slot_class)c, a->batch->queue, by_class[c]);
+            jm_shares_got(a->store->shares[c], a->batch->queue, by_class[c]);
     if (claim) {
         a->batch->arena = NULL;
         jm_job_events_started(a->store->options.events, a->store->options.clock, &chain);

@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "worker/lag.h"
+#include "worker/shares.h"
 
 enum {
     BATCH_BYTES = 8 << 20, /* of values in a batch: bounds memory, not throughput */
@@ -30,7 +31,7 @@ struct source {
     rd_kafka_queue_t *events;
     char *topic;
     const char *queue;
-    int index, weight;
+    int index;
     jm_batch *batch; /* NULL between batches */
     bool paused, assigned;
     int partitions;
@@ -44,6 +45,7 @@ struct jm_consumer {
     jm_intake intake;
     struct source *sources;
     int n_sources;
+    jm_shares *shares;  /* of the queues in what is handed over */
     jm_queue *accepted; /* batches whose offsets may be stored */
     int wake_fd;
     pthread_t thread;
@@ -217,6 +219,7 @@ int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_er
     while (options->queues[consumer->n_sources])
         consumer->n_sources++;
     consumer->sources = jm_calloc((size_t)consumer->n_sources, sizeof *consumer->sources);
+    consumer->shares = jm_shares_new(options->weights, consumer->n_sources);
     consumer->accepted = jm_queue_new(0);
     consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     atomic_store(&consumer->up, true); /* until librdkafka says otherwise */
@@ -226,7 +229,6 @@ int jm_consumer_new(const jm_consumer_options *options, jm_consumer **out, jm_er
         source->consumer = consumer;
         source->index = i;
         source->queue = options->queues[i];
-        source->weight = options->weights[i];
         source->topic = jm_kafka_queue_topic(options->config, source->queue);
         rc = open_source(source, err);
     }
@@ -282,12 +284,12 @@ static bool is_full(const struct source *source)
                              source->batch->bytes >= BATCH_BYTES);
 }
 
-/* Polls up to budget records of a queue. Returns how many came. */
-static int fill(struct source *source, int budget)
+/* Polls records of a queue until its batch is full, errors counted. Returns how many came. */
+static int fill(struct source *source)
 {
     jm_message_limits limits = {.now_ms = jm_db_clock_us(source->consumer->options.clock) / 1000};
     int n = 0;
-    while (n < budget && !is_full(source)) {
+    while (n < source->consumer->options.batch_rows && !is_full(source)) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(source->rk, 0);
         if (!message)
             break;
@@ -299,19 +301,42 @@ static int fill(struct source *source, int budget)
     return n;
 }
 
-/* Hands the batch over when the store is idle, or has room and the batch is full. */
-static void hand_over(struct source *source)
+/* Hands the batch over when the store is idle, or has room and the batch is full. Returns how many
+ * records that were. */
+static int hand_over(struct source *source)
 {
     const jm_intake *intake = &source->consumer->intake;
     if (!source->batch || !source->batch->n)
-        return;
+        return 0;
     if (!intake->is_idle(intake->ctx) && !(is_full(source) && intake->wants(intake->ctx)))
-        return;
+        return 0;
+    int n = source->batch->n;
     if (intake->push(intake->ctx, source->batch))
         jm_batch_free(source->batch);
     else
         source->batches_out++;
     source->batch = NULL;
+    return n;
+}
+
+static bool is_here(const struct source *source)
+{
+    return source->rk && !atomic_load(&source->released);
+}
+
+/* Whoever has had least by its weight is first: where the store is slower than Kafka all batches
+ * are full, and one takes the room. Only one: it may have the next batch full before others are
+ * due. Returns how many records that were. */
+static int hand_over_next(jm_consumer *consumer)
+{
+    int n = 0;
+    jm_shares_begin(consumer->shares);
+    for (int i; !n && (i = jm_shares_next(consumer->shares)) >= 0;)
+        if (is_here(&consumer->sources[i])) {
+            n = hand_over(&consumer->sources[i]);
+            jm_shares_took(consumer->shares, i, n);
+        }
+    return n;
 }
 
 /* Pauses a queue whose batch has been full for a while or of which enough waits in the database, so
@@ -484,22 +509,18 @@ void jm_consumer_set_released(jm_consumer *consumer, int queue, bool released)
         wake(consumer);
 }
 
-/* One round over the queues, each by its weight. Returns how many records came. */
+/* One round over the queues. Returns how many records came or went. */
 static int poll_round(jm_consumer *consumer)
 {
-    int total_weight = 0, got = 0;
+    int moved = 0;
     for (int i = 0; i < consumer->n_sources; i++)
-        total_weight += consumer->sources[i].weight;
-    for (int i = 0; i < consumer->n_sources; i++) {
-        struct source *source = &consumer->sources[i];
-        if (is_away(source))
-            continue;
-        int budget = consumer->options.batch_rows * source->weight / total_weight;
-        got += fill(source, budget > 0 ? budget : 1);
-        hand_over(source);
-        regulate(source);
-    }
-    return got;
+        if (!is_away(&consumer->sources[i]))
+            moved += fill(&consumer->sources[i]);
+    moved += hand_over_next(consumer);
+    for (int i = 0; i < consumer->n_sources; i++)
+        if (is_here(&consumer->sources[i]))
+            regulate(&consumer->sources[i]);
+    return moved;
 }
 
 /* While Kafka is known to be away: asks whether it is back, since librdkafka only tells of losses.
@@ -641,6 +662,7 @@ void jm_consumer_free(jm_consumer *consumer)
         jm_batch_free((jm_batch *)node);
     jm_queue_free(consumer->accepted);
     close(consumer->wake_fd);
+    jm_shares_free(consumer->shares);
     free(consumer->sources);
     free(consumer);
 }

@@ -269,52 +269,17 @@ static int start_queue(jm_store *store, const char *queue, jm_slot_class slot_cl
     return rc;
 }
 
-/* Fair queueing: had[q] is how many jobs of queue q have started, by its weight; who had least is
- * next. A queue that had nothing to start gets no credit for it: it goes on from floor. */
-enum { HAD_UNIT = 1 << 20 };
-
-static void count_start(jm_store *store, struct jm_share *share, int queue, int n)
-{
-    if (share->had[queue] < share->floor)
-        share->had[queue] = share->floor;
-    share->had[queue] += (int64_t)n * HAD_UNIT / store->options.weights[queue];
-}
-
-void jm_store_count_accepted(jm_store *store, jm_slot_class slot_class, int queue, int n)
-{
-    struct jm_share *share = &store->shares[slot_class];
-    /* While slots are free nobody waits and floor stands still: no debt piles up from that. */
-    if (share->had[queue] - share->floor <= (int64_t)n * HAD_UNIT / store->options.weights[queue])
-        count_start(store, share, queue, n);
-}
-
-/* The queue that had least of those not in done; -1 if there is none. */
-static int next_queue(const jm_store *store, const struct jm_share *share, const bool *done)
-{
-    int next = -1;
-    for (int q = 0; q < store->n_queues; q++)
-        if (!done[q] && (next < 0 || share->had[q] < share->had[next]))
-            next = q;
-    return next;
-}
-
 static int start_class(jm_store *store, jm_slot_class slot_class, bool *more, bool *starved,
                        jm_err *err)
 {
-    struct jm_share *share = &store->shares[slot_class];
-    bool *done = jm_calloc((size_t)store->n_queues, sizeof *done), is_first = true;
+    jm_shares *shares = store->shares[slot_class];
     int rc = JM_OK;
-    for (int q; (q = next_queue(store, share, done)) >= 0 && !rc;) {
+    jm_shares_begin(shares);
+    for (int q; !rc && (q = jm_shares_next(shares)) >= 0;) {
         int started = 0;
         rc = start_queue(store, store->options.queues[q], slot_class, more, starved, &started, err);
-        if (started && is_first && share->had[q] > share->floor)
-            share->floor = share->had[q];
-        if (started)
-            count_start(store, share, q, started);
-        is_first = is_first && !started;
-        done[q] = true;
+        jm_shares_took(shares, q, started);
     }
-    free(done);
     return rc;
 }
 

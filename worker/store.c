@@ -31,7 +31,7 @@ jm_store *jm_store_new(const jm_store_options *options)
         store->n_queues++;
     store->paused = jm_calloc((size_t)store->n_queues, sizeof *store->paused);
     for (int c = 0; c < JM_SLOT_CLASSES; c++)
-        store->shares[c].had = jm_calloc((size_t)store->n_queues, sizeof *store->shares[c].had);
+        store->shares[c] = jm_shares_new(options->weights, store->n_queues);
     atomic_store(&store->next_ready_us, INT64_MAX);
     store->maybe_ready = true;
     store->gauged_ms = jm_mono_ms() - GAUGE_MS;
@@ -326,6 +326,6 @@ void jm_store_free(jm_store *store)
     free(store->projects);
     free((void *)store->paused);
     for (int c = 0; c < JM_SLOT_CLASSES; c++)
-        free(store->shares[c].had);
+        jm_shares_free(store->shares[c]);
     free(store);
 }

@@ -4,15 +4,10 @@
 
 #include <pthread.h>
 
+#include "worker/shares.h"
 #include "worker/store.h"
 
 enum { JM_SLOT_CLASSES = JM_SLOT_ASYNC + 1 };
-
-/* How the slots of a class have been shared by the queues (start.c). */
-struct jm_share {
-    int64_t *had;  /* by queue: jobs that have started, by weight */
-    int64_t floor; /* the least of the queues that had something to start */
-};
 
 struct jm_store {
     jm_store_options options;
@@ -29,12 +24,12 @@ struct jm_store {
 
     int64_t claim_seq;
     int n_queues;
-    struct jm_share shares[JM_SLOT_CLASSES];
-    bool accept_first; /* whose turn it is when slots are short */
-    bool maybe_ready;  /* something may be ready to start */
-    int64_t polled_ms; /* monotonic: last look at what waits */
-    int64_t gauged_ms; /* likewise: last look for the gauges */
-    char **projects;   /* sorted; NULL-terminated */
+    jm_shares *shares[JM_SLOT_CLASSES]; /* of the queues in the slots of each class */
+    bool accept_first;                  /* whose turn it is when slots are short */
+    bool maybe_ready;                   /* something may be ready to start */
+    int64_t polled_ms;                  /* monotonic: last look at what waits */
+    int64_t gauged_ms;                  /* likewise: last look for the gauges */
+    char **projects;                    /* sorted; NULL-terminated */
     int n_projects;
     int64_t projects_ms; /* monotonic: when they were read */
 };
@@ -46,10 +41,6 @@ int jm_accept(jm_store *store, jm_batch *batch);
 /* start.c: starts waiting jobs of all queues as far as slots allow; *more: there may be more at
  * once. */
 int jm_start(jm_store *store, bool *more, jm_err *err);
-
-/* n jobs of the queue have started as they were accepted: where others wait they are before it
- * until they had their shares. */
-void jm_store_count_accepted(jm_store *store, jm_slot_class slot_class, int queue, int n);
 
 /* Sets the runtime fields of a job that has been started and puts it into chain. */
 void jm_store_begin(jm_job *job, jm_claim *claim, jm_job_type *type, jm_chain *chain);

@@ -72,6 +72,7 @@ def test_broker_frozen(jm_kafka, moment, seconds):
     assert jm.db.value("SELECT max(attempt) FROM jobs") == 1
 
 
+@pytest.mark.chaos_only
 def test_both_away(private_postgres, private_kafka, make_stack, moment, rounds):
     """PostgreSQL and Kafka go, in either order, while jobs run, and come back in either order: every job
     ends once, in its first attempt."""

@@ -29,7 +29,7 @@ def assert_shares(got, weights):
 def test_shares_by_weight(jm, rounds):
     """Within 10 % while all have work; then what the empty queue had goes to the others."""
     many = 4 if rounds > 1 else 1
-    counts = {"critical": 2000 * many, "default": 1600 * many, "low": 800 * many}
+    counts = {"critical": 1500 * many, "default": 1200 * many, "low": 600 * many}
     for queue in ("critical", "low"):
         jm.topic(queue)
     for queue, n in counts.items():
@@ -42,10 +42,29 @@ def test_shares_by_weight(jm, rounds):
     critical_dry, default_dry = last_start(jm, "critical"), last_start(jm, "default")
     three, three_s = starts(jm, all_in, critical_dry)
     two, two_s = starts(jm, critical_dry, default_dry)
-    assert sum(three.values()) >= 500 * many and sum(two.values()) >= 250 * many, (three, two)
+    assert sum(three.values()) >= 400 * many and sum(two.values()) >= 250 * many, (three, two)
     assert_shares(three, WEIGHTS)
     assert_shares(two, {"default": 3, "low": 1})
     assert sum(two.values()) / two_s > sum(three.values()) / three_s / 2, "slots stayed empty"
+    jm.check(queues=tuple(counts))
+
+
+def test_shares_of_what_is_accepted(jm, rounds):
+    """Jobs that need no slot, in a worker that is slower than Kafka: the weights are those of accept."""
+    many = 4 if rounds > 1 else 1
+    counts = {"critical": 8000 * many, "default": 5500 * many, "low": 2500 * many}
+    for queue in ("critical", "low"):
+        jm.topic(queue)
+    for queue, n in counts.items():
+        jm.send(*[{"type": "noop"}] * n, queue=queue)
+    worker = jm.start_worker(queues="critical:6,default:3,low:1", batch_rows=50)
+    for queue in counts:
+        worker.wait_log(f"queue {queue}: 4 partitions assigned")
+    began = jm.db.value("SELECT clock_timestamp()")
+    jm.wait_ended(sum(counts.values()), 120)
+    got, _ = starts(jm, began, last_start(jm, "critical"))
+    assert sum(got.values()) >= 6000 * many, got
+    assert_shares(got, WEIGHTS)
     jm.check(queues=tuple(counts))
 
 
