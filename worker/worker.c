@@ -229,7 +229,9 @@ static void make_status(struct worker *w)
                                            .slots = w->slots,
                                            .pool_meter = &w->pool_meter,
                                            .recent = w->recent,
-                                           .spool = jm_recorder_get_spool_counts(w->recorder),
+                                           .spool = w->recorder
+                                                        ? jm_recorder_get_spool_counts(w->recorder)
+                                                        : NULL,
                                            .health = on_health,
                                            .ctx = w},
                       &w->status, &err))
