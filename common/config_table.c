@@ -50,12 +50,26 @@ static bool is_prefix(const char *s)
 }
 
 /* name or name:weight, comma-separated */
-static bool is_queues(const char *s)
+/* Whether the list that ends where name begins has a queue of that name already. */
+static bool is_named_before(const char *list, const char *name, size_t n)
 {
+    while (list < name) {
+        list += strspn(list, " ,");
+        size_t length = strcspn(list, ":, ");
+        if (list < name && length == n && !strncmp(list, name, n))
+            return true;
+        list += strcspn(list, ",");
+    }
+    return false;
+}
+
+static bool is_queues(const char *list)
+{
+    const char *s = list;
     for (;;) {
         s += strspn(s, " ");
         size_t n = span(s, false, "-");
-        if (!n || n > 63)
+        if (!n || n > 63 || is_named_before(list, s, n))
             return false;
         s += n;
         if (*s == ':') {
@@ -112,7 +126,7 @@ static const char *const format_words[] = {"text", "json", NULL};
     {                                                                                              \
         section, name, JM_CONFIG_CHOICE, def, 0, 0, words, flags, NULL, NULL, help                 \
     }
-#define QUEUES_NEEDS "queues as name or name:weight, comma-separated, names of a-z 0-9 -"
+#define QUEUES_NEEDS "queues as name or name:weight, comma-separated, each once, names of a-z 0-9 -"
 #define LISTEN_NEEDS "host:port, where port 0 is any free one"
 
 const jm_config_key jm_config_keys[] = {

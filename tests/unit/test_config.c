@@ -68,7 +68,7 @@ START_TEST(later_source_wins)
 {
     jm_config *config;
     jm_err err;
-    write_file("[worker]\nlease_s = 10\nqueues = a, b:3\nmax_waiting = 5\n");
+    write_file("[worker]\nlease_s = 10\nqueues = a, b:3, ab\nmax_waiting = 5\n");
     setenv("JOBMILL_WORKER_LEASE_S", "11", 1);
     setenv("JOBMILL_WORKER_MAX_WAITING", "6", 1);
     setenv("JOBMILL_WORKER_BATCH_ROWS", "", 1); /* empty: none */
@@ -76,7 +76,7 @@ START_TEST(later_source_wins)
     ck_assert_int_eq(jm_config_int(config, "worker.lease_s"), 12);
     ck_assert_int_eq(jm_config_int(config, "worker.max_waiting"), 6);
     ck_assert_int_eq(jm_config_int(config, "worker.batch_rows"), 1000);
-    ck_assert_str_eq(jm_config_str(config, "worker.queues"), "a, b:3");
+    ck_assert_str_eq(jm_config_str(config, "worker.queues"), "a, b:3, ab");
     jm_config_free(config);
     unsetenv("JOBMILL_WORKER_LEASE_S");
     unsetenv("JOBMILL_WORKER_MAX_WAITING");
@@ -122,6 +122,7 @@ START_TEST(errors_name_place_and_mend)
                  "needs a number from");
     expect_error("[worker]\nqueues = Fast\n", "worker.queues", "needs queues as name");
     expect_error("[worker]\nqueues = fast:0\n", "worker.queues", "needs queues as name");
+    expect_error("[worker]\nqueues = a:2, b,a\n", "worker.queues", "each once");
     expect_error("[worker]\nlease_s = 5\nlease_s = 6\n", NULL, "already set in line 2");
     expect_error("[log]\nlevel = loud\n", "log.level", "needs debug, info, warning or error");
     expect_error("[database]\nenabled = perhaps\n", "database.enabled", "needs true or false");
