@@ -212,7 +212,7 @@ static int open_socket(const struct addrinfo *info)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {0};
     socklen_t len = sizeof at;
     if (getsockname(fd, (struct sockaddr *)&at, &len))
         return 0;

@@ -406,6 +406,7 @@ static void wait_for_news(jm_consumer *consumer, int ms)
  * thread that is left behind when it takes too long; the process is about to end. */
 struct closing {
     rd_kafka_t *rk;
+    rd_kafka_queue_t *events;
     pthread_mutex_t lock;
     pthread_cond_t done;
     bool is_done;
@@ -415,6 +416,8 @@ static void *close_main(void *arg)
 {
     struct closing *closing = arg;
     rd_kafka_consumer_close(closing->rk);
+    rd_kafka_queue_destroy(closing->events);
+    rd_kafka_destroy(closing->rk); /* may block, too, after the topic has been deleted */
     pthread_mutex_lock(&closing->lock);
     closing->is_done = true;
     pthread_cond_signal(&closing->done);
@@ -426,6 +429,7 @@ static bool close_source(struct source *source, int timeout_ms)
 {
     struct closing *closing = jm_calloc(1, sizeof *closing);
     closing->rk = source->rk;
+    closing->events = source->events;
     pthread_mutex_init(&closing->lock, NULL);
     pthread_cond_init(&closing->done, NULL);
     pthread_t thread;
@@ -453,12 +457,9 @@ static bool close_source(struct source *source, int timeout_ms)
     return true;
 }
 
-static void close_and_destroy(struct source *source, int timeout_ms)
+static void leave_group(struct source *source, int timeout_ms)
 {
     bool closed = close_source(source, timeout_ms);
-    rd_kafka_queue_destroy(source->events);
-    if (closed)
-        rd_kafka_destroy(source->rk);
     source->consumer->left_open = source->consumer->left_open || !closed;
     source->rk = NULL;
 }
@@ -475,7 +476,7 @@ static void leave(struct source *source)
         rd_kafka_message_destroy(message);
     if (source->batch || source->batches_out)
         return;
-    close_and_destroy(source, LEAVE_TIMEOUT_MS);
+    leave_group(source, LEAVE_TIMEOUT_MS);
     jm_log_kv(JM_INFO, "consumer", "left the queue: its topic is being made anew", "queue",
               source->queue, NULL);
 }
@@ -640,7 +641,7 @@ void jm_consumer_stop(jm_consumer *consumer, int timeout_ms)
         jm_batch_free(source->batch);
         source->batch = NULL;
         if (source->rk)
-            close_and_destroy(source, timeout_ms);
+            leave_group(source, timeout_ms);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Compiles and expands strings with ${...} in them. */
 #include "template.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,6 +359,7 @@ void jm_template_free(jm_template *template)
 
 bool jm_template_is_reference(const jm_template *template)
 {
+    assert(template);
     return template->n == 1 && template->pieces[0].root != LITERAL;
 }
 
@@ -635,7 +637,7 @@ int jm_template_expand(const jm_template *template, const jm_template_scope *sco
 {
     for (size_t i = 0; i < template->n; i++) {
         const piece *p = &template->pieces[i];
-        found value;
+        found value = {0};
         if (p->root == LITERAL) {
             jm_buf_add(out, p->text, p->len);
             continue;
@@ -655,7 +657,7 @@ int jm_template_value(const jm_template *template, const jm_template_scope *scop
     if (!jm_template_is_reference(template))
         return jm_template_expand(template, scope, out, err);
     const piece *ref = &template->pieces[0];
-    found value;
+    found value = {0};
     if (look_up(ref, scope, &value, err) || settle(ref, &value, true, err))
         return err->code;
     *null = is_null(&value);

@@ -11,7 +11,7 @@ if [ ! -x "$tool" ]; then
     command -v promtool
     exit
   fi
-  have apt-get && have dpkg-deb || die "no promtool, and this is no Debian to get it from"
+  if ! have apt-get || ! have dpkg-deb; then die "no promtool, and this is no Debian to get it from"; fi
   dir=$(mktemp -d)
   trap 'rm -rf "$dir"' EXIT
   # _apt, to which apt-get gives its rights up, must be able to write there.

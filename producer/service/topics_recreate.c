@@ -221,7 +221,7 @@ static int count_members(struct work *w, int *n, jm_err *err)
 static int wait_left(struct work *w, jm_err *err)
 {
     int64_t until = jm_mono_ms() + INT64_C(1000) * w->r->timeout_s;
-    for (int members, said = -1;;) {
+    for (int members = 0, said = -1;;) {
         int rc = count_members(w, &members, err);
         if (rc || !members)
             return rc;
