@@ -214,10 +214,11 @@ static int bound_port(int fd)
 {
     struct sockaddr_storage at = {0};
     socklen_t len = sizeof at;
-    if (getsockname(fd, (struct sockaddr *)&at, &len))
+    char port[16] = "0";
+    if (getsockname(fd, (struct sockaddr *)&at, &len) ||
+        getnameinfo((struct sockaddr *)&at, len, NULL, 0, port, sizeof port, NI_NUMERICSERV))
         return 0;
-    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                          : ((struct sockaddr_in *)&at)->sin_port);
+    return (int)strtol(port, NULL, 10);
 }
 
 /* Returns the descriptor, or a negative code. */
