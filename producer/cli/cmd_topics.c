@@ -1,4 +1,6 @@
 /* jobmill topics: the Kafka topics of queues. */
+#include <signal.h>
+
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
 #include "producer/service/topics.h"
@@ -51,6 +53,32 @@ static void say_progress(void *ctx, const char *text)
     jm_cli_say(ctx, JM_EXIT_OK, "%s", text);
 }
 
+static void stop_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+}
+
+static bool is_stopped(void *ctx)
+{
+    sigset_t stop, pending;
+    (void)ctx;
+    stop_signals(&stop);
+    sigpending(&pending);
+    return sigandset(&pending, &pending, &stop) == 0 && !sigisemptyset(&pending);
+}
+
+/* Dying on the way would keep the workers out until the lock has expired, perhaps with no topic:
+ * the signals stay pending, and recreate() looks at them where it can still turn back. */
+static void hold_signals(void)
+{
+    sigset_t stop;
+    stop_signals(&stop);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+}
+
 static int recreate(jm_cli *cli)
 {
     int64_t timeout_s;
@@ -62,9 +90,11 @@ static int recreate(jm_cli *cli)
                                        .lose_records = jm_cli_option_flag(cli, "lose_records"),
                                        .timeout_s = (int)timeout_s,
                                        .say = say_progress,
+                                       .is_stopped = is_stopped,
                                        .ctx = cli};
     json_t *done;
     jm_err err = {0};
+    hold_signals();
     if (jm_topics_recreate(pg, jm_cli_config(cli), &recreation, &done, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_object(cli, done, recreated_columns);
@@ -99,7 +129,8 @@ const jm_cli_command jm_cli_topics_commands[] = {
          "queue first and come back by themselves; jobs of the database that were in the topic are "
          "published again. Records that no worker has accepted yet exist nowhere else: while there "
          "are any, nothing is done, unless --lose-records says so. Keep others from writing to the "
-         "topic meanwhile.",
+         "topic meanwhile. Ctrl-C before the topic is deleted leaves all as it was; after that it "
+         "is finished first.",
      .options = recreate_options,
      .examples = "jobmill topics recreate default --topics.partitions=24",
      .run = recreate},

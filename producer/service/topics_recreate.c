@@ -218,11 +218,21 @@ static int count_members(struct work *w, int *n, jm_err *err)
     return JM_OK;
 }
 
+/* A stop is obeyed while the workers can simply be let back in; after that, finishing is quicker.
+ */
+static int refuse_stopped(struct work *w, jm_err *err)
+{
+    return w->r->is_stopped && w->r->is_stopped(w->r->ctx)
+               ? jm_err_set(err, JM_ERR_CONFLICT, "interrupted: %s is as it was", w->topic)
+               : JM_OK;
+}
+
 static int wait_left(struct work *w, jm_err *err)
 {
     int64_t until = jm_mono_ms() + INT64_C(1000) * w->r->timeout_s;
     for (int members = 0, said = -1;;) {
-        int rc = count_members(w, &members, err);
+        int rc = refuse_stopped(w, err);
+        rc = rc ? rc : count_members(w, &members, err);
         if (rc || !members)
             return rc;
         if (jm_mono_ms() >= until)
@@ -319,6 +329,7 @@ static int recreate(struct work *w, json_t **out, jm_err *err)
     rc = rc ? rc : take_lock(w, err);
     rc = rc ? rc : wait_left(w, err);
     rc = rc ? rc : refuse_loss(w, partitions, err);
+    rc = rc ? rc : refuse_stopped(w, err);
     rc = rc ? rc : replace_topic(w, err);
     rc = rc ? rc : republish(w, out, err);
     drop_lock(w);

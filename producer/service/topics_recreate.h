@@ -16,6 +16,7 @@ typedef struct jm_topics_recreation {
     bool lose_records; /* go on although the topic has records that no worker has accepted */
     int timeout_s;     /* for the workers to leave the queue */
     void (*say)(void *ctx, const char *text); /* what is being waited for */
+    bool (*is_stopped)(void *ctx); /* looked at until the topic is deleted: give up; may be NULL */
     void *ctx;
 } jm_topics_recreation;
 
@@ -23,8 +24,8 @@ typedef struct jm_topics_recreation {
  * it with [topics] partitions and replication, has jobs of the database that were in it published
  * again, and lets the workers come back. Gives {"queue", "topic", "republished"}. Errors:
  * JM_ERR_NOT_FOUND (no such topic), JM_ERR_CONFLICT (records not accepted, members that do not
- * leave, somebody else does the same), JM_ERR_KAFKA. Nothing has been deleted then, unless the
- * message says so. */
+ * leave, somebody else does the same, is_stopped), JM_ERR_KAFKA. Nothing has been deleted then,
+ * unless the message says so. */
 int jm_topics_recreate(struct jm_pg *pg, const jm_config *config,
                        const jm_topics_recreation *recreation, json_t **out, jm_err *err);
 

@@ -1,7 +1,10 @@
 """Topics that go away, come back, are made anew, or are read again from the beginning."""
+import signal
+import subprocess
 import threading
 
 from lib.load import Load, settle
+from lib.paths import bin_dir
 from lib.wait import wait_until
 
 
@@ -45,7 +48,7 @@ def test_recreate_refuses_to_lose_records(jm, moment):
 
 
 def test_recreate_waits_for_consumers_that_do_not_leave(jm, moment):
-    """Somebody else's consumer is in the group: nothing is deleted."""
+    """Somebody else's consumer is in the group, or Ctrl-C comes meanwhile: nothing is deleted."""
     from confluent_kafka import Consumer
     other = Consumer({"bootstrap.servers": jm.bootstrap, "group.id": jm.group()})
     other.subscribe([jm.topic_name()])
@@ -63,6 +66,12 @@ def test_recreate_waits_for_consumers_that_do_not_leave(jm, moment):
         assert in_group.wait(30)
         done = jm.cli("topics", "recreate", "default", "--timeout", "2", check=False)
         assert done.code == 1 and "have not left" in done.err, done
+        interrupted = subprocess.Popen([bin_dir() / "jobmill", "topics", "recreate", "default"], env=jm.env(),
+                                       stderr=subprocess.PIPE, text=True)
+        assert "waiting for" in interrupted.stderr.readline()
+        interrupted.send_signal(signal.SIGINT)
+        said = interrupted.communicate(timeout=30)[1]
+        assert interrupted.returncode == 1 and "is as it was" in said, said
         assert jm.topic_name() in [t["topic"] for t in
                                    jm.cli("topics", "list", "--json").json()["items"]]
         assert jm.db.value("SELECT count(*) FROM locks") == 0
