@@ -116,7 +116,7 @@ jm_series *jm_metric_get(jm_metric *metric, const char *const *values)
     jm_buf key = {0};
     jm_series *series;
     for (int i = 0; i < metric->n_labels; i++)
-        add_key(&key, values[i] ? values[i] : "");
+        add_key(&key, values && values[i] ? values[i] : "");
     pthread_mutex_lock(&metric->metrics->lock);
     HASH_FIND(hh, metric->by_key, jm_buf_str(&key), key.len, series);
     if (!series && HASH_COUNT(metric->by_key) >= JM_METRIC_SERIES_MAX) {
@@ -312,19 +312,15 @@ static void add_labels(jm_buf *out, const jm_series *series, const char *le)
 /* value / per as a decimal number, exactly. */
 static void add_value(jm_buf *out, const jm_metric *metric, int64_t value)
 {
-    int64_t per = metric->def->per ? metric->def->per : 1;
+    uint64_t per = metric->def->per > 1 ? (uint64_t)metric->def->per : 1;
     if (value < 0)
         jm_buf_addc(out, '-');
     uint64_t whole = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    jm_buf_addf(out, "%" PRIu64, whole / (uint64_t)per);
-    uint64_t rest = whole % (uint64_t)per;
-    if (rest)
+    jm_buf_addf(out, "%" PRIu64, whole / per);
+    if (whole % per)
         jm_buf_addc(out, '.');
-    while (rest) {
-        rest *= 10;
-        jm_buf_addc(out, (char)('0' + rest / (uint64_t)per));
-        rest %= (uint64_t)per;
-    }
+    for (uint64_t rest = whole % per; rest; rest = rest * 10 % per)
+        jm_buf_addc(out, (char)('0' + rest * 10 / per));
 }
 
 static void write_histogram(jm_buf *out, const jm_series *series)
