@@ -554,8 +554,10 @@ const jm_cli_command jm_cli_job_commands[] = {
     {.verb = "retry",
      ONE_JOB,
      .summary = "Run an ended job again, as a new job",
-     .description = "Prints the new job's id. The old one stays as it is; retry_of of the new one "
-                    "names it. External id and dedup key are not taken over.",
+     .description =
+         "Prints the new job's id. The old one stays as it is; retry_of of the new one "
+         "names it. External id, dedup key, run_at, start_by and depends_on are not taken "
+         "over.",
      .run = retry},
     {.verb = "delete",
      ONE_JOB,
