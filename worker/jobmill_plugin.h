@@ -53,8 +53,8 @@ typedef enum jobmill_level {
 } jobmill_level;
 
 /* One try of a step. Texts are UTF-8 and end with NUL; JSON texts hold one value. The calls that
- * return int return 0, or -1 when an argument is no sound JSON or too long; nothing of it is taken
- * then, and why is a WARNING among the job's logs. They may be called from any thread. */
+ * return int return 0, or -1 when an argument is NULL, no sound JSON or too long; nothing of it is
+ * taken then, and why is a WARNING among the job's logs. They may be called from any thread. */
 typedef struct jobmill_job jobmill_job;
 struct jobmill_job {
     uint32_t size; /* of this struct, as the worker knows it */

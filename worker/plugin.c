@@ -154,6 +154,10 @@ static int complain(plugin_step *step, const char *call, const char *why)
 static bool is_json(const char *text, jm_err *err)
 {
     jm_json json;
+    if (!text) {
+        jm_err_set(err, JM_ERR_INVALID, "a value is NULL");
+        return false;
+    }
     int rc = jm_json_scan(&json, text, strlen(text), JM_JSON_DEPTH_MAX - 2, err);
     jm_json_fini(&json);
     return !rc;
@@ -183,6 +187,8 @@ static int on_log(jobmill_job *job, jobmill_level level, const char *message, co
     plugin_step *step = step_of(job);
     jm_buf out = {0};
     jm_err err;
+    if (!message)
+        return complain(step, "log", "the message is NULL");
     if (details && !is_json(details, &err))
         return complain(step, "log", err.msg);
     add_log(&out, levels[(unsigned)level < COUNT(levels) ? level : JOBMILL_INFO], message);
@@ -216,6 +222,8 @@ static int on_set(jobmill_job *job, const char *key, const char *value)
     plugin_step *step = step_of(job);
     jm_buf out = {0};
     jm_err err;
+    if (!key)
+        return complain(step, "set", "the key is NULL");
     if (!is_json(value, &err))
         return complain(step, "set", err.msg);
     jm_buf_adds(&out, "{\"set\":{");
@@ -230,6 +238,8 @@ static int on_step(jobmill_job *job, const char *name, const char *status, const
     plugin_step *step = step_of(job);
     jm_buf out = {0};
     jm_err err;
+    if (!name || !status)
+        return complain(step, "step", "the name or the status is NULL");
     if (data && !is_json(data, &err))
         return complain(step, "step", err.msg);
     jm_buf_adds(&out, "{\"step\":{\"name\":");
@@ -250,7 +260,7 @@ static int on_result(jobmill_job *job, const char *json)
 {
     plugin_step *step = step_of(job);
     jm_err err;
-    if (strlen(json) > LINE_MAX_BYTES)
+    if (json && strlen(json) > LINE_MAX_BYTES)
         return complain(step, "result", "more than 1 MiB");
     if (!is_json(json, &err))
         return complain(step, "result", err.msg);
@@ -266,6 +276,7 @@ static int on_fail(jobmill_job *job, int status, const char *why)
     plugin_step *step = step_of(job);
     pthread_mutex_lock(&step->lock);
     jm_buf_clear(&step->error);
+    why = why ? why : "";
     jm_text_clean(&step->error, why, jm_text_cut(why, strlen(why), MESSAGE_MAX));
     pthread_mutex_unlock(&step->lock);
     return status;
@@ -275,7 +286,7 @@ static const char *on_get(jobmill_job *job, const char *pointer)
 {
     plugin_step *step = step_of(job);
     jm_json json;
-    if (!jm_raw_pointer_ok(pointer))
+    if (!pointer || !jm_raw_pointer_ok(pointer))
         return NULL;
     jm_raw value = jm_raw_at(job->input, job->input_len, pointer, false);
     if (!value.p || (value.len == 4 && !memcmp(value.p, "null", 4)))

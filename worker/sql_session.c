@@ -181,6 +181,8 @@ static void end_with(jm_blocking *step, jm_verdict verdict, const char *what, co
     while (len && (text[len - 1] == '\n' || text[len - 1] == ' '))
         len--;
     step->verdict = verdict;
+    if (step->error.len)
+        jm_buf_adds(&step->error, "; ");
     jm_buf_adds(&step->error, what);
     jm_text_clean(&step->error, text, len);
 }

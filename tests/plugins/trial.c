@@ -33,7 +33,15 @@ static int wrong(jobmill_job *job)
     refused += job->step(job, "s", "done", NULL, NULL) == -1;
     refused += job->step(job, "", "success", NULL, NULL) == -1;
     refused += job->result(job, "nothing") == -1;
-    return job->fail(job, refused == 7 ? JOBMILL_PERMANENT : JOBMILL_RETRY, "all wrong");
+    refused += job->log(job, JOBMILL_INFO, NULL, NULL) == -1;
+    refused += job->set(job, NULL, "1") == -1;
+    refused += job->set(job, "k", NULL) == -1;
+    refused += job->step(job, NULL, "success", NULL, NULL) == -1;
+    refused += job->step(job, "s", NULL, NULL, NULL) == -1;
+    refused += job->result(job, NULL) == -1;
+    refused += job->get(job, NULL) == NULL;
+    job->fail(job, JOBMILL_PERMANENT, NULL);
+    return job->fail(job, refused == 14 ? JOBMILL_PERMANENT : JOBMILL_RETRY, "all wrong");
 }
 JOBMILL_PLUGIN(says_wrong, wrong);
 
