@@ -21,6 +21,7 @@ enum {
     DOWN_LOG_MS = 30000,
     ASK_EVERY_MS = 1000,
     ASK_TIMEOUT_MS = 200,
+    SILENT_MS = 12000, /* heartbeats are answered every 2 s, metadata is asked for every 10 s */
     LEAVE_TIMEOUT_MS = 5000 /* to leave a group while others are served */
 };
 
@@ -126,7 +127,14 @@ static int on_stats(rd_kafka_t *rk, char *json, size_t len, void *opaque)
 {
     (void)rk;
     struct source *source = opaque;
-    jm_lag_read(source->consumer->options.lag, source->topic, json, len);
+    int64_t silent_us = jm_lag_read(source->consumer->options.lag, source->topic, json, len);
+    if (silent_us < INT64_C(1000) * SILENT_MS || !atomic_exchange(&source->consumer->up, false))
+        return 0;
+    if (silent_us == INT64_MAX)
+        jm_logf(JM_WARNING, "consumer", "no Kafka broker is connected; trying on");
+    else
+        jm_logf(JM_WARNING, "consumer", "Kafka has said nothing for %d s",
+                (int)(silent_us / 1000000));
     return 0; /* librdkafka frees the text */
 }
 
@@ -147,7 +155,7 @@ static const char *const settings[][2] = {
     {"allow.auto.create.topics", "true"},
     {"enable.partition.eof", "false"},
     {"topic.metadata.refresh.interval.ms", "10000"},
-    {"statistics.interval.ms", "5000"}, /* for the lag */
+    {"statistics.interval.ms", "2000"}, /* for the lag, and to see that brokers answer */
 };
 
 static int configure(struct source *source, rd_kafka_conf_t **out, jm_err *err)
@@ -293,11 +301,11 @@ static int fill(struct source *source)
         rd_kafka_message_t *message = rd_kafka_consumer_poll(source->rk, 0);
         if (!message)
             break;
+        if (!message->err)
+            atomic_store(&source->consumer->up, true);
         take_message(source, message, &limits);
         n++;
     }
-    if (n)
-        atomic_store(&source->consumer->up, true);
     return n;
 }
 

@@ -2,6 +2,7 @@
 #include "worker/lag.h"
 
 #include <jansson.h>
+#include <string.h>
 
 static int64_t number(const json_t *object, const char *name)
 {
@@ -21,11 +22,29 @@ static int64_t lag_of(const json_t *partition)
     return high < 0 ? -1 : low < 0 ? high : high - low;
 }
 
-void jm_lag_read(jm_metric *lag, const char *topic, const char *json, size_t len)
+/* A broker that hangs keeps its connections: what tells is that nothing comes. INT64_MAX: there is
+ * no connection. */
+static int64_t silent_us(const json_t *stats)
+{
+    const char *name;
+    json_t *broker;
+    int64_t least = -1;
+    json_object_foreach(json_object_get(stats, "brokers"), name, broker)
+    {
+        const char *state = json_string_value(json_object_get(broker, "state"));
+        int64_t idle = number(broker, "rxidle");
+        if (state && !strcmp(state, "UP") && idle >= 0 && (least < 0 || idle < least))
+            least = idle;
+    }
+    return least < 0 ? INT64_MAX : least;
+}
+
+int64_t jm_lag_read(jm_metric *lag, const char *topic, const char *json, size_t len)
 {
     json_t *stats = lag ? json_loadb(json, len, 0, NULL) : NULL;
     if (!stats)
-        return;
+        return 0;
+    int64_t silent = silent_us(stats);
     const json_t *of_topic = json_object_get(json_object_get(stats, "topics"), topic);
     const char *name;
     json_t *partition;
@@ -37,4 +56,5 @@ void jm_lag_read(jm_metric *lag, const char *topic, const char *json, size_t len
             jm_series_set(jm_metric_get(lag, (const char *[]){topic, name}), behind);
     }
     json_decref(stats);
+    return silent;
 }

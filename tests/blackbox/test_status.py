@@ -192,10 +192,14 @@ def test_ready_only_with_database(jm_pg):
     assert page.metric(worker, "jobmill_database_up") == 1
 
 
-def test_ready_only_with_kafka(jm_kafka):
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_ready_only_with_kafka(jm_kafka, how):
     worker = jm_kafka.start_worker()
     assert page.get(worker, "/readyz").status == 200
-    jm_kafka.broker.stop()
+    if how == "stopped":
+        jm_kafka.broker.stop()
+    else:
+        jm_kafka.broker.freeze()
 
     def away():
         answer = page.get(worker, "/readyz")
@@ -204,7 +208,10 @@ def test_ready_only_with_kafka(jm_kafka):
     wait_until(away, 30)
     assert page.get(worker, "/healthz").status == 200
     assert page.metric(worker, "jobmill_kafka_up") == 0
-    jm_kafka.broker.start()
+    if how == "stopped":
+        jm_kafka.broker.start()
+    else:
+        jm_kafka.broker.freeze(False)
     wait_until(lambda: page.get(worker, "/readyz").status == 200, 40)
 
 
