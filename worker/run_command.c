@@ -174,7 +174,7 @@ static void print_step(const jm_step_row *step, int64_t started_us)
     fputc('\n', stderr);
 }
 
-static void print_end(const jm_report *report, int max_attempts)
+static void print_end(const jm_report *report, const jm_buf *set, int max_attempts)
 {
     static const char *const words[] = {[JM_END_COMPLETED] = "completed",
                                         [JM_END_FAILED] = "failed",
@@ -185,8 +185,8 @@ static void print_end(const jm_report *report, int max_attempts)
         fprintf(stderr, "--- stdout ---\n%s--------------\n", report->out_text);
     if (report->output_files)
         fprintf(stderr, "files: %s\n", report->output_files);
-    if (report->set_metadata)
-        fprintf(stderr, "metadata: %s\n", report->set_metadata);
+    if (set->len)
+        fprintf(stderr, "metadata: {%.*s}\n", (int)(set->len - 1), set->data);
     fprintf(stderr, "attempt %d of %d %s in %" PRId64 " ms", report->job->attempt, max_attempts,
             words[report->end], (report->ended_us - report->started_us) / 1000);
     if (report->error)
@@ -208,6 +208,7 @@ typedef struct run_state {
     jm_buf done; /* members of done_steps, each with a comma behind it */
     jm_buf done_steps;
     jm_buf result;
+    jm_buf set; /* members of metadata that steps of this attempt have set, as done */
     jm_end end; /* of the last attempt */
     int64_t retry_in_us;
 } run_state;
@@ -234,8 +235,13 @@ static void take_report(run_state *state, jm_report *report)
         fprintf(stderr, "progress: %s\n", report->progress);
     if (report->result)
         jm_buf_adds(&state->result, report->result);
-    if (report->end != JM_END_NONE)
-        print_end(report, state->job.max_attempts);
+    if (report->set_metadata) /* "{...}" */
+        jm_buf_addf(&state->set, "%.*s,", (int)strlen(report->set_metadata) - 2,
+                    report->set_metadata + 1);
+    if (report->end != JM_END_NONE) {
+        print_end(report, &state->set, state->job.max_attempts);
+        jm_buf_clear(&state->set);
+    }
     state->end = report->end;
     state->retry_in_us = report->retry_in_us;
     jm_report_free(report);
@@ -342,6 +348,7 @@ static int run_type(const run_args *args, jm_job_type *type, const jm_config *co
     jm_buf_fini(&state.done);
     jm_buf_fini(&state.done_steps);
     jm_buf_fini(&state.result);
+    jm_buf_fini(&state.set);
     return state.end == JM_END_COMPLETED ? EXIT_COMPLETED : EXIT_FAILED;
 }
 
