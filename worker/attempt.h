@@ -13,7 +13,7 @@ typedef struct jm_attempt_env {
     jm_loop *loop;
     struct jm_spawner *spawner;
     jm_executors *executors;
-    const char *work_dir;
+    struct jm_output_dirs *output_dirs;
     int kill_grace_ms, lock_grace_ms; /* the second for jobs that hold a lock */
     int stuck_ms;                     /* behind SIGKILL */
     /* An attempt that was told to end did not (true), or has ended after all (false). */

@@ -114,7 +114,7 @@ const char *jm_step_output_path(jm_step_run *run)
 {
     jm_attempt *attempt = run->attempt;
     if (!attempt->output_dir)
-        attempt->output_dir = jm_output_dir_path(attempt->env->work_dir, attempt->job);
+        attempt->output_dir = jm_output_dirs_path(attempt->env->output_dirs, attempt->job);
     return attempt->output_dir;
 }
 
@@ -123,7 +123,8 @@ const char *jm_step_output_dir(jm_step_run *run, jm_err *err)
     jm_attempt *attempt = run->attempt;
     bool maybe_there = attempt->output_dir != NULL; /* a step before may have made it */
     const char *path = jm_step_output_path(run);
-    if (!attempt->output_dir_made && jm_output_dir_make(path, maybe_there, err))
+    if (!attempt->output_dir_made &&
+        jm_output_dirs_make(attempt->env->output_dirs, path, maybe_there, err))
         return NULL;
     attempt->output_dir_made = true;
     return path;
@@ -272,7 +273,8 @@ void jm_attempt_close_sinks(jm_attempt *attempt, bool success)
     if (!attempt->output_dir)
         return;
     jm_buf list = {0};
-    jm_output_dir_close(attempt->output_dir, &list, &attempt->total_size);
+    jm_output_dirs_close(attempt->env->output_dirs, attempt->output_dir, &list,
+                         &attempt->total_size);
     if (list.len)
         attempt->files = masked_list(attempt, &list);
     jm_buf_fini(&list);

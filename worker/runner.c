@@ -17,6 +17,7 @@
 #include "worker/attempt.h"
 #include "worker/executor.h"
 #include "worker/loop.h"
+#include "worker/output_dir.h"
 #include "worker/spawner.h"
 
 enum { TURN_MS = 1000, STUCK_MS = 10000 };
@@ -40,7 +41,6 @@ typedef struct stop_request {
 
 struct jm_runner {
     jm_runner_options options;
-    char *work_dir;
     jm_queue *inbox;
     pthread_t thread;
     bool started;
@@ -57,6 +57,7 @@ struct jm_runner {
     jm_loop *loop;
     jm_spawner *spawner;
     jm_executors *executors;
+    jm_output_dirs *output_dirs;
     jm_watch *inbox_watch;
     jm_attempt_env env;
     jm_attempt *attempts; /* in flight */
@@ -436,11 +437,11 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
 {
     jm_runner *runner = jm_calloc(1, sizeof *runner);
     runner->options = *options;
-    runner->work_dir = jm_strdup(options->work_dir ? options->work_dir : default_work_dir());
+    const char *work_dir = options->work_dir ? options->work_dir : default_work_dir();
     runner->last_stop = &runner->stops;
     pthread_mutex_init(&runner->lock, NULL);
     runner->inbox = jm_queue_new(0);
-    if (check_work_dir(runner->work_dir, err) || jm_spawner_new(&runner->spawner, err) ||
+    if (check_work_dir(work_dir, err) || jm_spawner_new(&runner->spawner, err) ||
         jm_loop_new(&runner->loop, err) || jm_spawner_attach(runner->spawner, runner->loop, err)) {
         jm_runner_free(runner);
         return err->code;
@@ -453,10 +454,11 @@ int jm_runner_new(const jm_runner_options *options, jm_runner **out, jm_err *err
         return err->code;
     }
     runner->executors = jm_executors_new(runner->loop, options->executor_env);
+    runner->output_dirs = jm_output_dirs_new(work_dir);
     runner->env = (jm_attempt_env){.loop = runner->loop,
                                    .spawner = runner->spawner,
                                    .executors = runner->executors,
-                                   .work_dir = runner->work_dir,
+                                   .output_dirs = runner->output_dirs,
                                    .kill_grace_ms = options->kill_grace_ms,
                                    .stuck_ms = options->stuck_ms ? options->stuck_ms : STUCK_MS,
                                    .stuck = on_stuck,
@@ -544,6 +546,6 @@ void jm_runner_free(jm_runner *runner)
     jm_queue_free(runner->inbox);
     pthread_mutex_destroy(&runner->lock);
     free(runner->freed);
-    free(runner->work_dir);
+    jm_output_dirs_free(runner->output_dirs);
     free(runner);
 }
