@@ -415,7 +415,7 @@ static void count_fates(jm_accept_state *a)
     atomic_fetch_add(&c->known, n[JM_FATE_KNOWN]);
     atomic_fetch_add(&c->dead, n[JM_FATE_DEAD]);
     if (n[JM_FATE_WAITS])
-        a->store->maybe_ready = true;
+        a->store->maybe_ready = JM_ALL_CLASSES;
 }
 
 /* Hands the started jobs to the runner; the arena goes with them. */

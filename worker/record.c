@@ -15,7 +15,9 @@ enum {
     AWAY_MS = 50,      /* how often reports are looked for while the database is away */
     SCAN_MIN_MS = 250, /* between two looks for spools whose worker is gone */
     SCAN_MAX_MS = 5000,
-    FINISH_MS = 1000,      /* to end a session that was given up */
+    GATHER_US = 4000,  /* from one transaction to the next, at least, while there are fewer than */
+    GATHER_ROWS = 100, /* so many reports */
+    FINISH_MS = 1000,  /* to end a session that was given up */
     REPORTS_BEHIND = 20000 /* that wait, above which nothing new is accepted */
 };
 
@@ -104,6 +106,7 @@ static void record_some(jm_recorder *recorder, jm_record_group *g)
     g->n = jm_backlog_next(recorder->backlog, g->reports, recorder->options.batch_rows);
     if (!g->n)
         return;
+    recorder->recorded_us = jm_mono_us();
     bool all = jm_record_group_run(g);
     tell(g);
     if (any_done(g))
@@ -250,6 +253,18 @@ static bool may_go_on(jm_recorder *recorder, bool there)
     return now < atomic_load(&recorder->give_up_ms) && !jm_pg_is_given_up(recorder->pg);
 }
 
+/* While jobs run, a few reports wait a moment for more: a transaction of one job costs PostgreSQL
+ * as much as one of fifty. The first after a rest is recorded at once. */
+static void gather(jm_recorder *recorder, jm_chain *chain)
+{
+    const jm_record_options *o = &recorder->options;
+    int64_t wait_us = recorder->recorded_us + GATHER_US - jm_mono_us();
+    if (wait_us <= 0 || !chain->n || chain->n >= GATHER_ROWS || !o->running || !o->running(o->ctx))
+        return;
+    nanosleep(&(struct timespec){.tv_nsec = wait_us * 1000}, NULL);
+    jm_queue_pop_all(recorder->queue, chain, 0);
+}
+
 /* One turn; false: the end. */
 static bool turn(jm_recorder *recorder, jm_record_group *g)
 {
@@ -257,6 +272,8 @@ static bool turn(jm_recorder *recorder, jm_record_group *g)
     jm_backlog *backlog = recorder->backlog;
     jm_pulse_beat(recorder->options.pulse);
     bool closed = jm_queue_pop_all(recorder->queue, &chain, idle_ms(recorder)) == JM_ERR_CLOSED;
+    if (!closed)
+        gather(recorder, &chain);
     jm_backlog_add(backlog, &chain);
     note_backlog(recorder);
     bool there = is_there(recorder);

@@ -34,6 +34,7 @@ typedef struct jm_record_options {
     /* Called when jobs of a queue that waited for others, or for a lock, have become ready to
      * start. */
     void (*queue_ready)(void *ctx, const char *queue);
+    int (*running)(void *ctx); /* jobs in flight, whose reports may follow; NULL: none */
     /* When the lease was renewed last (monotonic, ms; 0: never), and a request to renew it now. */
     int64_t (*renewed_ms)(void *ctx);
     void (*renew)(void *ctx);

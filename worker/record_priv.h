@@ -19,7 +19,8 @@ struct jm_recorder {
     _Atomic int64_t patience_ms; /* monotonic: the end if nothing is recorded before */
     _Atomic int64_t in_backlog;  /* reports in memory, for jm_recorder_is_behind */
     _Atomic bool spooled;        /* older reports are to be replayed first */
-    bool in_doubt; /* the answer to a commit was lost: what is tried again may be recorded */
+    bool in_doubt;       /* the answer to a commit was lost: what is tried again may be recorded */
+    int64_t recorded_us; /* monotonic: when the last transaction began */
     int64_t unrecorded;
     jm_record_counts counts;
     jm_spool_counts spool_counts;

@@ -258,14 +258,19 @@ static int by_job(const void *a, const void *b)
 
 static void mark_passed(jm_record_group *g, int from, int to, const PGresult *res)
 {
+    int next = from; /* rows mostly come in the order of reports */
     for (int row = 0; res && row < PQntuples(res); row++) {
         jm_uuid id = jm_pg_get_uuid(res, row, 0);
-        jm_job job = {.id = id};
-        jm_report key = {.job = &job}, *k = &key;
-        jm_report **found =
-            bsearch(&k, g->reports + from, (size_t)(to - from), sizeof *g->reports, by_job);
-        if (found)
-            g->passed[found - g->reports] = true;
+        if (next >= to || jm_uuid_cmp(&g->reports[next]->job->id, &id) != 0) {
+            jm_job job = {.id = id};
+            jm_report key = {.job = &job}, *k = &key;
+            jm_report **found =
+                bsearch(&k, g->reports + from, (size_t)(to - from), sizeof *g->reports, by_job);
+            if (!found)
+                continue;
+            next = (int)(found - g->reports);
+        }
+        g->passed[next++] = true;
     }
 }
 

@@ -33,6 +33,12 @@ int jm_slots_left(const jm_slots *slots, jm_slot_class slot_class, int cap)
     return left < 0 ? 0 : left < cap ? left : cap;
 }
 
+bool jm_slots_half_free(const jm_slots *slots, jm_slot_class slot_class)
+{
+    return atomic_load_explicit(&slots->used[slot_class], memory_order_acquire) <=
+           slots->limit[slot_class] / 2;
+}
+
 int jm_slots_available(jm_slots *slots, jm_job_type *type, int cap)
 {
     int left = jm_slots_left(slots, type->slot_class, cap);

@@ -14,7 +14,8 @@ void jm_slots_free(jm_slots *slots);
 /* How many more jobs of this type may start now, at most cap. Store thread. */
 int jm_slots_available(jm_slots *slots, jm_job_type *type, int cap);
 int jm_slots_left(const jm_slots *slots, jm_slot_class slot_class,
-                  int cap);                                    /* of the class alone */
+                  int cap); /* of the class alone */
+bool jm_slots_half_free(const jm_slots *slots, jm_slot_class slot_class);
 void jm_slots_take(jm_slots *slots, jm_job_type *type, int n); /* store thread */
 void jm_slots_give(jm_slots *slots, jm_job_type *type, int n); /* any thread */
 int jm_slots_used(const jm_slots *slots, jm_slot_class slot_class);

@@ -283,14 +283,20 @@ static int start_class(jm_store *store, jm_slot_class slot_class, bool *more, bo
     return rc;
 }
 
-int jm_start(jm_store *store, bool *more, jm_err *err)
+int jm_start(jm_store *store, unsigned classes, unsigned *more, jm_err *err)
 {
-    bool starved = false;
-    atomic_store(&store->starved, true); /* a slot that comes free while we look is news, too */
     int rc = JM_OK;
-    *more = false;
-    for (int c = 0; c < JM_SLOT_CLASSES && !rc; c++)
-        rc = start_class(store, (jm_slot_class)c, more, &starved, err);
-    atomic_store(&store->starved, starved || *more);
+    *more = 0;
+    for (int c = 0; c < JM_SLOT_CLASSES && !rc; c++) {
+        unsigned bit = 1u << c;
+        bool full = false, starved = false;
+        if (!(classes & bit))
+            continue;
+        atomic_fetch_or(&store->starved, bit); /* what comes free while we look is news, too */
+        rc = start_class(store, (jm_slot_class)c, &full, &starved, err);
+        *more |= full ? bit : 0;
+        if (!rc && !starved && !full)
+            atomic_fetch_and(&store->starved, ~bit);
+    }
     return rc;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "common/wakeup.h"
@@ -11,6 +12,7 @@
 enum {
     BATCHES_QUEUED = 2, /* one being parsed, one waiting: more would only be latency */
     GAUGE_MS = 10000,   /* gauges of what waits are looked up this often */
+    GATHER_US = 2000,   /* from one look for ready jobs to the next, while few slots are free */
     POLL_MS = 1000,     /* ready jobs are looked for at least this often */
     STOP_MS = 3000,     /* for a statement in flight, at the end */
     FINISH_MS = 1000    /* to end a session that was given up */
@@ -33,7 +35,7 @@ jm_store *jm_store_new(const jm_store_options *options)
     for (int c = 0; c < JM_SLOT_CLASSES; c++)
         store->shares[c] = jm_shares_new(options->weights, store->n_queues);
     atomic_store(&store->next_ready_us, INT64_MAX);
-    store->maybe_ready = true;
+    store->maybe_ready = JM_ALL_CLASSES;
     store->gauged_ms = jm_mono_ms() - GAUGE_MS;
     return store;
 }
@@ -74,16 +76,22 @@ jm_intake jm_store_intake(jm_store *store)
     return (jm_intake){store, wants, is_idle, push, is_paused};
 }
 
-void jm_store_wake(jm_store *store)
+static void wake(jm_store *store, unsigned classes)
 {
-    if (!atomic_exchange(&store->woken, true))
+    if (!atomic_fetch_or(&store->woken, classes))
         jm_queue_wake(store->batches);
 }
 
-void jm_store_slots_freed(jm_store *store)
+void jm_store_wake(jm_store *store)
 {
-    if (atomic_load_explicit(&store->starved, memory_order_acquire))
-        jm_store_wake(store);
+    wake(store, JM_ALL_CLASSES);
+}
+
+void jm_store_slots_freed(jm_store *store, jm_slot_class slot_class)
+{
+    unsigned bit = 1u << slot_class;
+    if (atomic_load_explicit(&store->starved, memory_order_acquire) & bit)
+        wake(store, bit);
 }
 
 void jm_store_ready_at(jm_store *store, int64_t db_us)
@@ -159,7 +167,7 @@ static int look_at_waiting(jm_store *store, jm_err *err)
                       pause ? "queue paused: more than max_waiting jobs wait" : "queue resumed",
                       "queue", store->options.queues[q], NULL);
         atomic_store(&store->paused[q], pause);
-        store->maybe_ready = store->maybe_ready || waiting > 0;
+        store->maybe_ready |= waiting ? JM_ALL_CLASSES : 0;
     }
     return rc;
 }
@@ -196,25 +204,42 @@ static bool is_start_due(jm_store *store)
            jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us);
 }
 
+/* While only few slots are free, a moment after jobs were last started: more come free meanwhile,
+ * and a transaction of one job costs PostgreSQL as much as one of many. */
+static void gather_slots(const jm_store *store, unsigned classes)
+{
+    int64_t wait_us = store->started_us + GATHER_US - jm_mono_us();
+    if (wait_us <= 0)
+        return;
+    for (int c = 0; c < JM_SLOT_CLASSES; c++)
+        if ((classes & 1u << c) && jm_slots_half_free(store->options.slots, (jm_slot_class)c))
+            return;
+    nanosleep(&(struct timespec){.tv_nsec = wait_us * 1000}, NULL);
+}
+
 static void start_ready(jm_store *store)
 {
     jm_err err = {0};
-    if (jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us))
+    unsigned classes = store->maybe_ready | atomic_exchange(&store->woken, 0), more = 0;
+    if (jm_db_clock_us(store->options.clock) >= atomic_load(&store->next_ready_us)) {
         atomic_store(&store->next_ready_us, INT64_MAX);
-    store->maybe_ready = false;
-    atomic_store(&store->woken, false);
-    bool more = false;
+        classes = JM_ALL_CLASSES;
+    }
+    gather_slots(store, classes);
+    store->started_us = jm_mono_us();
+    store->maybe_ready = 0;
     int rc = JM_OK;
     if (jm_mono_ms() - store->polled_ms >= POLL_MS) {
         store->polled_ms = jm_mono_ms();
+        classes = JM_ALL_CLASSES;
         rc = look_at_waiting(store, &err);
         if (!rc && jm_mono_ms() - store->gauged_ms >= GAUGE_MS) {
             store->gauged_ms = jm_mono_ms();
             gauge_pending(store);
         }
     }
-    rc = rc ? rc : jm_start(store, &more, &err);
-    store->maybe_ready = store->maybe_ready || more;
+    rc = rc ? rc : jm_start(store, classes, &more, &err);
+    store->maybe_ready |= more;
     if (rc && rc != JM_ERR_CLOSED && rc != JM_ERR_DB_DOWN && !err.retriable) {
         jm_log_kv(JM_ERROR, "store", "cannot start waiting jobs", "why", err.msg, NULL);
         jm_store_wait_ms(store, 1000);

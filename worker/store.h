@@ -43,9 +43,10 @@ int jm_store_start(jm_store *store, jm_err *err);
 void jm_store_set_registered(jm_store *store);
 
 /* Any thread. */
-jm_intake jm_store_intake(jm_store *store);             /* where the consumer's batches go */
-void jm_store_wake(jm_store *store);                    /* something may have become ready */
-void jm_store_slots_freed(jm_store *store);             /* wakes it if jobs may wait for slots */
+jm_intake jm_store_intake(jm_store *store); /* where the consumer's batches go */
+void jm_store_wake(jm_store *store);        /* something may have become ready */
+/* Wakes it if jobs may wait for slots of this class. */
+void jm_store_slots_freed(jm_store *store, jm_slot_class slot_class);
 void jm_store_ready_at(jm_store *store, int64_t db_us); /* a job will be ready then */
 bool jm_store_is_up(jm_store *store);                   /* whether it reaches the database */
 

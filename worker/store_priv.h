@@ -7,7 +7,7 @@
 #include "worker/shares.h"
 #include "worker/store.h"
 
-enum { JM_SLOT_CLASSES = JM_SLOT_ASYNC + 1 };
+enum { JM_SLOT_CLASSES = JM_SLOT_ASYNC + 1, JM_ALL_CLASSES = (1 << JM_SLOT_CLASSES) - 1 };
 
 struct jm_store {
     jm_store_options options;
@@ -16,8 +16,9 @@ struct jm_store {
     pthread_t thread;
     bool started_thread;
     _Atomic bool stopping, done, registered, up;
-    _Atomic bool starved;          /* jobs may be waiting for want of slots: freed ones are news */
-    _Atomic bool woken;            /* somebody says that jobs may be ready */
+    /* Sets of slot classes. */
+    _Atomic unsigned starved;      /* jobs may be waiting for want of slots: freed ones are news */
+    _Atomic unsigned woken;        /* somebody says that jobs may be ready */
     _Atomic int64_t next_ready_us; /* database clock; INT64_MAX: nothing known */
     _Atomic bool *paused;          /* by queue */
     jm_store_counts counts;
@@ -26,7 +27,8 @@ struct jm_store {
     int n_queues;
     jm_shares *shares[JM_SLOT_CLASSES]; /* of the queues in the slots of each class */
     bool accept_first;                  /* whose turn it is when slots are short */
-    bool maybe_ready;                   /* something may be ready to start */
+    unsigned maybe_ready;               /* slot classes: something may be ready to start */
+    int64_t started_us;                 /* monotonic: when jobs were last looked for */
     int64_t polled_ms;                  /* monotonic: last look at what waits */
     int64_t gauged_ms;                  /* likewise: last look for the gauges */
     char **projects;                    /* sorted; NULL-terminated */
@@ -40,7 +42,7 @@ int jm_accept(jm_store *store, jm_batch *batch);
 
 /* start.c: starts waiting jobs of all queues as far as slots allow; *more: there may be more at
  * once. */
-int jm_start(jm_store *store, bool *more, jm_err *err);
+int jm_start(jm_store *store, unsigned classes, unsigned *more, jm_err *err);
 
 /* Sets the runtime fields of a job that has been started and puts it into chain. */
 void jm_store_begin(jm_job *job, jm_claim *claim, jm_job_type *type, jm_chain *chain);

@@ -100,7 +100,7 @@ static void on_slots_free(void *ctx, jm_job_type *type, int n)
     if (w->none)
         jm_store_none_slots_freed(w->none);
     else
-        jm_store_slots_freed(w->store);
+        jm_store_slots_freed(w->store, type->slot_class);
 }
 
 static void on_ready_at(void *ctx, int64_t db_us)
@@ -265,6 +265,7 @@ static void make_recorder(struct worker *w)
                              .pulse = watch(w, "record"),
                              .ready_at = on_ready_at,
                              .queue_ready = on_queue_ready,
+                             .running = running_of,
                              .renewed_ms = renewed_ms_of,
                              .renew = renew_lease,
                              .ctx = w});

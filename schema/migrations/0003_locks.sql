@@ -77,12 +77,13 @@ BEGIN
             WHERE f.ordered ORDER BY 1, 2
         ), next AS MATERIALIZED (
             SELECT n.job_id FROM freed f CROSS JOIN LATERAL (
-                SELECT p.job_id FROM pending_jobs p
+                SELECT p.job_id, p.state FROM pending_jobs p
                 WHERE p.project = f.project AND p.lock_name = f.name AND p.ordered
                 ORDER BY p.seq LIMIT 1 FOR UPDATE) n
+            WHERE n.state = 'ready'
         ), woken AS (
             UPDATE pending_jobs p SET visible_at = least(p.visible_at, greatest(p.due_at, clock_timestamp()))
-            WHERE p.job_id = ANY (ARRAY(SELECT job_id FROM next)) AND p.state = 'ready'
+            WHERE p.job_id = ANY (ARRAY(SELECT job_id FROM next))
             RETURNING p.queue
         )
         SELECT DISTINCT queue FROM woken;
@@ -102,7 +103,7 @@ BEGIN
                 ORDER BY p.priority DESC, p.seq LIMIT f.n FOR UPDATE) n
         ), woken AS (
             UPDATE pending_jobs p SET visible_at = least(p.visible_at, greatest(p.due_at, clock_timestamp()))
-            WHERE p.job_id = ANY (ARRAY(SELECT job_id FROM next)) AND p.state = 'ready'
+            WHERE p.job_id = ANY (ARRAY(SELECT job_id FROM next))
             RETURNING p.queue
         )
         SELECT DISTINCT queue FROM woken;

@@ -32,7 +32,7 @@ WITH ended AS (
     JOIN ended e ON e.id = l.job_id
 ), stats AS (
     INSERT INTO job_stats (hour, project, type, schedule_id, status, jobs, duration_ms)
-    SELECT date_trunc('hour', ended), project, type, schedule_id, 'completed', count(*), sum(ms)
+    SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, 'completed', count(*), sum(ms)
     FROM ended GROUP BY 1, 2, 3, 4
 )
 SELECT id, has_dependents FROM ended

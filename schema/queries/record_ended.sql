@@ -89,7 +89,7 @@ WITH given AS (
         AND d.type = e.type AND d.kind = 'dedup_key' AND d.key = e.dedup_key AND d.job_id = e.id
 ), stats AS (
     INSERT INTO job_stats (hour, project, type, schedule_id, status, jobs, duration_ms)
-    SELECT date_trunc('hour', ended), project, type, schedule_id, status, count(*), coalesce(sum(ms), 0)
+    SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, status, count(*), coalesce(sum(ms), 0)
     FROM ended WHERE status NOT IN ('running', 'pending') GROUP BY 1, 2, 3, 4, 5
 )
 SELECT id, has_dependents AND status NOT IN ('running', 'pending') FROM ended

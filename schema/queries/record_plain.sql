@@ -23,7 +23,7 @@ WITH ended AS (
     SELECT id, attempt, 1, step, ended, 'INFO', message FROM ended
 ), stats AS (
     INSERT INTO job_stats (hour, project, type, schedule_id, status, jobs, duration_ms)
-    SELECT date_trunc('hour', ended), project, type, schedule_id, 'completed', count(*), sum(ms)
+    SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, 'completed', count(*), sum(ms)
     FROM ended GROUP BY 1, 2, 3, 4
 )
 SELECT id, has_dependents FROM ended

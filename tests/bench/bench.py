@@ -60,7 +60,7 @@ class Bench:
         self.databases = Server(self.url, self.dir)
 
     def stack(self):
-        """A fresh database, topic and directory."""
+        """A fresh database, topic and directory, and no checkpoint of an earlier case still to come."""
         self.n += 1
         path = self.dir / f"run{self.n}"
         path.mkdir()
@@ -68,6 +68,7 @@ class Bench:
         stack = Stack(path, self.databases.create(), self.bootstrap)
         self.stacks.append(stack)
         stack.topic(partitions=PARTITIONS)
+        stack.db.execute("CHECKPOINT")
         return stack
 
     def drop(self, stack, quietly=False):

@@ -229,7 +229,7 @@ def options():
                         help="installs River, pg-boss and BullMQ under build/peers and runs them too")
     parser.add_argument("--history", action="store_true",
                         help="also on a long history, which takes a while to make")
-    parser.add_argument("--jobs", type=int, default=200000)
+    parser.add_argument("--jobs", type=int, default=400000)
     parser.add_argument("--peer-jobs", type=int, default=100000)
     parser.add_argument("--history-jobs", type=int, default=10000000)
     parser.add_argument("--schedules", type=int, default=30000)

@@ -113,7 +113,7 @@ def of_type(bench, stack, message, count, what, **config):
 def exec_true(bench):
     stack = bench.stack()
     stack.job_type("true", ["/bin/true"])
-    rate = of_type(bench, stack, {"type": "true"}, bench.args.jobs // 20, "exec")
+    rate = of_type(bench, stack, {"type": "true"}, bench.args.jobs // 40, "exec")
     bench.drop(stack)
     return {"exec_true": rate}
 
@@ -126,7 +126,7 @@ def exec_loop(bench):
         "argv": ["/usr/bin/python3", str(script)], "mode": "loop",
         "env": {"PYTHONPATH": str(ROOT / "worker" / "sdk")}}})
     # Slots are what is accepted at once; far fewer processes are started.
-    rate = of_type(bench, stack, {"type": "looped"}, bench.args.jobs // 4,
+    rate = of_type(bench, stack, {"type": "looped"}, bench.args.jobs // 8,
                    'exec with "mode": "loop"', concurrency=256)
     bench.drop(stack)
     return {"exec_loop": rate}
@@ -139,7 +139,7 @@ def http(bench):
     port = int(server.stdout.readline())
     stack.job_type("call", {"name": "run", "http": {
         "method": "GET", "url": f"http://127.0.0.1:{port}/"}})
-    rate = of_type(bench, stack, {"type": "call"}, bench.args.jobs // 4, "http",
+    rate = of_type(bench, stack, {"type": "call"}, bench.args.jobs // 8, "http",
                    http_allow_private="true", concurrency_async=5000)
     server.stdin.close()
     bench.end_processes()
@@ -150,7 +150,7 @@ def http(bench):
 def pending(bench):
     """A backlog of jobs whose run_at has come, all ready in pending_jobs."""
     stack = bench.stack()
-    count = bench.args.jobs // 2
+    count = bench.args.jobs // 4
     stack.db.execute(
         "WITH new AS (INSERT INTO jobs (id, type, submitted_by, run_at) SELECT uuid7(), 'noop', "
         f"'sql', clock_timestamp() FROM generate_series(1, {count}) RETURNING id) "
@@ -168,7 +168,7 @@ def pending(bench):
 def ordered(bench):
     """Jobs of a type that orders, over 1,000 keys."""
     stack = bench.stack()
-    count = bench.args.jobs // 4
+    count = bench.args.jobs // 8
     stack.job_type("ordered", {"name": "run", "noop": {}}, ordering="key")
     bench.worker(stack)
     bench.probe(stack, {"type": "ordered", "key": "k0"}, "a type with ordering")
