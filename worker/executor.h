@@ -28,6 +28,7 @@ typedef struct jm_executor_env {
     bool http_allow_private; /* whether http may call loopback, link-local and private addresses */
     struct jm_pool_meter *pool_meter; /* counts stuck threads of plugin and sql, or NULL */
     int sql_connections;              /* sql steps that run at once; 0: a default */
+    struct jm_lock_client *locks;     /* for plugins; NULL: there is no database */
     int plugin_threads;               /* plugin steps that run at once; 0: a default */
     int processes;    /* children of exec at once, idle ones with them; 0: no bound */
     int loop_idle_ms; /* until an idle child of mode "loop" is ended; 0: a minute */

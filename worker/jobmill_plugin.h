@@ -89,6 +89,20 @@ struct jobmill_job {
     /* A descriptor that is readable once is_cancelled; for poll. Not to be read or closed. -1 when
      * the process has no descriptor left. */
     int (*cancel_fd)(jobmill_job *job);
+
+    /* Locks of the job's project: those of `jobmill lock`, which exclusive jobs take as well. These
+     * calls block on the database; one that cannot be made is -1, and why is a WARNING among the
+     * job's logs. They are here since jobmill 0.1.0; job->size tells whether a worker has them.
+     *
+     * Takes the lock for ttl_s seconds, waiting up to wait_s for it (0: not at all), and no longer
+     * than until is_cancelled. Its token, larger than every one before it; 0: somebody else has it.
+     * Give the token to what is written under the lock: who comes late has a smaller one. The end
+     * of the job does not release it; it expires. */
+    int64_t (*lock)(jobmill_job *job, const char *name, double ttl_s, double wait_s);
+    /* Keeps it for ttl_s from now. -1 also when the token does not hold it any more. */
+    int (*lock_extend)(jobmill_job *job, const char *name, int64_t token, double ttl_s);
+    /* Lets it go; jobs that wait for it may start. -1 as lock_extend. */
+    int (*lock_release)(jobmill_job *job, const char *name, int64_t token);
 };
 
 typedef struct jobmill_plugin {

@@ -12,6 +12,7 @@
 #include "worker/definition.h"
 #include "worker/handler_protocol.h"
 #include "worker/jobmill_plugin.h"
+#include "worker/lock_client.h"
 #include "worker/text.h"
 
 enum { THREADS_DEFAULT = 64, LINE_MAX_BYTES = 1 << 20, MESSAGE_MAX = 65536 };
@@ -42,6 +43,8 @@ typedef struct plugin_step {
     jm_blocking blocking;
     jobmill_job job; /* what the plugin has */
     int (*entry)(jobmill_job *job);
+    jm_lock_client *locks; /* or NULL */
+    char *project, *owner; /* whose locks, and who takes them */
     jm_buf input;
     char *config;
     pthread_mutex_t lock; /* of what follows; the plugin may call from several threads */
@@ -315,6 +318,58 @@ static int on_cancel_fd(jobmill_job *job)
     return jm_pool_cancel_fd(&step_of(job)->blocking.task);
 }
 
+static bool must_stop(void *ctx)
+{
+    return on_is_cancelled(ctx);
+}
+
+/* Whether locks can be had at all. */
+static bool has_locks(plugin_step *step, const char *call, const char *name)
+{
+    if (name && step->locks)
+        return true;
+    complain(step, call, name ? "there is no database, which keeps the locks" : "the name is NULL");
+    return false;
+}
+
+static int64_t on_lock(jobmill_job *job, const char *name, double ttl_s, double wait_s)
+{
+    plugin_step *step = step_of(job);
+    int64_t token = 0;
+    jm_err err = {0};
+    if (!has_locks(step, "lock", name))
+        return -1;
+    jm_lock_want want = {.project = step->project,
+                         .name = name,
+                         .owner = step->owner,
+                         .ttl_s = ttl_s,
+                         .wait_s = wait_s,
+                         .stop = must_stop,
+                         .ctx = job};
+    int rc = jm_lock_client_acquire(step->locks, &want, &token, &err);
+    return rc ? complain(step, "lock", err.msg) : token;
+}
+
+static int on_lock_extend(jobmill_job *job, const char *name, int64_t token, double ttl_s)
+{
+    plugin_step *step = step_of(job);
+    jm_err err = {0};
+    if (!has_locks(step, "lock_extend", name))
+        return -1;
+    int rc = jm_lock_client_extend(step->locks, step->project, name, token, ttl_s, &err);
+    return rc ? complain(step, "lock_extend", err.msg) : 0;
+}
+
+static int on_lock_release(jobmill_job *job, const char *name, int64_t token)
+{
+    plugin_step *step = step_of(job);
+    jm_err err = {0};
+    if (!has_locks(step, "lock_release", name))
+        return -1;
+    int rc = jm_lock_client_release(step->locks, step->project, name, token, &err);
+    return rc ? complain(step, "lock_release", err.msg) : 0;
+}
+
 /* ---- running ---- */
 
 static void plugin_work(jm_blocking *blocking)
@@ -350,8 +405,21 @@ static void plugin_free(jm_blocking *blocking)
     jm_buf_fini(&step->result);
     jm_buf_fini(&step->error);
     pthread_mutex_destroy(&step->lock);
+    jm_lock_client_unref(step->locks);
     free(step->config);
+    free(step->project);
+    free(step->owner);
     free(step);
+}
+
+/* As the locks' list shows it; "job …" alone is who holds a lock until its end. */
+static char *owner_of(const jm_job *job)
+{
+    char id[JM_UUID_TEXT];
+    jm_buf owner = {0};
+    jm_uuid_format(&job->id, id);
+    jm_buf_addf(&owner, "plugin of job %s", id);
+    return jm_buf_take(&owner);
 }
 
 static void plugin_start(jm_step_run *run)
@@ -363,6 +431,9 @@ static void plugin_start(jm_step_run *run)
     jm_handler_input(&step->input, run);
     step->entry = compiled_step->plugin->run;
     step->config = jm_strdup(compiled_step->config);
+    step->locks = jm_lock_client_ref(run->env->locks);
+    step->project = jm_strdup(run->job->project ? run->job->project : "default");
+    step->owner = owner_of(run->job);
     step->job = (jobmill_job){.size = sizeof step->job,
                               .input = step->input.data,
                               .input_len = step->input.len,
@@ -375,7 +446,10 @@ static void plugin_start(jm_step_run *run)
                               .result = on_result,
                               .fail = on_fail,
                               .is_cancelled = on_is_cancelled,
-                              .cancel_fd = on_cancel_fd};
+                              .cancel_fd = on_cancel_fd,
+                              .lock = on_lock,
+                              .lock_extend = on_lock_extend,
+                              .lock_release = on_lock_release};
     jm_blocking_start(&step->blocking, &ops, run->shared, run);
 }
 

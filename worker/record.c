@@ -15,6 +15,7 @@ enum {
     AWAY_MS = 50,      /* how often reports are looked for while the database is away */
     SCAN_MIN_MS = 250, /* between two looks for spools whose worker is gone */
     SCAN_MAX_MS = 5000,
+    ORPHAN_RENEW_MS = 500, /* a quarter of the shortest lease */
     GATHER_US = 4000,  /* from one transaction to the next, at least, while there are fewer than */
     GATHER_ROWS = 100, /* so many reports */
     FINISH_MS = 1000,  /* to end a session that was given up */
@@ -134,6 +135,7 @@ static void find_orphan(jm_recorder *recorder)
         jm_logf(JM_INFO, "spool", "worker %s is gone and has left %lld bytes of results: recording",
                 id, (long long)jm_spool_bytes(recorder->orphan));
         recorder->orphan_reports = 0;
+        recorder->orphan_renew_ms = 0;
         return;
     }
     int64_t pause = lease_part_ms(recorder, 6);
@@ -145,12 +147,31 @@ static void find_orphan(jm_recorder *recorder)
     recorder->scan_ms = jm_mono_ms() + pause;
 }
 
+/* Until its results are written, the jobs of the one who is gone are not to be rescued. */
+static void renew_orphan(jm_recorder *recorder)
+{
+    int64_t now = jm_mono_ms();
+    if (now < recorder->orphan_renew_ms)
+        return;
+    recorder->orphan_renew_ms = now + ORPHAN_RENEW_MS;
+    jm_err err = {0};
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, jm_spool_worker(recorder->orphan));
+    jm_pg_call call = {.sql = &jm_sql_record_renew_orphan, .args = &args};
+    if (jm_pg_run(recorder->pg, &call, 1, &err) == JM_ERR_DB)
+        jm_log_kv(JM_WARNING, "spool", "the lease of a worker that is gone was not renewed", "why",
+                  err.msg, NULL);
+    jm_pg_calls_clear(&call, 1);
+}
+
 /* A batch of the orphan's, or its end. */
 static void record_orphan(jm_recorder *recorder, jm_record_group *g)
 {
     jm_spool *orphan = recorder->orphan;
     if (!orphan)
         return;
+    renew_orphan(recorder);
     g->worker_id = jm_spool_worker(orphan);
     g->n = jm_backlog_read(orphan, g->reports, recorder->options.batch_rows);
     if (!g->n) {

@@ -30,7 +30,8 @@ struct jm_recorder {
     int64_t back_ms;          /* monotonic: since when it is back and the lease not renewed; 0 */
     jm_spool *orphan;         /* of a worker that is gone, being recorded; or NULL */
     int64_t orphan_reports;
-    int64_t scan_ms; /* monotonic: when to look for the next one */
+    int64_t orphan_renew_ms; /* monotonic: when to renew its worker's lease again */
+    int64_t scan_ms;         /* monotonic: when to look for the next one */
 };
 
 /* Reports of distinct jobs, in the order of their ids once run. */

@@ -13,6 +13,7 @@
 #include "worker/consumer.h"
 #include "worker/executor.h"
 #include "worker/lease.h"
+#include "worker/lock_client.h"
 #include "worker/record.h"
 #include "worker/pool.h"
 #include "worker/runner.h"
@@ -48,6 +49,7 @@ struct worker {
     jm_type_dir *types;
     jm_slots *slots;
     jm_executor_env executor_env;
+    jm_lock_client *locks; /* of plugins; NULL without a database */
     jm_pool_meter pool_meter;
     jm_runner *runner;
     jm_consumer *consumer;
@@ -290,6 +292,8 @@ static int make_runner(struct worker *w, jm_err *err)
     jm_executor_env_read(&w->executor_env, w->config);
     w->executor_env.pool_meter = &w->pool_meter;
     w->executor_env.processes = w->concurrency;
+    if (!w->no_database)
+        w->executor_env.locks = w->locks = jm_lock_client_new(w->conninfo, w->schema);
     return jm_runner_new(&options, &w->runner, err);
 }
 
@@ -656,6 +660,7 @@ static void free_parts(struct worker *w)
     jm_metrics_free(w->metrics);
     jm_watchdog_free(w->watchdog);
     free(w->queue_text);
+    jm_lock_client_unref(w->locks);
     free(w->conninfo);
 }
 

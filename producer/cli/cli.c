@@ -15,7 +15,7 @@
 #include "common/nearest.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 #include "producer/service/session.h"
 
 #define MAX_OPTIONS 40

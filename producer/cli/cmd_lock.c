@@ -9,7 +9,7 @@
 #include "producer/cli/commands.h"
 #include "producer/cli/lock_run.h"
 #include "producer/cli/table.h"
-#include "producer/service/locks.h"
+#include "common/locks.h"
 
 enum { TTL_MAX_S = 31 * 86400, CAPACITY_MAX = 100000 };
 

@@ -15,7 +15,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/pg.h"
-#include "producer/service/locks.h"
+#include "common/locks.h"
 
 enum { GRACE_MAX_US = 5000000, TICK_MS = 50 };
 

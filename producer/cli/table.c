@@ -8,7 +8,7 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 
 /* Control characters, C1 too, would move a terminal's cursor or do worse: blanks instead. */
 static void blank_controls(char *text)

@@ -8,7 +8,7 @@
 #include "common/json_scan.h"
 #include "common/mem.h"
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
 static int nibble(char c)
 {

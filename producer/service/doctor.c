@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/migrate.h"
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 #include "producer/service/session.h"
 #include "producer/service/topics.h"
 

@@ -11,8 +11,8 @@
 #include "common/log.h"
 #include "common/nearest.h"
 #include "common/pg.h"
-#include "producer/service/json_exact.h"
-#include "producer/service/rows.h"
+#include "common/json_exact.h"
+#include "common/rows.h"
 
 #define RETRY_MS 5000 /* a submission whose connection broke is tried again for so long */
 

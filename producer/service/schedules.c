@@ -6,7 +6,7 @@
 #include "common/clock.h"
 #include "common/json_scan.h"
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
 /* Of params and metadata together: with the other fields a message stays below 1 MiB. */
 #define JSON_MAX_BYTES ((size_t)1000 * 1024)

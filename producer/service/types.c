@@ -2,7 +2,7 @@
 #include "producer/service/types.h"
 
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
 int jm_types_list(jm_pg *pg, const char *name, json_t **items, jm_err *err)
 {

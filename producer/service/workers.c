@@ -2,7 +2,7 @@
 #include "producer/service/workers.h"
 
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
 int jm_workers_list(jm_pg *pg, bool all, json_t **items, jm_err *err)
 {

@@ -231,18 +231,18 @@ BEGIN
     -- he wakes it. What is about to be freed is locked itself, and then it is worth looking again at once.
     again_at := clock_timestamp() + interval '60 seconds';
     IF in_ordered THEN
-        SELECT p.job_id INTO before FROM pending_jobs p
-        WHERE p.project = in_project AND p.lock_name = in_name AND p.ordered AND p.seq < in_seq
-        ORDER BY p.seq DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED;
-        IF FOUND THEN
-            reason := format('waits for job %s before it in key %s', before, substr(in_name, strpos(in_name, '/') + 1));
-            RETURN;
-        END IF;
         PERFORM FROM pending_jobs p
         WHERE p.project = in_project AND p.lock_name = in_name AND p.ordered AND p.seq < in_seq LIMIT 1;
         IF FOUND THEN
-            reason := format('waits for the job before it in key %s', substr(in_name, strpos(in_name, '/') + 1));
-            again_at := clock_timestamp() + interval '50 milliseconds';
+            SELECT p.job_id INTO before FROM pending_jobs p
+            WHERE p.project = in_project AND p.lock_name = in_name AND p.ordered AND p.seq < in_seq
+            ORDER BY p.seq DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED;
+            IF FOUND THEN
+                reason := format('waits for job %s before it in key %s', before, substr(in_name, strpos(in_name, '/') + 1));
+            ELSE
+                reason := format('waits for the job before it in key %s', substr(in_name, strpos(in_name, '/') + 1));
+                again_at := clock_timestamp() + interval '50 milliseconds';
+            END IF;
             RETURN;
         END IF;
     END IF;

@@ -1,4 +1,5 @@
 """Plugins from end to end: built as a stranger builds one, run by a worker, loaded anew, and one that does not return."""
+import json
 import re
 import shutil
 import signal
@@ -7,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from lib.ids import uuid7
 from lib.paths import ROOT, bin_dir
 from lib.procs import sanitizer_report
 
@@ -93,6 +95,38 @@ def test_cancel_reaches_a_plugin(jm):
     assert (job["status"], job["attempt"]) == ("failed", 2)
     assert job["error"] == "timed out: the job took longer than 1 s"
     assert jm.db.value("SELECT count(*) FROM job_attempts WHERE outcome = 'timeout'") == 2
+
+
+def test_locks_of_a_plugin(jm):
+    """The same as `jobmill lock` has: taken, refused, waited for, extended, released, with tokens that only grow."""
+    jm.job_type("l", {"name": "run", "plugin": {"path": str(PLUGINS / "plugin_trial.so"), "symbol": "takes_locks"}},
+                max_attempts=1)
+    jm.start_worker()
+
+    def run(**params):
+        job_id = uuid7()
+        jm.send({"type": "l", "id": job_id, "params": params})
+        return job_id
+
+    def result(job_id):
+        return jm.wait_status(job_id, "completed")["result"]
+
+    first = run(name="mill", release=True)
+    assert result(first) == {"token": result(first)["token"], "extended": 0, "released": 0, "again": -1}
+    warning = jm.db.value("SELECT message FROM job_logs WHERE level = 'WARNING'")
+    assert "lock_release is left out: token" in warning and "does not hold lock mill" in warning
+    taken = json.loads(jm.cli("lock", "acquire", "mill", "--ttl", "60", "--owner", "me", "--json").out)
+    assert taken["token"] > result(first)["token"]
+    assert result(run(name="mill"))["token"] == 0
+    waiting = run(name="mill", wait=30)
+    jm.wait_status(waiting, "running")
+    jm.cli("lock", "release", "mill", "--token", str(taken["token"]))
+    assert result(waiting)["token"] > taken["token"]
+    held, = json.loads(jm.cli("lock", "list", "--json").out)["items"]
+    assert (held["name"], held["owner"]) == ("mill", f"plugin of job {waiting}")
+    assert result(run(name="order:l/x"))["token"] == -1
+    assert result(run(name=""))["token"] == -1
+    jm.check()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -20,7 +20,9 @@ WORKER = "01900000-0000-7000-8000-00000000000a"
 
 # As common/pg.c sets them for connections of the hot path.
 HOT_PATH = ("SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan", "SET jit = off",
-            "SET enable_nestloop = off")
+            "SET enable_nestloop = off", "SET cpu_operator_cost = 0.00001")
+# Functions of the hot path that read history in statements of their own: $1 ids, $2 and $3 their bounds.
+FUNCTIONS = {"locks_release": "SELECT locks_release(%(ids)s::uuid[], %(lo)s::uuid, %(hi)s::uuid)"}
 
 
 def code(text):
@@ -74,6 +76,28 @@ class Prepared:
             if is_hot(name) == hot:
                 self.conn.execute(f"PREPARE {name} AS {QUERIES[name]}")
                 self.explain(name)
+        self.conn.execute("LOAD 'auto_explain'")
+        self.conn.execute("SET auto_explain.log_nested_statements = on")
+        self.conn.execute("SET auto_explain.log_format = json")
+        self.conn.execute("SET auto_explain.log_level = notice")
+        for name in FUNCTIONS:
+            self.explain_inside(name)
+
+    def explain_inside(self, name):
+        """The plans of the statements within a function."""
+        plans = []
+        values = {"ids": self.ids, "lo": min(self.ids), "hi": max(self.ids)}
+
+        def take(diag):
+            found = re.search(r"plan:\s*(\{.*)", diag.message_primary, re.S)
+            if found:
+                plans.append(json.loads(found.group(1))["Plan"])
+        self.conn.add_notice_handler(take)
+        self.conn.execute("SET auto_explain.log_min_duration = 0")
+        self.conn.execute(FUNCTIONS[name], values)
+        self.conn.execute("SET auto_explain.log_min_duration = -1")
+        self.conn.remove_notice_handler(take)
+        return plans
 
     def explain(self, name, analyze=False):
         types, = self.conn.execute("SELECT parameter_types::text[] FROM pg_prepared_statements "
@@ -172,6 +196,9 @@ def bad_scans(plan):
         elif kind in ("Index Scan", "Index Only Scan") and "Index Cond" not in node and \
                 not limited(plan, node):
             found.append(f"whole {node['Index Name']} read")
+        elif re.search(r"\bid = ANY", node.get("Filter", "")):
+            # From the lowest id of a batch to the highest: with one old job in it, most of the table.
+            found.append(f"{node['Index Name']} read between the bounds")
     return found
 
 
@@ -189,6 +216,16 @@ def partitions_read(plan):
     return {n["Relation Name"] for n in nodes(plan)
             if re.match(r"^jobs_\d{8}$", n.get("Relation Name", ""))
             and n.get("Actual Loops", 1) > 0 and n["Node Type"] != "ModifyTable"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_read_by_index(loaded, name):
+    plans = loaded[True].explain_inside(name)
+    read = [node for plan in plans for node in nodes(plan) if PARTITION.match(node.get("Relation Name", ""))]
+    assert read, "no statement of it reads history"
+    for plan in plans:
+        assert not bad_scans(plan), json.dumps(plan)[:4000]
 
 
 @pytest.mark.slow

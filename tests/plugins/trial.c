@@ -98,6 +98,25 @@ static int floods(jobmill_job *job)
 }
 JOBMILL_PLUGIN(floods_logs, floods);
 
+/* Takes lock params.name, tells what came of it, and keeps it unless params.release. */
+static int locks(jobmill_job *job)
+{
+    const char *name = job->get(job, "/job/params/name"), *wait = job->get(job, "/job/params/wait");
+    char out[200];
+    int64_t token = job->lock(job, name, 30, wait ? strtod(wait, NULL) : 0);
+    int extended = 1, released = 1, again = 1;
+    if (token > 0 && job->get(job, "/job/params/release")) {
+        extended = job->lock_extend(job, name, token, 60);
+        released = job->lock_release(job, name, token);
+        again = job->lock_release(job, name, token);
+    }
+    snprintf(out, sizeof out, "{\"token\":%lld,\"extended\":%d,\"released\":%d,\"again\":%d}",
+             (long long)token, extended, released, again);
+    job->result(job, out);
+    return JOBMILL_SUCCESS;
+}
+JOBMILL_PLUGIN(takes_locks, locks);
+
 JOBMILL_EXPORT const jobmill_plugin outdated = {JOBMILL_PLUGIN_ABI + 6, sizeof(jobmill_plugin),
                                                 says};
 JOBMILL_EXPORT const jobmill_plugin empty = {JOBMILL_PLUGIN_ABI, sizeof(jobmill_plugin), NULL};

@@ -9,7 +9,7 @@
 
 #include "common/config.h"
 #include "producer/cli/table.h"
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 
 static int saved = -1;
 

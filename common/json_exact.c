@@ -1,5 +1,5 @@
 /* JSON through jansson without losing a digit. */
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 
 #include <ctype.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* Locks: the same that jobs take, for people and scripts. The rules and queries behind the command
  * line and the API. All block on the database. */
-#ifndef JM_SERVICE_LOCKS_H
-#define JM_SERVICE_LOCKS_H
+#ifndef JM_LOCKS_H
+#define JM_LOCKS_H
 
 #include <jansson.h>
 #include <stdbool.h>

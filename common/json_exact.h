@@ -1,7 +1,7 @@
 /* JSON through jansson without losing a digit: numbers that a double or a 64-bit integer would bend
  * are carried as marked strings and written as the numbers they were. */
-#ifndef JM_SERVICE_JSON_EXACT_H
-#define JM_SERVICE_JSON_EXACT_H
+#ifndef JM_JSON_EXACT_H
+#define JM_JSON_EXACT_H
 
 #include <jansson.h>
 #include <stddef.h>

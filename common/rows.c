@@ -1,7 +1,7 @@
 /* Results of one JSON column as jansson values. */
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
-#include "producer/service/json_exact.h"
+#include "common/json_exact.h"
 
 static int load(const PGresult *res, int row, json_t **value, jm_err *err)
 {

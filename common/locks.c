@@ -1,5 +1,5 @@
 /* Locks: the same that jobs take, for people and scripts. */
-#include "producer/service/locks.h"
+#include "common/locks.h"
 
 #include <poll.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "common/job.h"
 #include "common/job_fields.h"
 #include "common/pg.h"
-#include "producer/service/rows.h"
+#include "common/rows.h"
 
 enum { LOOK_MS = 100 /* between two looks at a lock that is taken */ };
 

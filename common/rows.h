@@ -1,6 +1,6 @@
 /* Results of one JSON column as jansson values. */
-#ifndef JM_SERVICE_ROWS_H
-#define JM_SERVICE_ROWS_H
+#ifndef JM_ROWS_H
+#define JM_ROWS_H
 
 #include <jansson.h>
 
