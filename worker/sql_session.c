@@ -191,9 +191,10 @@ static void end_with(jm_blocking *step, jm_verdict verdict, const char *what, co
  * data or the statement stays wrong. The rest is for the policy. */
 static jm_verdict verdict_of(const char *sqlstate)
 {
-    static const char *const permanent[] = {"22", "23", "42"};
+    /* 08P01: another number of parameters than the statement has. */
+    static const char *const permanent[] = {"22", "23", "42", "08P01"};
     for (size_t i = 0; i < sizeof permanent / sizeof *permanent; i++)
-        if (!strncmp(sqlstate, permanent[i], 2))
+        if (!strncmp(sqlstate, permanent[i], strlen(permanent[i])))
             return JM_STEP_PERMANENT;
     return JM_STEP_FAILURE;
 }

@@ -34,6 +34,7 @@ def test_values_are_bound(jm, sql):
     sql("select", "SELECT id, name, details, note IS NULL AS no_note FROM public.orders WHERE id >= $1 ORDER BY id",
         "${params.from}")
     sql("update", "UPDATE public.orders SET note = $1", None)
+    sql("short", "UPDATE public.orders SET note = $1 WHERE id = $2", "note", max_attempts=5)
     start(jm)
     evil = "'; DROP TABLE public.orders; -- $1 ${params.id} \\ \" ü"
     jm.send({"type": "insert", "id": "a", "params": {"id": 1, "name": evil, "details": {"n": 12345678901234567890}}})
@@ -50,8 +51,10 @@ def test_values_are_bound(jm, sql):
     assert twice["error"] == ('SQLSTATE 23505: duplicate key value violates unique constraint "orders_pkey" '
                               "(Key (id)=(1) already exists.)")
     assert jobs(jm)["all"]["result"] == {"rows_affected": 2}
-    jm.send({"type": "select", "id": "rows", "params": {"from": 1}})
-    jm.wait_ended(5)
+    jm.send({"type": "select", "id": "rows", "params": {"from": 1}}, {"type": "short", "id": "short"})
+    jm.wait_ended(6)
+    short = jobs(jm)["short"]
+    assert (short["status"], short["attempt"]) == ("failed", 1) and "08P01" in short["error"]
     assert jobs(jm)["rows"]["result"] == {"row_count": 2, "rows": [
         {"id": 1, "name": evil, "details": {"n": 12345678901234567890}, "no_note": True},
         {"id": 2, "name": None, "details": [1, "x"], "no_note": True}]}
