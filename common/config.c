@@ -598,6 +598,12 @@ static int read_password(const jm_config *config, char **out, jm_err *err)
 static int words_of_url(const char *url, const char *password, jm_buf *out, jm_err *err)
 {
     char *why = NULL;
+    /* libpq would take the rest of the password for the host, and name it in its errors. */
+    const char *from = strstr(url, "://"), *at = from ? strchr(from, '@') : NULL;
+    if (at && memchr(at + 1, '@', strcspn(at + 1, "/?")))
+        return jm_err_field(err, "database.url",
+                            "database.url: a user's name or password with an @ in it: write it as "
+                            "%%40");
     PQconninfoOption *options = PQconninfoParse(url, &why);
     if (!options) {
         jm_err_field(err, "database.url", "database.url: %.*s", (int)strcspn(why ? why : "", "\n"),

@@ -79,14 +79,12 @@ int jm_migrate_status(jm_pg *pg, const char *schema, jm_schema_status *out, jm_e
         out->applied = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
         snprintf(out->min_program_version, sizeof out->min_program_version, "%s",
                  PQgetvalue(res, 0, 1));
-        if (out->applied < out->embedded)
+        if (compare_versions(JM_VERSION, out->min_program_version) < 0)
+            out->state = JM_SCHEMA_TOO_NEW;
+        else if (out->applied < out->embedded)
             out->state = JM_SCHEMA_BEHIND;
-        else if (out->applied == out->embedded)
-            out->state = JM_SCHEMA_CURRENT;
         else
-            out->state = compare_versions(JM_VERSION, out->min_program_version) >= 0
-                             ? JM_SCHEMA_AHEAD_OK
-                             : JM_SCHEMA_TOO_NEW;
+            out->state = out->applied == out->embedded ? JM_SCHEMA_CURRENT : JM_SCHEMA_AHEAD_OK;
     }
     PQclear(res);
     return JM_OK;

@@ -220,8 +220,8 @@ static int set_up(jm_pg *pg, jm_err *err)
     jm_buf_addf(&text, "SET search_path = %s; SET timezone = 'UTC'; SET datestyle = 'ISO';", ident);
     PQfreemem(ident);
     /* A plan made while a partition is empty must do when it is full. The last of these makes ten
-     * descents of the primary key, for id = ANY, look cheaper than a walk over an index in which the
-     * id is not the first column, from the lowest id of the batch to the highest. */
+     * descents of the primary key, for id = ANY, look cheaper than a walk over an index in which
+     * the id is not the first column, from the lowest id of the batch to the highest. */
     if (pg->batch)
         jm_buf_adds(&text, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;"
                            "SET jit = off; SET enable_nestloop = off;"

@@ -34,10 +34,11 @@ static const char run_usage[] =
     "  --metadata JSON     an object of scalars\n"
     "  --project NAME      default \"default\"\n"
     "  --timeout SECONDS   instead of the definition's timeout_s\n"
-    "  --attempts N        tries, with the definition's backoff between them; default 1\n";
+    "  --attempts N        tries, with the definition's backoff between them; default 1\n"
+    "  --json              changes nothing: the result is JSON\n";
 
 static const char check_usage[] =
-    "Usage: jobmill-worker check FILE...\n"
+    "Usage: jobmill type check [--json] FILE...    (or: jobmill-worker check)\n"
     "Checks definitions of job types: says file, line, column and reason of what is wrong.\n"
     "Exits 0 when all are sound, 1 otherwise.\n";
 
@@ -94,6 +95,8 @@ static int parse_run(run_args *args, int argc, char **argv)
             args->help = true;
             return EXIT_COMPLETED;
         }
+        if (!strcmp(argv[i], "--json"))
+            continue;
         const char *arg = argv[i];
         for (size_t j = 0; j < sizeof options / sizeof *options && !value; j++)
             if ((value = option_value(argc, argv, &i, options[j].name)))
@@ -370,6 +373,14 @@ static int run(int argc, char **argv, const jm_config *config)
 
 /* ---- check ---- */
 
+static void print_items(json_t *items)
+{
+    json_t *document = json_pack("{s:O}", "items", items);
+    json_dumpf(document, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(document);
+}
+
 static int check(int argc, char **argv)
 {
     int rc = EXIT_COMPLETED;
@@ -377,18 +388,33 @@ static int check(int argc, char **argv)
         fputs(check_usage, argc < 3 ? stderr : stdout);
         return argc < 3 ? EXIT_USAGE : EXIT_COMPLETED;
     }
-    for (int i = 2; i < argc; i++) {
+    bool as_json = false;
+    int n = 2;
+    for (int i = 2; i < argc; i++) /* it may stand anywhere */
+        if (!strcmp(argv[i], "--json"))
+            as_json = true;
+        else
+            argv[n++] = argv[i];
+    json_t *items = json_array();
+    for (int i = 2; i < n; i++) {
         jm_job_type *type = NULL;
-        jm_err err;
-        if (jm_type_dir_load_file(argv[i], &type, &err)) {
+        jm_err err = {0};
+        bool sound = !jm_type_dir_load_file(argv[i], &type, &err);
+        rc = sound ? rc : EXIT_FAILED;
+        if (as_json)
+            json_array_append_new(items, json_pack("{s:s, s:b, s:s?, s:s?}", "file", argv[i], "ok",
+                                                   sound, "type", sound ? type->name : NULL,
+                                                   "error", sound ? NULL : err.msg));
+        else if (sound)
+            printf("%s: ok, type %s with %d step%s\n", argv[i], type->name, type->n_steps,
+                   type->n_steps == 1 ? "" : "s");
+        else
             fprintf(stderr, "%s\n", err.msg);
-            rc = EXIT_FAILED;
-            continue;
-        }
-        printf("%s: ok, type %s with %d step%s\n", argv[i], type->name, type->n_steps,
-               type->n_steps == 1 ? "" : "s");
         jm_job_type_unref(type);
     }
+    if (as_json)
+        print_items(items);
+    json_decref(items);
     return rc;
 }
 

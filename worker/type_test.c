@@ -18,7 +18,7 @@ enum { EXIT_PASSED, EXIT_FAILED, EXIT_USAGE, KILL_GRACE_MS = 2000, MAX_TIMEOUT_S
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const char usage[] =
-    "Usage: jobmill-worker test FILE [--fixtures FILE]\n"
+    "Usage: jobmill type test [--json] FILE [--fixtures FILE]    (or: jobmill-worker test)\n"
     "Runs a job type against fixtures, with the worker's own step runner and neither Kafka nor "
     "database.\n"
     "The fixtures are a JSON list, by default <type>.tests.json beside <type>.json:\n"
@@ -28,10 +28,12 @@ static const char usage[] =
     "               \"steps\": {\"NAME\": \"success\" | {\"status\": …, \"data\": …}}, \"error\": "
     "\"part of "
     "it\"}}]\n"
-    "Prints TAP, with what differs. Exits 0 when all is as expected, 1 otherwise, 2 for wrong "
+    "Prints TAP, with what differs; with --json a list of cases. Exits 0 when all is as expected, "
+    "1 otherwise, 2 for wrong "
     "usage.\n";
 
 typedef struct tester {
+    json_t *items; /* with --json, of cases; else NULL */
     const char *file, *fixtures;
     jm_executor_env env;
     jm_queue *reports;
@@ -285,17 +287,22 @@ static void test_case(tester *t, size_t i)
     trial_init(&tr, t, fixture);
     run(t, &tr);
     bool same = compare(expect, tr.actual, &diff);
-    printf("%s %zu - %s\n", same ? "ok" : "not ok", i + 1,
-           json_string_value(json_object_get(fixture, "name")));
-    if (!same) {
-        t->failed++;
-        const char *error = json_string_value(json_object_get(tr.actual, "error"));
-        if (error && !json_object_get(expect, "error"))
-            jm_buf_addf(&diff, "error %s\n", error);
-        print_comment(&diff);
-        print_comment(&tr.log);
+    const char *name = json_string_value(json_object_get(fixture, "name"));
+    const char *error = json_string_value(json_object_get(tr.actual, "error"));
+    if (!same && error && !json_object_get(expect, "error"))
+        jm_buf_addf(&diff, "error %s\n", error);
+    t->failed += !same;
+    if (t->items) {
+        json_array_append_new(t->items, json_pack("{s:s, s:b, s:s}", "name", name, "ok", same,
+                                                  "differs", same ? "" : jm_buf_str(&diff)));
+    } else {
+        printf("%s %zu - %s\n", same ? "ok" : "not ok", i + 1, name);
+        if (!same) {
+            print_comment(&diff);
+            print_comment(&tr.log);
+        }
+        fflush(stdout);
     }
-    fflush(stdout);
     jm_buf_fini(&diff);
     trial_fini(&tr);
 }
@@ -307,6 +314,8 @@ static int parse(tester *t, int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         if (!strncmp(argv[i], "--fixtures=", 11))
             t->fixtures = argv[i] + 11;
+        else if (!strcmp(argv[i], "--json"))
+            t->items = json_array();
         else if (!strcmp(argv[i], "--fixtures") && i + 1 < argc)
             t->fixtures = argv[++i];
         else if (argv[i][0] == '-' || t->file)
@@ -345,10 +354,18 @@ int jm_type_test_command(int argc, char **argv, const jm_config *config)
         fprintf(stderr, "%s\n", err.msg);
         t.failed++;
     } else {
-        printf("1..%zu\n", json_array_size(t.cases));
+        if (!t.items)
+            printf("1..%zu\n", json_array_size(t.cases));
         for (size_t i = 0; i < json_array_size(t.cases); i++)
             test_case(&t, i);
     }
+    if (t.items) {
+        json_t *document = json_pack("{s:O, s:i}", "items", t.items, "failed", t.failed);
+        json_dumpf(document, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(document);
+    }
+    json_decref(t.items);
     jm_runner_free(t.runner);
     jm_queue_free(t.reports);
     jm_job_type_unref(t.type);

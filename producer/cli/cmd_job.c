@@ -189,6 +189,21 @@ static int submit(jm_cli *cli)
 
 /* ---- looking ---- */
 
+/* The error of a job that has not ended is an earlier attempt's. */
+static void mark_errors(json_t *items)
+{
+    size_t i;
+    json_t *job;
+    json_array_foreach(items, i, job)
+    {
+        const char *status = json_string_value(json_object_get(job, "status"));
+        const char *error = json_string_value(json_object_get(job, "error"));
+        if (!error || !status || (strcmp(status, "pending") != 0 && strcmp(status, "running") != 0))
+            continue;
+        json_object_set_new(job, "error", json_sprintf("(an earlier attempt) %s", error));
+    }
+}
+
 static int list(jm_cli *cli)
 {
     jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"),
@@ -207,6 +222,8 @@ static int list(jm_cli *cli)
         return JM_EXIT_FAILURE;
     if (jm_jobs_list(pg, &filter, &items, &err))
         return jm_cli_fail(cli, &err);
+    if (!jm_cli_json(cli))
+        mark_errors(items);
     return jm_cli_print_list(cli, items, list_columns, "no such jobs");
 }
 

@@ -108,7 +108,7 @@ static int read_time(jm_cli *cli, const char *option, int64_t *out_us)
     const char *text = jm_cli_option_text(cli, option);
     jm_err err;
     if (text && jm_rfc3339_parse(text, strlen(text), out_us, &err))
-        return jm_cli_usage(cli, "--%s: %s", option, err.msg);
+        return jm_cli_usage(cli, "--%s \"%s\" %s", option, text, err.msg);
     return JM_EXIT_OK;
 }
 

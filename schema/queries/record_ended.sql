@@ -22,7 +22,7 @@ WITH given AS (
     SET status = g.status,
         outcome = CASE WHEN g.status IN ('failed', 'cancelled') THEN g.status END,
         completed_at = CASE WHEN g.status NOT IN ('running', 'pending') THEN greatest(g.ended, j.started_at) END,
-        duration_ms = coalesce(g.ms, j.duration_ms),
+        duration_ms = CASE WHEN g.status NOT IN ('running', 'pending') THEN g.ms END,
         error = CASE WHEN g.status = 'completed' THEN NULL ELSE coalesce(g.error, j.error) END,
         result = coalesce(g.result, j.result),
         metadata = CASE WHEN g.set_metadata IS NULL THEN j.metadata

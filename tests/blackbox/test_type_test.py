@@ -47,6 +47,23 @@ def test_as_expected(run):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_as_json(run, tmp_path):
+    done = run([{"name": "good", "profile": "eu", "expect": {}},
+                {"name": "bad", "profile": "eu", "expect": {"status": "failed"}}], "--json")
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["failed"]) == (1, 1)
+    assert [(case["name"], case["ok"]) for case in said["items"]] == [("good", True), ("bad", False)]
+    assert '/status: expected "failed"' in said["items"][1]["differs"]
+    (tmp_path / "broken.json").write_text("{")
+    checked = subprocess.run([bin_dir() / "jobmill", "type", "check", "--json", tmp_path / "branch.json",
+                              tmp_path / "broken.json"], capture_output=True, text=True, timeout=60)
+    good, broken = json.loads(checked.stdout)["items"]
+    assert checked.returncode == 1 and (good["ok"], good["type"], good["error"]) == (True, "branch", None)
+    assert not broken["ok"] and "broken.json:1:" in broken["error"]
+    ran = subprocess.run([bin_dir() / "jobmill", "run", "noop", "--json"], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+
+
 WRONG = [
     ({"result": {"n": 8, "l": [1, 2]}}, ["/result/n: expected 8, got 7"]),
     ({"result": {"n": 7, "l": [1], "x": None}}, ["/result/l/1: expected nothing, got 2",

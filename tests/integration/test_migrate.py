@@ -79,10 +79,15 @@ def test_daemons_migrate_an_empty_database(make_stack, empty_db_url, bootstrap):
     stack.finish()
 
 
+@pytest.mark.parametrize("how", ["newer", "same version"])
 @pytest.mark.parametrize("program", ["jobmill-worker", "jobmill-producer"])
-def test_too_new_is_refused(jm, program):
-    jm.db.execute("INSERT INTO schema_migrations (version, name, min_program_version) "
-                  "VALUES (9000, 'of the future', '99.0.0')")
+def test_too_new_is_refused(jm, program, how):
+    if how == "newer":
+        jm.db.execute("INSERT INTO schema_migrations (version, name, min_program_version) "
+                      "VALUES (9000, 'of the future', '99.0.0')")
+    else:
+        jm.db.execute("UPDATE schema_migrations SET min_program_version = '99.0.0' "
+                      "WHERE version = (SELECT max(version) FROM schema_migrations)")
     start = jm.start_worker if program == "jobmill-worker" else jm.start_producer
     started = start(wait=False)
     assert started.wait(20) not in (0, None)

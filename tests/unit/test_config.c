@@ -207,6 +207,11 @@ START_TEST(connection_string)
     ck_assert_int_eq(jm_config_conninfo(config, &info, &err), JM_ERR_INVALID);
     ck_assert_ptr_null(strstr(err.msg, "hunter2"));
     jm_config_free(config);
+    ck_assert_int_eq(
+        load(&config, &err, "--database.url=postgresql://u:hun@ter2@h:1/d", NULL, NULL), JM_OK);
+    ck_assert_int_eq(jm_config_conninfo(config, &info, &err), JM_ERR_INVALID);
+    ck_assert(strstr(err.msg, "%40") && !strstr(err.msg, "ter2"));
+    jm_config_free(config);
     ck_assert_int_eq(load(&config, &err, "--database.enabled=false", NULL, NULL), JM_OK);
     ck_assert_int_eq(jm_config_conninfo(config, &info, &err), JM_ERR_UNSUPPORTED);
     jm_config_free(config);
