@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/queue.h"
+#include "producer/announce.h"
 #include "producer/dependencies.h"
 #include "producer/rescue.h"
 #include "producer/retention.h"
@@ -35,6 +36,7 @@ struct jm_janitor {
     jm_pg *pg;
     jm_db_clock *clock;
     jm_wakeup *wakeup;
+    jm_events *events;
     jm_uuid id;
     char host[256];
     int64_t next_ms[MAX_CHORES];
@@ -48,8 +50,8 @@ struct jm_janitor {
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, cancel, missing, depends, sweep, locks, heartbeat, fold, dedup,
-    workers, partitions, retention;
+static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, heartbeat, fold,
+    dedup, workers, partitions, retention;
 
 static const struct {
     const char *name;
@@ -60,6 +62,7 @@ static const struct {
     {"expire", 1000, expire},
     {"cancel", 1000, cancel},
     {"missing", 1000, missing},
+    {"announce", 1000, announce},
     {"depends", 30000, depends},
     {"sweep", 5000, sweep},
     {"locks", 5000, locks},
@@ -92,6 +95,11 @@ static int rescue(jm_janitor *janitor, bool *more, jm_err *err)
     if (result.stalled)
         janitor->reach_since_ms = 0;
     return rc ? rc : jm_dependencies_settle(&janitor->dependencies, janitor->pg, err);
+}
+
+static int announce(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    return jm_announce_run(janitor->pg, janitor->events, more, err);
 }
 
 /* Ends the jobs of a locked batch whose start_by has passed; ids need not be in order. */
@@ -375,6 +383,7 @@ jm_janitor *jm_janitor_new(const jm_janitor_options *options)
     janitor->config = options->config;
     janitor->clock = options->clock;
     janitor->wakeup = options->wakeup;
+    janitor->events = options->events;
     jm_dependencies_init(&janitor->dependencies, options->wakeup);
     janitor->id = jm_uuid7_new();
     if (gethostname(janitor->host, sizeof janitor->host - 1))

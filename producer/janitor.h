@@ -3,6 +3,7 @@
 #define JM_JANITOR_H
 
 #include "common/config.h"
+#include "common/events.h"
 #include "common/pg.h"
 #include "common/wakeup.h"
 
@@ -13,6 +14,7 @@ typedef struct jm_janitor_options {
     const char *conninfo, *schema;
     jm_db_clock *clock;
     jm_wakeup *wakeup; /* gets hints for workers; borrowed, may be NULL */
+    jm_events *events; /* about jobs that end here; borrowed, may be NULL */
 } jm_janitor_options;
 
 typedef struct jm_janitor_stats {

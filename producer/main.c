@@ -18,6 +18,7 @@
 enum {
     STATUS_MS = 10000,      /* between two status lines, and only when something has changed */
     RELAY_GRACE_MS = 10000, /* for records in flight when the program ends */
+    EVENTS_GRACE_MS = 2000, /* for events, which are best effort */
     REFUSALS = 5            /* of the first statements, before the program gives up */
 };
 
@@ -43,6 +44,7 @@ typedef struct jm_producer {
     jm_wakeup *wakeup;
     _Atomic(jm_scheduler *) scheduler;
     jm_janitor *janitor;
+    jm_events *events;
     char status[400]; /* as last printed */
 } jm_producer;
 
@@ -83,6 +85,9 @@ static int start_threads(jm_producer *producer, jm_err *err)
     int rc = jm_relay_new(&relay, &producer->relay, err);
     if (rc)
         return rc;
+    producer->events = jm_events_new(&(jm_events_options){.config = producer->config});
+    if ((rc = jm_events_start(producer->events, err)))
+        return rc;
     producer->wakeup = jm_wakeup_new(producer->conninfo, producer->schema, on_notify, producer);
     jm_scheduler_options scheduler = {.conninfo = producer->conninfo,
                                       .schema = producer->schema,
@@ -95,7 +100,8 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                   .conninfo = producer->conninfo,
                                   .schema = producer->schema,
                                   .clock = &producer->clock,
-                                  .wakeup = producer->wakeup};
+                                  .wakeup = producer->wakeup,
+                                  .events = producer->events};
     producer->janitor = jm_janitor_new(&janitor);
     return JM_OK;
 }
@@ -109,6 +115,8 @@ static void stop_threads(jm_producer *producer)
     jm_wakeup_stop(producer->wakeup);
     jm_scheduler_free(scheduler);
     jm_janitor_free(producer->janitor);
+    jm_events_stop(producer->events, EVENTS_GRACE_MS);
+    jm_events_free(producer->events);
     jm_relay_free(producer->relay, RELAY_GRACE_MS);
     jm_wakeup_free(producer->wakeup);
 }

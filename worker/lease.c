@@ -24,7 +24,7 @@ struct jm_lease {
     _Atomic bool up, stopping;
     _Atomic bool keep;          /* at the end the lease is left to run out */
     _Atomic int64_t renewed_ms; /* monotonic */
-    bool registered, checked;
+    bool registered, checked, unusable;
     uint64_t announced; /* generation of the job types that PostgreSQL knows, plus one; 0: none */
     char host[256];
 };
@@ -219,11 +219,14 @@ static int turn(jm_lease *lease)
 {
     const jm_lease_options *o = &lease->options;
     jm_err err = {0};
+    if (lease->unusable) /* the process is about to end */
+        return 1000;
     int rc = jm_pg_ensure(lease->pg, &err);
     if (!rc && !lease->checked) {
         rc = jm_migrate_check(lease->pg, o->schema, o->auto_migrate, o->allow_unsafe, &err);
         if (rc == JM_ERR_UNSUPPORTED) {
             jm_log_kv(JM_ERROR, "lease", err.msg, NULL);
+            lease->unusable = true;
             o->unusable(o->ctx);
             return 1000;
         }

@@ -98,6 +98,12 @@ RETURN 'cancelled' || coalesce(' by ' || left(asked ->> 'by', 200), ' on request
     || coalesce(': ' || left(nullif(asked ->> 'reason', ''), 1000), '');
 COMMENT ON FUNCTION job_cancel_text IS 'A request to cancel in words: who asked, and why';
 
+CREATE TABLE unannounced (
+    job_id uuid PRIMARY KEY
+);
+COMMENT ON TABLE unannounced IS 'Jobs that ended with no worker to tell it: the event about each is still to be published';
+COMMENT ON COLUMN unannounced.job_id IS 'The job';
+
 CREATE FUNCTION job_end_pending(job_id uuid, ends text, why text, asked jsonb DEFAULT NULL) RETURNS jobs
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_variable
@@ -117,6 +123,7 @@ BEGIN
     END IF;
     DELETE FROM pending_jobs p WHERE p.job_id = job_id;
     DELETE FROM job_dependencies d WHERE d.job_id = job_id;
+    INSERT INTO unannounced (job_id) VALUES (job_id) ON CONFLICT DO NOTHING;
     INSERT INTO job_logs (job_id, attempt, seq, ts, level, message)
     VALUES (job_id, job.attempt, 1500000000, at, 'WARNING', job.error)
     ON CONFLICT DO NOTHING;

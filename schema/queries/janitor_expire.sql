@@ -20,6 +20,8 @@ WITH ended AS (
 ), kept AS (
     UPDATE pending_jobs p SET start_by = NULL
      WHERE p.job_id = ANY ($1::uuid[]) AND p.job_id NOT IN (SELECT id FROM ended)
+), told AS (
+    INSERT INTO unannounced (job_id) SELECT id FROM ended ON CONFLICT DO NOTHING
 ), open AS (
     DELETE FROM job_dependencies d WHERE d.job_id = ANY ($1::uuid[]) AND d.job_id IN (SELECT id FROM ended)
 ), released AS (

@@ -54,6 +54,8 @@ WITH ended AS (
     ON CONFLICT (job_id) DO UPDATE
        SET state = 'ready', visible_at = excluded.visible_at, due_at = excluded.visible_at,
            reason = excluded.reason, start_by = NULL
+), told AS (
+    INSERT INTO unannounced (job_id) SELECT id FROM ended WHERE status <> 'pending' ON CONFLICT DO NOTHING
 ), released AS (
     DELETE FROM dedup_keys d USING ended e
      WHERE e.status <> 'pending' AND e.dedup_key IS NOT NULL AND d.project = e.project

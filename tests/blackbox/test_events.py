@@ -7,6 +7,7 @@ import pytest
 
 from lib import page
 from lib.http_server import HttpServer
+from lib.ids import uuid7
 from lib.paths import ROOT
 from lib.wait import wait_until
 
@@ -168,3 +169,30 @@ def test_a_deleted_topic_is_made_again(jm):
         return True
     wait_until(published, 40, 0.5)
     assert worker.alive()
+
+
+def test_ends_without_a_worker_are_events(jm):
+    """Cancelled while it waited, with it what depended on it, expired, and lost with its last worker."""
+    jm.start_producer()
+    worker = jm.start_worker(lease_s=2)
+    waits, child, late, lost = uuid7(), uuid7(), uuid7(), uuid7()
+    jm.send({"type": "noop", "id": waits, "run_at": "2099-01-01T00:00:00Z"},
+            {"type": "noop", "id": late, "run_at": "2099-01-01T00:00:00Z", "start_by": "2099-01-01T00:00:00Z"},
+            {"type": "sleep", "id": lost, "params": {"seconds": 600}, "max_attempts": 1})
+    jm.wait_status(lost, "running")
+    jm.wait_status(waits, "pending")
+    jm.send({"type": "noop", "id": child, "depends_on": [waits]})
+    jm.wait_status(child, "pending")
+    jm.cli("job", "cancel", waits)
+    jm.db.execute("UPDATE pending_jobs SET start_by = now() WHERE job_id = %s", late)
+    worker.kill()
+    events = {e["subject"]: e for e in events_are(jm, 4)}
+    assert {job: e["type"] for job, e in events.items()} == {
+        waits: "jobmill.job.cancelled", child: "jobmill.job.cancelled", late: "jobmill.job.expired",
+        lost: "jobmill.job.failed"}
+    for job_id, event in events.items():
+        row, data = jm.db.job(job_id), event["data"]
+        assert (data["status"], data["attempt"], data["error"]) == (row["status"], row["attempt"], row["error"])
+        assert data["completed_at"] == row["completed_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ") == event["time"]
+    assert jm.db.value("SELECT count(*) FROM unannounced") == 0
+    jm.check()
