@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ enum { MAX_FILES = 1000, MAX_DEPTH = 16, MAX_SPARE = 512 };
  */
 enum { REST_US = 100000 };
 
+#define SPARE_PREFIX ".jobmill-" /* then process id and number */
+
 /* An empty directory, named by number. */
 typedef struct spare {
     int64_t since_us;
@@ -33,17 +36,36 @@ struct jm_output_dirs {
     unsigned last_number;
 };
 
+/* Spare directories of a process that was killed. One that only seems to be gone, from within a
+ * container, makes itself a new one. */
+static void remove_left(const char *work_dir)
+{
+    DIR *dir = opendir(work_dir);
+    if (!dir)
+        return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, SPARE_PREFIX, strlen(SPARE_PREFIX)) != 0)
+            continue;
+        char *end;
+        long pid = strtol(entry->d_name + strlen(SPARE_PREFIX), &end, 10);
+        if (*end == '-' && pid > 0 && (pid == getpid() || (kill((pid_t)pid, 0) && errno == ESRCH)))
+            unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+    }
+    closedir(dir);
+}
+
 jm_output_dirs *jm_output_dirs_new(const char *work_dir)
 {
     jm_output_dirs *dirs = jm_calloc(1, sizeof *dirs);
     dirs->work_dir = jm_strdup(work_dir);
+    remove_left(work_dir);
     return dirs;
 }
 
 static char *spare_path(const jm_output_dirs *dirs, unsigned number)
 {
     jm_buf buf = {0};
-    jm_buf_addf(&buf, "%s/.jobmill-%d-%u", dirs->work_dir, (int)getpid(), number);
+    jm_buf_addf(&buf, "%s/" SPARE_PREFIX "%d-%u", dirs->work_dir, (int)getpid(), number);
     return jm_buf_take(&buf);
 }
 

@@ -14,6 +14,7 @@
  * through all inodes that were freed within the last seconds. */
 typedef struct jm_output_dirs jm_output_dirs;
 
+/* Removes spare ones that a process which was killed has left. */
 jm_output_dirs *jm_output_dirs_new(const char *work_dir);
 void jm_output_dirs_free(jm_output_dirs *dirs); /* removes those that are spare; NULL is fine */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -96,6 +97,24 @@ START_TEST(changed_ones_do_not)
 }
 END_TEST
 
+START_TEST(what_the_dead_left_goes)
+{
+    char left[200];
+    pid_t child = fork();
+    if (!child) { /* leaves one behind, as a process that is killed does */
+        dirs = jm_output_dirs_new(work_dir);
+        close_empty(make());
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    snprintf(left, sizeof left, "%s/.jobmill-%d-1", work_dir, (int)child);
+    ck_assert_int_eq(access(left, F_OK), 0);
+    jm_output_dirs_free(dirs);
+    dirs = jm_output_dirs_new(work_dir);
+    ck_assert_int_ne(access(left, F_OK), 0);
+}
+END_TEST
+
 START_TEST(files_are_listed_and_stay)
 {
     char *path = make(), file[200];
@@ -132,6 +151,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, empty_ones_serve_later_jobs);
     tcase_add_test(tc, changed_ones_do_not);
+    tcase_add_test(tc, what_the_dead_left_goes);
     tcase_add_test(tc, files_are_listed_and_stay);
     tcase_add_test(tc, a_name_that_is_taken_is_refused);
     suite_add_tcase(suite, tc);
