@@ -190,7 +190,6 @@ static int open_producer(jm_events *events, jm_err *err)
         rd_kafka_conf_destroy(conf);
         return jm_err_field(err, "kafka", "%s", text);
     }
-    events->rkt = rd_kafka_topic_new(events->rk, events->topic, NULL);
     return JM_OK;
 }
 
@@ -219,6 +218,8 @@ static bool has_topic(jm_events *events)
         jm_kafka_topic_create(events->options.config, events->topic, CREATE_MS, &created, &err);
     jm_pulse_beat(events->options.pulse);
     events->has_topic = !rc;
+    if (!rc && !events->rkt) /* not before: asking for it would have the broker make it its way */
+        events->rkt = rd_kafka_topic_new(events->rk, events->topic, NULL);
     events->create_at_ms = jm_mono_ms() + CREATE_GAP_MS;
     if (created)
         jm_log_kv(JM_INFO, "events", "topic created", "topic", events->topic, NULL);
@@ -279,6 +280,13 @@ static void take_off(jm_events *events, jm_event_batch *batch)
     free_batch(batch);
 }
 
+static void destroy_producer(jm_events *events)
+{
+    if (events->rkt)
+        rd_kafka_topic_destroy(events->rkt);
+    rd_kafka_destroy(events->rk);
+}
+
 static void end_producer(jm_events *events)
 {
     int64_t left = atomic_load(&events->stop_by_ms) - jm_mono_ms();
@@ -287,8 +295,7 @@ static void end_producer(jm_events *events)
     rd_kafka_purge(events->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_poll(events->rk, 0))
         ;
-    rd_kafka_topic_destroy(events->rkt);
-    rd_kafka_destroy(events->rk);
+    destroy_producer(events);
 }
 
 static void *run(void *arg)
@@ -378,10 +385,8 @@ void jm_events_free(jm_events *events)
     if (!events)
         return;
     jm_events_stop(events, 0);
-    if (events->rk) { /* its thread did not start */
-        rd_kafka_topic_destroy(events->rkt);
-        rd_kafka_destroy(events->rk);
-    }
+    if (events->rk) /* its thread did not start */
+        destroy_producer(events);
     jm_chain left = {0};
     jm_queue_pop_all(events->queue, &left, 0);
     for (jm_node *node; (node = jm_chain_take(&left));)

@@ -9,7 +9,10 @@
 #include "common/json_scan.h"
 #include "common/mem.h"
 
-enum { LINE_MIN = 8 }; /* bytes of a line of a secret that are one in themselves */
+enum {
+    LINE_MIN = 8,  /* bytes of a line of a secret that are one in themselves */
+    BASE64_MIN = 8 /* digits of a secret in the midst of base64 that are not there by chance */
+};
 
 typedef struct jm_mask_word {
     char *text;
@@ -100,12 +103,25 @@ static void add_percent(jm_mask *mask, const char *text, size_t len, bool upper)
     add_buf(mask, &encoded);
 }
 
+/* As it looks in the base64 of a text in which it stands behind 0, 1 or 2 bytes more than a
+ * multiple of 3: those digits that are the secret's alone, whatever stands before and after it; and
+ * with its end, where it is encoded by itself. */
 static void add_base64(jm_mask *mask, const char *text, size_t len)
 {
-    char *encoded = jm_malloc(len / 3 * 4 + 5);
-    int n = EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)text, (int)len);
-    add_word(mask, encoded, (size_t)n);
-    explicit_bzero(encoded, (size_t)n);
+    unsigned char *plain = jm_calloc(len + 2, 1);
+    char *encoded = jm_malloc((len + 4) / 3 * 4 + 5);
+    for (size_t before = 0; before < 3; before++) {
+        memcpy(plain + before, text, len);
+        int n = EVP_EncodeBlock((unsigned char *)encoded, plain, (int)(before + len));
+        size_t from = (before * 8 + 5) / 6, to = (before + len) * 8 / 6;
+        if (!before)
+            add_word(mask, encoded, (size_t)n);
+        if (to >= from + BASE64_MIN)
+            add_word(mask, encoded + from, to - from);
+        explicit_bzero(encoded, (size_t)n);
+    }
+    explicit_bzero(plain, len + 2);
+    free(plain);
     free(encoded);
 }
 

@@ -184,6 +184,27 @@ static void list_files(listing *files, int fd, jm_buf *prefix, int depth)
     closedir(dir);
 }
 
+/* Removes what is nothing but directories. */
+static void remove_empty(int fd, int depth)
+{
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        int sub = depth < MAX_DEPTH ? openat(dirfd(dir), entry->d_name,
+                                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                                    : -1;
+        if (sub >= 0)
+            remove_empty(sub, depth + 1);
+        unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+    }
+    closedir(dir);
+}
+
 /* As it was made: a child may have changed it. */
 static bool is_as_made(int fd)
 {
@@ -206,8 +227,13 @@ void jm_output_dirs_close(jm_output_dirs *dirs, const char *path, jm_buf *list, 
     jm_buf_adds(&prefix, "");
     list_files(&files, fd, &prefix, 0);
     jm_buf_fini(&prefix);
-    if (files.empty && !(as_made && keep_spare(dirs, path)))
-        rmdir(path);
+    if (!files.empty && !files.n) {
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+            remove_empty(fd, 0);
+    }
+    if (!files.n && !(files.empty && as_made && keep_spare(dirs, path)))
+        rmdir(path); /* which leaves what is no file and no directory */
     if (list->len)
         jm_buf_addc(list, ']');
     *total_size = files.total_size;

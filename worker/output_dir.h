@@ -23,7 +23,8 @@ char *jm_output_dirs_path(const jm_output_dirs *dirs, const jm_job *job);
 /* Makes it, for this user alone. Unless it may, it must not exist yet. */
 int jm_output_dirs_make(jm_output_dirs *dirs, const char *path, bool may_exist, jm_err *err);
 /* Appends the JSON list [{"name","size"}] of its files, at most 1000, by relative name; adds up
- * their sizes. An empty directory is removed and, like one that was never made, gives nothing. */
+ * their sizes. One in which there is no file is removed, with the empty
+ * directories in it, and, like one that was never made, gives nothing. */
 void jm_output_dirs_close(jm_output_dirs *dirs, const char *path, jm_buf *list,
                           int64_t *total_size);
 

@@ -97,6 +97,28 @@ START_TEST(changed_ones_do_not)
 }
 END_TEST
 
+START_TEST(empty_directories_go_with_it)
+{
+    char sub[200], file[200];
+    char *path = make();
+    jm_buf list = {0};
+    int64_t size = 0;
+    for (int i = 0; i < 2; i++) {
+        snprintf(sub, sizeof sub, i ? "%s/x/y" : "%s/x", path);
+        ck_assert_int_eq(mkdir(sub, 0700), 0);
+    }
+    close_empty(path);
+    path = make(); /* a link is no file, and stays */
+    snprintf(file, sizeof file, "%s/link", path);
+    ck_assert_int_eq(symlink("/nowhere", file), 0);
+    jm_output_dirs_close(dirs, path, &list, &size);
+    ck_assert(!list.len && !size);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(rmdir(path), 0);
+    free(path);
+}
+END_TEST
+
 START_TEST(what_the_dead_left_goes)
 {
     char left[200];
@@ -151,6 +173,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, empty_ones_serve_later_jobs);
     tcase_add_test(tc, changed_ones_do_not);
+    tcase_add_test(tc, empty_directories_go_with_it);
     tcase_add_test(tc, what_the_dead_left_goes);
     tcase_add_test(tc, files_are_listed_and_stay);
     tcase_add_test(tc, a_name_that_is_taken_is_refused);

@@ -184,6 +184,20 @@ START_TEST(masks_what_other_programs_make_of_it)
 }
 END_TEST
 
+/* base64 of "…secret\n": digits that hold bits of what stands beside it are left. */
+START_TEST(masks_base64_in_context)
+{
+    jm_mask mask = {0};
+    jm_mask_add(&mask, "s3cretVALUE42xyz", 16);
+    expect_text(&mask, "czNjcmV0VkFMVUU0Mnh5eg==", "[secret]");
+    expect_text(&mask, "czNjcmV0VkFMVUU0Mnh5ego=", "[secret]go=");
+    expect_text(&mask, "dXMzY3JldFZBTFVFNDJ4eXoK", "dX[secret]oK");
+    expect_text(&mask, "dXNzM2NyZXRWQUxVRTQyeHl6Cg==", "dXN[secret]Cg==");
+    expect_text(&mask, "dXNlcjpzM2NyZXRWQUxVRTQyeHl6Cg==", "dXNlcjp[secret]Cg==");
+    jm_mask_fini(&mask);
+}
+END_TEST
+
 START_TEST(masks_lines_of_long_secrets)
 {
     jm_mask mask = {0};
@@ -246,6 +260,7 @@ int main(void)
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, masks_text);
     tcase_add_test(tcase, masks_what_other_programs_make_of_it);
+    tcase_add_test(tcase, masks_base64_in_context);
     tcase_add_test(tcase, masks_lines_of_long_secrets);
     tcase_add_test(tcase, masks_json);
     tcase_add_test(tcase, masks_streams);
