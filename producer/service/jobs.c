@@ -90,7 +90,7 @@ int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *
     jm_buf_fini(&named);
     if (rc)
         return refused_input(err);
-    jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
+    jm_err ignored; /* it is committed; who is not woken looks by itself within a second */
     (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
     return JM_OK;
 }

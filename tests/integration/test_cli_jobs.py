@@ -8,6 +8,8 @@ import pytest
 
 from urllib.parse import urlsplit, urlunsplit
 
+from lib.wait import wait_until
+
 JOBS = 60
 STATUSES = ("pending", "running", "completed", "failed", "cancelled", "expired")
 
@@ -99,6 +101,17 @@ def test_numbers_stay_exact(jm_sql):
     for number in ("123456789012345678901234567890", "0.1", "1.00"):
         assert number in shown
     assert json.loads(shown)["params"]["large"] == 10 ** 300  # as jsonb writes it
+
+
+def test_a_submission_wakes_relays_and_workers(jm_sql):
+    """A job that needs a lock does not pass through Kafka: workers look for it at once."""
+    with jm_sql.db.connect() as listener:
+        heard = set()
+        listener.add_notify_handler(lambda notice: heard.add(notice.payload))
+        listener.execute("LISTEN jobmill")
+        jm_sql.cli("job", "submit", "--type", "noop", "--exclusive", "mill")
+        wait_until(lambda: listener.execute("SELECT 1") and heard == {"pending", "ready"}, 20,
+                   what=lambda: f"both are woken, not only {heard}")
 
 
 def test_submit_every_field(jm_sql):
