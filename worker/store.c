@@ -205,11 +205,12 @@ static bool is_start_due(jm_store *store)
 }
 
 /* While only few slots are free, a moment after jobs were last started: more come free meanwhile,
- * and a transaction of one job costs PostgreSQL as much as one of many. */
+ * and a transaction of one job costs PostgreSQL as much as one of many. Not with several queues:
+ * all that is free at one time goes to one of them, so that their shares would be coarse. */
 static void gather_slots(const jm_store *store, unsigned classes)
 {
     int64_t wait_us = store->started_us + GATHER_US - jm_mono_us();
-    if (wait_us <= 0)
+    if (wait_us <= 0 || store->n_queues > 1)
         return;
     for (int c = 0; c < JM_SLOT_CLASSES; c++)
         if ((classes & 1u << c) && jm_slots_half_free(store->options.slots, (jm_slot_class)c))

@@ -23,8 +23,11 @@ def thread_of(pid, name):
     """The thread of that name."""
     def there():
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            if (task / "comm").read_text().strip() == name:
-                return int(task.name)
+            try:
+                if (task / "comm").read_text().strip() == name:
+                    return int(task.name)
+            except OSError:  # a thread that has ended since
+                continue
         return None
     return wait_until(there, 10, what=f"thread {name} of {pid}")
 

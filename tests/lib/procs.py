@@ -16,11 +16,16 @@ def become_subreaper():
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def stats():
+    """The files that tell about processes; one may be gone when it is read."""
+    return [pathlib.Path("/proc", pid, "stat") for pid in os.listdir("/proc") if pid.isdigit()]
+
+
 def children():
     """Direct children of this process that are not zombies: {pid: command}."""
     found = {}
     me = str(os.getpid())
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for stat in stats():
         try:
             text = stat.read_text()
         except OSError:
@@ -34,7 +39,7 @@ def children():
 
 def reap():
     """Collects orphans that ended."""
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for stat in stats():
         try:
             rest = stat.read_text().rsplit(")", 1)[1].split()
         except OSError:
