@@ -28,7 +28,8 @@ def assert_shares(got, weights):
 
 def test_shares_by_weight(jm, rounds):
     """Within 10 % while all have work; then what the empty queue had goes to the others."""
-    many = 4 if rounds > 1 else 1
+    # Slots that come free together go to one queue: a few hundred starts of the least are needed.
+    many = 4 if rounds > 1 else 2
     counts = {"critical": 1500 * many, "default": 1200 * many, "low": 600 * many}
     for queue in ("critical", "low"):
         jm.topic(queue)
