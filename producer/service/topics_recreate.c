@@ -125,6 +125,28 @@ static int read_rest(struct work *w, rd_kafka_topic_partition_list_t *list, cons
     return JM_OK;
 }
 
+/* A broker that has just become the group's coordinator, or is it no longer. */
+static bool is_moving(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
+/* The group's committed offsets, asked for again while its coordinator moves. */
+static rd_kafka_resp_err_t ask_committed(const struct work *w, rd_kafka_topic_partition_list_t *all)
+{
+    int64_t until = jm_mono_ms() + ASK_MS;
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_committed(w->rk, all, ASK_MS);
+        for (int i = 0; !code && i < all->cnt; i++)
+            code = is_moving(all->elems[i].err) ? all->elems[i].err : code;
+        if (!is_moving(code) || jm_mono_ms() >= until)
+            return code;
+        poll(NULL, 0, LOOK_EVERY_MS);
+    }
+}
+
 /* Records that no worker has accepted and that exist nowhere else: they came from outside. */
 static int count_foreign(struct work *w, int partitions, int *foreign, jm_err *err)
 {
@@ -132,7 +154,7 @@ static int count_foreign(struct work *w, int partitions, int *foreign, jm_err *e
                                     *rest = rd_kafka_topic_partition_list_new(partitions);
     int64_t *ends = jm_calloc((size_t)partitions, sizeof *ends);
     rd_kafka_topic_partition_list_add_range(all, w->topic, 0, partitions - 1);
-    rd_kafka_resp_err_t code = rd_kafka_committed(w->rk, all, ASK_MS);
+    rd_kafka_resp_err_t code = ask_committed(w, all);
     int rc = code ? kafka_failed(w, code, "cannot ask for committed offsets", err) : JM_OK;
     *foreign = 0;
     for (int i = 0; i < all->cnt && !rc; i++) {

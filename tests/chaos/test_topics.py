@@ -16,9 +16,14 @@ def delete_topic(jm):
 def test_recreated_under_load(jm, moment):
     """`topics recreate` with workers running and jobs coming from SQL: nothing is lost or run twice,
     and the workers come back by themselves."""
-    jm.start_producer()
-    workers = [jm.start_worker() for _ in range(2)]
-    jm.send(*[{"type": "noop"}] * moment(1, 300))
+    # All have the new setting: a relay that sends meanwhile may be the one who makes the topic.
+    wanted = {"topics.partitions": 5}
+    jm.start_producer(**wanted)
+    workers = [jm.start_worker(**wanted) for _ in range(2)]
+    sent = moment(1, 300)
+    jm.send(*[{"type": "noop"}] * sent)
+    # While a record waits to be accepted, the command refuses: the next test.
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs") == sent, 60, what="all records are accepted")
     with Load(jm, kafka=False) as load:
         before = jm.db.ended() + moment(20, 60)
         wait_until(lambda: jm.db.ended() >= before, 60, what="jobs run")
