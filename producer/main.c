@@ -86,8 +86,11 @@ static int start_threads(jm_producer *producer, jm_err *err)
     if (rc)
         return rc;
     producer->events = jm_events_new(&(jm_events_options){.config = producer->config});
-    if ((rc = jm_events_start(producer->events, err)))
+    if ((rc = jm_events_start(producer->events, err))) {
+        jm_events_free(producer->events);
+        jm_relay_free(producer->relay, 0); /* its thread uses what the caller frees */
         return rc;
+    }
     producer->wakeup = jm_wakeup_new(producer->conninfo, producer->schema, on_notify, producer);
     jm_scheduler_options scheduler = {.conninfo = producer->conninfo,
                                       .schema = producer->schema,

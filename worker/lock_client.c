@@ -70,7 +70,9 @@ static int try_once(jm_lock_client *client, const jm_lock_want *want, int64_t *t
 int jm_lock_client_acquire(jm_lock_client *client, const jm_lock_want *want, int64_t *token,
                            jm_err *err)
 {
-    int64_t until_ms = jm_mono_ms() + (int64_t)(want->wait_s * 1000);
+    /* Whatever a plugin gives: what is no number does not wait. */
+    double wait_s = want->wait_s > 0 ? want->wait_s : 0;
+    int64_t until_ms = jm_mono_ms() + (int64_t)((wait_s < TTL_MAX_S ? wait_s : TTL_MAX_S) * 1000);
     *token = 0;
     int rc = check_ttl(want->ttl_s, err);
     if (rc)
