@@ -11,6 +11,8 @@
 #include "common/json_scan.h"
 
 #define DAY_S 86400
+/* 100 years of 365.25 days */
+#define EVERY_MAX_S 3155760000LL
 
 /* ---- grammar ---- */
 
@@ -45,6 +47,7 @@ static const struct {
 typedef struct cursor {
     const char *text, *p;
     const field *field;
+    jm_cron *cron; /* takes what is no set of values */
     jm_err *err;
 } cursor;
 
@@ -61,7 +64,7 @@ static int here(const cursor *c, const char *p)
 /* "character 3 (hour): ..." with the text that is there. */
 static int fail(cursor *c, const char *p, const char *expected)
 {
-    int len = (int)strcspn(p, " \t,-/");
+    int len = (int)strcspn(p, " \t,-/#");
     if (!len)
         len = *p && *p != ' ' && *p != '\t';
     if (len > 20)
@@ -75,31 +78,26 @@ static int fail(cursor *c, const char *p, const char *expected)
                         here(c, p), c->field->name, expected, len, p);
 }
 
-static int fail_unsupported(cursor *c, const char *p)
+static bool is_letter(const char *p, char letter)
 {
-    int code =
-        jm_err_set(c->err, JM_ERR_UNSUPPORTED, "character %d (%s): \"%c\" is not supported yet",
-                   here(c, p), c->field->name, *p);
-    if (c->err)
-        memcpy(c->err->field, "cron_expression", sizeof "cron_expression");
-    return code;
+    return tolower((unsigned char)*p) == letter;
 }
 
-/* Letters of day fields that other crons know. */
-static bool is_special(const cursor *c, const char *p)
+static bool is_day_field(const cursor *c)
 {
-    return *p && strchr("LlWw#", *p) && (c->field == &fields[DAY] || c->field == &fields[WEEKDAY]);
+    return c->field == &fields[DAY] || c->field == &fields[WEEKDAY];
 }
 
 static int fail_value(cursor *c, const char *p)
 {
-    char expected[64];
-    if (is_special(c, p))
-        return fail_unsupported(c, p);
-    if (*p == '?')
-        return fail(c, p, "write * for any day");
-    snprintf(expected, sizeof expected, "%d to %d%s expected", c->field->min, c->field->max,
-             c->field->names ? " or a name of three letters" : "");
+    char expected[112];
+    if (c->field == &fields[DAY] && is_letter(p, 'w'))
+        return fail(c, p, "a day in front of W expected, such as 15W");
+    snprintf(expected, sizeof expected, "%d to %d%s expected%s", c->field->min, c->field->max,
+             c->field->names ? " or a name of three letters" : "",
+             *p != '?'         ? ""
+             : is_day_field(c) ? " (? stands alone)"
+                               : " (? is for the day fields; * stands for any)");
     return fail(c, p, expected);
 }
 
@@ -117,11 +115,20 @@ static bool read_number(cursor *c, int *out)
     return true;
 }
 
+static size_t count_letters(const char *p)
+{
+    size_t n = 0;
+    while (isalpha((unsigned char)p[n]))
+        n++;
+    return n;
+}
+
 static bool read_name(cursor *c, int *out)
 {
     const char *names = c->field->names;
-    if (!names || !isalpha((unsigned char)c->p[0]) || !isalpha((unsigned char)c->p[1]) ||
-        !isalpha((unsigned char)c->p[2]) || isalpha((unsigned char)c->p[3]))
+    size_t n = count_letters(c->p);
+    bool last = n == 4 && c->field == &fields[WEEKDAY] && is_letter(c->p + 3, 'l'); /* friL */
+    if (!names || (n != 3 && !last))
         return false;
     for (int i = 0; names[3 * i]; i++) {
         if (!strncasecmp(names + (ptrdiff_t)3 * i, c->p, 3)) {
@@ -143,61 +150,154 @@ static int read_value(cursor *c, int *out)
     return 0;
 }
 
-/* value | value-value | '*', the last two and "value/" with a step. */
-static int read_range(cursor *c, int *from, int *to, int *step)
+/* What is refused is shown as it could be written: 22-2 as 22-23,0-2. */
+static int fail_backwards(cursor *c, const char *start, int from, int to)
+{
+    char expected[112];
+    if (c->field == &fields[WEEKDAY] && to == 0)
+        return fail(c, start, "a range must not run backwards (Sunday at its end is 7)");
+    snprintf(expected, sizeof expected,
+             "a range must not run backwards; write it as two, such as %d-%d,%d-%d", from,
+             c->field->top, c->field->min, to);
+    return fail(c, start, expected);
+}
+
+/* value | value-value | '*', the last two and "value/" with a step. single: only a value so far. */
+static int read_range(cursor *c, int *from, int *to, bool *single)
 {
     const char *start = c->p;
-    bool open = false; /* a single value, which a step makes a range */
-    int code;
-    *step = 1;
+    *single = false;
     if (*c->p == '*') {
         c->p++;
         *from = c->field->min;
         *to = c->field->top;
-    } else {
-        code = read_value(c, from);
-        if (code)
-            return code;
-        *to = *from;
-        open = *c->p != '-';
-        if (!open) {
-            c->p++;
-            code = read_value(c, to);
-            if (code)
-                return code;
-        }
-        if (*to < *from)
-            return fail(c, start,
-                        c->field == &fields[WEEKDAY] && *to == 0
-                            ? "a range must not run backwards (Sunday at its end is 7)"
-                            : "a range must not run backwards; write it as two");
+        return 0;
     }
+    int code = read_value(c, from);
+    if (code)
+        return code;
+    *to = *from;
+    *single = *c->p != '-';
+    if (*single)
+        return 0;
+    c->p++;
+    code = read_value(c, to);
+    if (code)
+        return code;
+    return *to < *from ? fail_backwards(c, start, *from, *to) : 0;
+}
+
+/* "/n", if it is there. */
+static int read_step(cursor *c, bool single, int *to, int *step)
+{
+    *step = 1;
     if (*c->p != '/')
         return 0;
-    start = ++c->p;
+    const char *start = ++c->p;
     if (!read_number(c, step) || *step == 0)
         return fail(c, start, "a step of 1 to 9999 expected");
-    if (open && *to < c->field->top)
+    if (single && *to < c->field->top)
         *to = c->field->top;
     return 0;
+}
+
+/* From an L on: L, L-3 and LW in the day of month; in the day of week L is Saturday, as in Quartz.
+ */
+static int read_last(cursor *c, uint64_t *set)
+{
+    int days = 0;
+    c->p++;
+    if (c->field == &fields[WEEKDAY]) {
+        *set |= 1 << 6;
+        return 0;
+    }
+    if (is_letter(c->p, 'w')) {
+        c->p++;
+        c->cron->last_workday = true;
+        return 0;
+    }
+    if (*c->p == '-') {
+        const char *start = ++c->p;
+        if (!read_number(c, &days) || days > 30)
+            return fail(c, start, "0 to 30 days before the last one expected");
+    }
+    c->cron->days_to_last |= 1U << days;
+    return 0;
+}
+
+/* The k of fri#k. */
+static int read_nth(cursor *c, int weekday)
+{
+    const char *start = ++c->p;
+    int k;
+    if (!read_number(c, &k) || k < 1 || k > 5)
+        return fail(c, start, "1 to 5 expected: which one of the month");
+    c->cron->nth_weekdays |= (uint64_t)1 << (7 * (k - 1) + weekday);
+    return 0;
+}
+
+/* What may follow a single value of a day field: 15W, friL, fri#2. */
+static int read_suffix(cursor *c, int value, bool *found)
+{
+    *found = true;
+    if (c->field == &fields[DAY] && is_letter(c->p, 'w')) {
+        c->p++;
+        c->cron->nearest_days |= 1U << value;
+        return 0;
+    }
+    if (c->field == &fields[WEEKDAY] && is_letter(c->p, 'l')) {
+        c->p++;
+        c->cron->nth_weekdays |= (uint64_t)1 << (7 * 5 + value % 7);
+        return 0;
+    }
+    if (c->field == &fields[WEEKDAY] && *c->p == '#')
+        return read_nth(c, value % 7);
+    *found = false;
+    return 0;
+}
+
+static int read_item(cursor *c, uint64_t *set)
+{
+    int from = 0, to = 0, step = 1;
+    bool single, found = false;
+    if (is_day_field(c) && is_letter(c->p, 'l'))
+        return read_last(c, set);
+    int code = read_range(c, &from, &to, &single);
+    if (!code && single)
+        code = read_suffix(c, from, &found);
+    if (code || found)
+        return code;
+    code = read_step(c, single, &to, &step);
+    for (int v = from; !code && v <= to; v += step)
+        *set |= (uint64_t)1 << v;
+    return code;
+}
+
+static int fail_rest(cursor *c)
+{
+    if (c->field == &fields[DAY] && is_letter(c->p, 'w'))
+        return fail(c, c->p, "W takes a single day");
+    if (c->field == &fields[WEEKDAY] && (is_letter(c->p, 'l') || *c->p == '#'))
+        return fail(c, c->p, "L and # take a single day of the week");
+    return fail(c, c->p, "a comma or the end of the field expected");
 }
 
 static int read_field(cursor *c, uint64_t *out)
 {
     *out = 0;
+    if (is_day_field(c) && *c->p == '?') {
+        *out = UINT64_MAX >> (63 - c->field->top) & UINT64_MAX << c->field->min;
+        c->p++;
+        return at_end(c) ? 0 : fail(c, c->p, "the end of the field expected (? stands alone)");
+    }
     for (;;) {
-        int from = 0, to = 0, step = 1;
-        int code = read_range(c, &from, &to, &step);
+        int code = read_item(c, out);
         if (code)
             return code;
-        for (int v = from; v <= to; v += step)
-            *out |= (uint64_t)1 << v;
         if (at_end(c))
             return 0;
-        if (is_special(c, c->p))
-            return fail_unsupported(c, c->p);
         if (*c->p != ',')
-            return fail(c, c->p, "a comma or the end of the field expected");
+            return fail_rest(c);
         c->p++;
     }
 }
@@ -213,22 +313,61 @@ static int count_fields(const char *text)
     return n;
 }
 
+static bool is_word(const char *text, size_t len, const char *word)
+{
+    return strlen(word) == len && !strncasecmp(word, text, len);
+}
+
 static int expand_macro(const char **text, jm_err *err)
 {
     const char *name = *text + strspn(*text, " \t");
     if (*name != '@')
         return 0;
+    int at = (int)(name - *text) + 1;
     size_t len = strcspn(name, " \t");
     for (size_t i = 0; i < sizeof macros / sizeof *macros; i++) {
-        if (strlen(macros[i].name) == len && !strncasecmp(macros[i].name, name, len) &&
-            !name[len + strspn(name + len, " \t")]) {
+        if (is_word(name, len, macros[i].name) && !name[len + strspn(name + len, " \t")]) {
             *text = macros[i].text;
             return 0;
         }
     }
+    if (is_word(name, len, "@every"))
+        return jm_err_field(err, "cron_expression",
+                            "character %d: @every is an interval, not a cron expression", at);
     return jm_err_field(err, "cron_expression",
-                        "character %d: @hourly, @daily, @weekly, @monthly or @yearly expected",
-                        (int)(name - *text) + 1);
+                        "character %d: @hourly, @daily, @weekly, @monthly, @yearly or @every "
+                        "expected",
+                        at);
+}
+
+int jm_cron_every(const char *text, int64_t *out_s, jm_err *err)
+{
+    char duration[64];
+    int64_t us;
+    *out_s = 0;
+    const char *p = text + strspn(text, " \t");
+    size_t len = strcspn(p, " \t");
+    if (!is_word(p, len, "@every"))
+        return 0;
+    p += len;
+    p += strspn(p, " \t");
+    len = strcspn(p, " \t");
+    if (len >= sizeof duration || p[len + strspn(p + len, " \t")])
+        return jm_err_field(err, "cron_expression",
+                            "character %d: one duration such as 90s, 5m or 1h30m expected",
+                            (int)(p - text) + 1);
+    memcpy(duration, p, len);
+    duration[len] = 0;
+    if (jm_duration_parse(duration, &us, err))
+        return jm_err_field(err, "cron_expression",
+                            "character %d: a duration such as 90s, 5m or 1h30m expected",
+                            (int)(p - text) + 1);
+    if (us % 1000000 || us < 1000000 || us / 1000000 > EVERY_MAX_S)
+        return jm_err_field(err, "cron_expression",
+                            "character %d: whole seconds expected, 1s to 100 years",
+                            (int)(p - text) + 1);
+    *out_s = us / 1000000;
+    return 0;
 }
 
 /* ---- matching ---- */
@@ -244,37 +383,134 @@ static int days_in_month(int64_t year, int month)
     return days[month - 1] + (month == 2 && is_leap(year));
 }
 
-/* Bits 1..31: the days of that month that match. first_day: days since 1970 of its first. */
-static uint32_t matching_days(const jm_cron *cron, int64_t year, int month, int64_t first_day)
+typedef struct month {
+    int64_t year, first; /* days since 1970 of its first day */
+    int month, length;
+} month;
+
+static month month_of(int64_t day_number)
 {
-    int weekday = (int)(((first_day + 4) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
-    uint64_t week = (uint64_t)cron->weekdays << 7 | cron->weekdays;
-    week = week >> weekday & 0x7f;
-    uint64_t by_weekday = (week | week << 7 | week << 14 | week << 21 | week << 28) << 1;
-    uint64_t days = cron->either_day ? by_weekday | cron->days : by_weekday & cron->days;
-    return (uint32_t)(days & (((uint64_t)2 << days_in_month(year, month)) - 2));
+    month m;
+    int day;
+    jm_civil_from_days(day_number, &m.year, &m.month, &day);
+    m.first = day_number - (day - 1);
+    m.length = days_in_month(m.year, m.month);
+    return m;
+}
+
+static void go_forward(month *m)
+{
+    m->first += m->length;
+    if (++m->month > 12) {
+        m->month = 1;
+        m->year++;
+    }
+    m->length = days_in_month(m->year, m->month);
+}
+
+static void go_back(month *m)
+{
+    if (--m->month < 1) {
+        m->month = 12;
+        m->year--;
+    }
+    m->length = days_in_month(m->year, m->month);
+    m->first -= m->length;
+}
+
+/* Sets of days of a month have bits 1..31; of a week, bits 0..6 with Sunday first. */
+
+static uint32_t month_mask(const month *m)
+{
+    return (uint32_t)(((uint64_t)2 << m->length) - 2);
+}
+
+static int weekday_of(int64_t day_number)
+{
+    return (int)(((day_number + 4) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
+}
+
+/* The set of weekdays with that weekday as bit 0. */
+static uint64_t turned(uint64_t week, int weekday)
+{
+    return (week << 7 | week) >> weekday & 0x7f;
+}
+
+static uint32_t every_week(uint64_t week, int first_weekday)
+{
+    week = turned(week, first_weekday);
+    return (uint32_t)((week | week << 7 | week << 14 | week << 21 | week << 28) << 1);
+}
+
+/* Saturdays become the day before, Sundays the one behind, unless that is another month. */
+static uint32_t nearest_workdays(uint32_t days, const month *m, int first_weekday)
+{
+    uint32_t first = 1U << 1, last = 1U << m->length;
+    days &= month_mask(m);
+    uint32_t saturdays = days & every_week(1 << 6, first_weekday);
+    uint32_t sundays = days & every_week(1 << 0, first_weekday);
+    uint32_t found = days & ~saturdays & ~sundays;
+    found |= (saturdays & ~first) >> 1 | (saturdays & first) << 2;
+    return found | (sundays & ~last) << 1 | (sundays & last) >> 2;
+}
+
+static uint32_t nth_weekdays(uint64_t nth, const month *m, int first_weekday)
+{
+    uint64_t found = 0;
+    for (int k = 0; k < 5; k++)
+        found |= turned(nth >> 7 * k & 0x7f, first_weekday) << (7 * k + 1);
+    int begin = m->length - 6; /* of the last seven days */
+    return (uint32_t)(found | turned(nth >> 35, (first_weekday + begin - 1) % 7) << begin);
+}
+
+static uint32_t days_before_last(uint32_t set, const month *m)
+{
+    uint32_t found = 0;
+    for (; set; set &= set - 1)
+        found |= __builtin_ctz(set) < m->length ? 1U << (m->length - __builtin_ctz(set)) : 0;
+    return found;
+}
+
+static uint32_t matching_days(const jm_cron *cron, const month *m)
+{
+    int weekday = weekday_of(m->first);
+    uint32_t by_day = cron->days, by_weekday = every_week(cron->weekdays, weekday);
+    if (cron->days_to_last)
+        by_day |= days_before_last(cron->days_to_last, m);
+    if (cron->nearest_days)
+        by_day |= nearest_workdays(cron->nearest_days, m, weekday);
+    if (cron->last_workday)
+        by_day |= nearest_workdays(1U << m->length, m, weekday);
+    if (cron->nth_weekdays)
+        by_weekday |= nth_weekdays(cron->nth_weekdays, m, weekday);
+    return (cron->either_day ? by_day | by_weekday : by_day & by_weekday) & month_mask(m);
 }
 
 /* The first day >= from_day that matches, below to_day. */
 static bool next_day(const jm_cron *cron, int64_t from_day, int64_t to_day, int64_t *out)
 {
-    int64_t year;
-    int month, day;
-    jm_civil_from_days(from_day, &year, &month, &day);
-    int64_t first = from_day - (day - 1);
-    while (first < to_day) {
-        if (cron->months >> month & 1) {
-            uint32_t days = matching_days(cron, year, month, first) & ~((1U << day) - 1);
-            if (days) {
-                *out = first + __builtin_ctz(days) - 1;
-                return *out < to_day;
-            }
+    month m = month_of(from_day);
+    uint32_t left = ~0U << (from_day - m.first + 1);
+    for (; m.first < to_day; go_forward(&m), left = ~0U) {
+        uint32_t days = cron->months >> m.month & 1 ? matching_days(cron, &m) & left : 0;
+        if (days) {
+            *out = m.first + __builtin_ctz(days) - 1;
+            return *out < to_day;
         }
-        first += days_in_month(year, month);
-        day = 1;
-        if (++month > 12) {
-            month = 1;
-            year++;
+    }
+    return false;
+}
+
+/* The last day < to_day that matches, not below from_day. */
+static bool previous_day(const jm_cron *cron, int64_t from_day, int64_t to_day, int64_t *out)
+{
+    month m = month_of(to_day - 1);
+    uint32_t left = (uint32_t)(((uint64_t)2 << (to_day - m.first)) - 1);
+    for (; m.first + m.length > from_day; go_back(&m), left = ~0U) {
+        uint32_t days = cron->months >> m.month & 1 ? matching_days(cron, &m) & left : 0;
+        if (days) {
+            *out = m.first + 31 - __builtin_clz(days) - 1;
+            return *out >= from_day;
         }
     }
     return false;
@@ -312,6 +548,43 @@ static int next_time(const jm_cron *cron, int from)
     return h * 3600 + __builtin_ctzll(cron->minutes) * 60 + __builtin_ctzll(cron->seconds);
 }
 
+/* The last bit <= from, or -1. */
+static int previous_bit(uint64_t bits, int from)
+{
+    if (from < 0)
+        return -1;
+    bits &= UINT64_MAX >> (63 - from);
+    return bits ? 63 - __builtin_clzll(bits) : -1;
+}
+
+static int last_bit(uint64_t bits)
+{
+    return 63 - __builtin_clzll(bits);
+}
+
+/* The last matching second of a day that is <= from, or -1. */
+static int previous_time(const jm_cron *cron, int from)
+{
+    int hour = from / 3600, minute = from / 60 % 60, second = from % 60;
+    int h = previous_bit(cron->hours, hour);
+    if (h < 0)
+        return -1;
+    if (h == hour) {
+        int m = previous_bit(cron->minutes, minute);
+        int s = m == minute ? previous_bit(cron->seconds, second) : last_bit(cron->seconds);
+        if (m == minute && s < 0) {
+            m = previous_bit(cron->minutes, minute - 1);
+            s = last_bit(cron->seconds);
+        }
+        if (m >= 0)
+            return h * 3600 + m * 60 + s;
+        h = previous_bit(cron->hours, hour - 1);
+        if (h < 0)
+            return -1;
+    }
+    return h * 3600 + last_bit(cron->minutes) * 60 + last_bit(cron->seconds);
+}
+
 static int64_t day_of(int64_t local_s)
 {
     return local_s >= 0 ? local_s / DAY_S : -((DAY_S - 1 - local_s) / DAY_S);
@@ -332,6 +605,23 @@ bool jm_cron_next(const jm_cron *cron, int64_t from_s, int64_t to_s, int64_t *ou
     return *out_s < to_s;
 }
 
+bool jm_cron_previous(const jm_cron *cron, int64_t from_s, int64_t to_s, int64_t *out_s)
+{
+    if (from_s >= to_s)
+        return false;
+    int64_t from_day = day_of(from_s), today = day_of(to_s - 1), day;
+    if (!previous_day(cron, from_day, today + 1, &day))
+        return false;
+    int time = previous_time(cron, day == today ? (int)(to_s - 1 - today * DAY_S) : DAY_S - 1);
+    if (time < 0) { /* nothing in today's beginning */
+        if (!previous_day(cron, from_day, today, &day))
+            return false;
+        time = previous_time(cron, DAY_S - 1);
+    }
+    *out_s = day * DAY_S + time;
+    return *out_s >= from_s;
+}
+
 /* Matches before that second of a day. */
 static int64_t count_times(const jm_cron *cron, int before)
 {
@@ -350,25 +640,17 @@ static int64_t count_times(const jm_cron *cron, int before)
 /* Matching days in [from, to). */
 static int64_t count_days(const jm_cron *cron, int64_t from, int64_t to)
 {
-    int64_t year, n = 0;
-    int month, day;
+    int64_t n = 0;
     if (from >= to)
         return 0;
-    jm_civil_from_days(from, &year, &month, &day);
-    int64_t first = from - (day - 1);
-    while (first < to) {
-        if (cron->months >> month & 1) {
-            uint64_t days = matching_days(cron, year, month, first) & ~((1U << day) - 1);
-            if (to - first < 31)
-                days &= ((uint64_t)2 << (to - first)) - 1;
-            n += __builtin_popcountll(days);
-        }
-        first += days_in_month(year, month);
-        day = 1;
-        if (++month > 12) {
-            month = 1;
-            year++;
-        }
+    month m = month_of(from);
+    uint64_t left = UINT64_MAX << (from - m.first + 1);
+    for (; m.first < to; go_forward(&m), left = UINT64_MAX) {
+        if (!(cron->months >> m.month & 1))
+            continue;
+        if (to - m.first < 31)
+            left &= ((uint64_t)2 << (to - m.first)) - 1;
+        n += __builtin_popcountll(matching_days(cron, &m) & left);
     }
     return n;
 }
@@ -419,22 +701,23 @@ int jm_cron_parse(jm_cron *out, const char *text, jm_err *err)
                             n);
     uint64_t sets[FIELDS] = {[SECOND] = 1};
     bool star[FIELDS] = {false};
-    cursor c = {.text = text, .p = text, .err = err};
+    *out = (jm_cron){0};
+    cursor c = {.text = text, .p = text, .cron = out, .err = err};
     for (int i = n == 6 ? SECOND : MINUTE; i < FIELDS; i++) {
         c.field = &fields[i];
         c.p += strspn(c.p, " \t");
-        star[i] = *c.p == '*';
+        star[i] = *c.p == '*' || *c.p == '?';
         code = read_field(&c, &sets[i]);
         if (code)
             return code;
     }
-    *out = (jm_cron){.seconds = sets[SECOND],
-                     .minutes = sets[MINUTE],
-                     .hours = (uint32_t)sets[HOUR],
-                     .days = (uint32_t)sets[DAY],
-                     .months = (uint16_t)sets[MONTH],
-                     .weekdays = (uint8_t)((sets[WEEKDAY] | sets[WEEKDAY] >> 7) & 0x7f),
-                     .either_day = !star[DAY] && !star[WEEKDAY],
-                     .fixed = !star[MINUTE] && !star[HOUR]};
+    out->seconds = sets[SECOND];
+    out->minutes = sets[MINUTE];
+    out->hours = (uint32_t)sets[HOUR];
+    out->days = (uint32_t)sets[DAY];
+    out->months = (uint16_t)sets[MONTH];
+    out->weekdays = (uint8_t)((sets[WEEKDAY] | sets[WEEKDAY] >> 7) & 0x7f);
+    out->either_day = !star[DAY] && !star[WEEKDAY];
+    out->fixed = !star[MINUTE] && !star[HOUR];
     return check_possible(out, err);
 }

@@ -77,25 +77,66 @@ static bool is_in_fold(const stretch *s, int64_t t_s)
     return t_s < s->start_s + s->start_overlap_s || t_s >= s->end_s - max(s->end_overlap_s, 0);
 }
 
-/* The first instant >= t_s. */
-static bool cron_next(const jm_recurrence *r, int64_t t_s, int64_t *out_s, unsigned *notes)
+static unsigned notes_of(const jm_recurrence *r, const stretch *s, int64_t t_s)
 {
-    while (t_s < MAX_S) {
+    if (t_s == s->start_s && stands_for_gap(r, s))
+        return JM_RECURRENCE_GAP;
+    return is_in_fold(s, t_s) ? JM_RECURRENCE_FOLD : 0;
+}
+
+static bool first_in(const jm_recurrence *r, const stretch *s, int64_t t_s, int64_t *out_s)
+{
+    int64_t from, to, local;
+    *out_s = t_s;
+    if (t_s == s->start_s && stands_for_gap(r, s))
+        return true;
+    local_window(r, s, &from, &to);
+    if (!jm_cron_next(&r->cron, max(from, t_s + s->offset_s), to, &local))
+        return false;
+    *out_s = local - s->offset_s;
+    return true;
+}
+
+/* The first instant in [t_s, to_s). */
+static bool cron_next(const jm_recurrence *r, int64_t t_s, int64_t to_s, int64_t *out_s,
+                      unsigned *notes)
+{
+    while (t_s < to_s) {
         stretch s = stretch_at(r->zone, t_s);
-        int64_t from, to, local;
-        *notes = 0;
-        if (t_s == s.start_s && stands_for_gap(r, &s)) {
-            *out_s = t_s;
-            *notes = JM_RECURRENCE_GAP;
-            return true;
-        }
-        local_window(r, &s, &from, &to);
-        if (jm_cron_next(&r->cron, max(from, t_s + s.offset_s), to, &local)) {
-            *out_s = local - s.offset_s;
-            *notes = is_in_fold(&s, *out_s) ? JM_RECURRENCE_FOLD : 0;
-            return true;
+        if (first_in(r, &s, t_s, out_s)) {
+            *notes = notes_of(r, &s, *out_s);
+            return *out_s < to_s;
         }
         t_s = s.end_s;
+    }
+    return false;
+}
+
+static bool last_in(const jm_recurrence *r, const stretch *s, int64_t from_s, int64_t t_s,
+                    int64_t *out_s)
+{
+    int64_t from, to, local;
+    local_window(r, s, &from, &to);
+    if (jm_cron_previous(&r->cron, max(from, from_s + s->offset_s), min(to, t_s + s->offset_s),
+                         &local)) {
+        *out_s = local - s->offset_s;
+        return true;
+    }
+    *out_s = s->start_s;
+    return s->start_s >= from_s && stands_for_gap(r, s);
+}
+
+/* The last instant in [from_s, t_s). */
+static bool cron_previous(const jm_recurrence *r, int64_t from_s, int64_t t_s, int64_t *out_s,
+                          unsigned *notes)
+{
+    while (t_s > from_s) {
+        stretch s = stretch_at(r->zone, t_s - 1);
+        if (last_in(r, &s, from_s, t_s, out_s)) {
+            *notes = notes_of(r, &s, *out_s);
+            return true;
+        }
+        t_s = s.start_s;
     }
     return false;
 }
@@ -128,22 +169,52 @@ static void clamp(const jm_recurrence *r, int64_t *after_us, int64_t *upto_us)
     *upto_us = min(*upto_us, r->last_us);
 }
 
-static bool find_next(const jm_recurrence *r, int64_t after_us, int64_t *out_us, unsigned *notes)
+/* The first second that is wholly behind us, which may be half a second away. */
+static int64_t second_after(int64_t us)
+{
+    return floor_div(us, SECOND_US) + 1;
+}
+
+/* The first instant in (after_us, upto_us]. */
+static bool find_next(const jm_recurrence *r, int64_t after_us, int64_t upto_us, int64_t *out_us,
+                      unsigned *notes)
 {
     int64_t s;
     switch (r->kind) {
     case JM_RECURRENCE_CRON:
-        if (!cron_next(r, floor_div(after_us, SECOND_US) + 1, &s, notes))
+        if (!cron_next(r, second_after(after_us), second_after(upto_us), &s, notes))
             return false;
         *out_us = s * SECOND_US;
         return true;
     case JM_RECURRENCE_INTERVAL:
         s = max(floor_div(after_us - r->anchor_us, r->interval_us) + 1, 1);
         *out_us = r->anchor_us + s * r->interval_us;
-        return true;
+        return *out_us <= upto_us;
     case JM_RECURRENCE_ONCE:
         *out_us = r->at_us;
-        return r->at_us > after_us;
+        return r->at_us > after_us && r->at_us <= upto_us;
+    }
+    return false;
+}
+
+/* The last instant in (after_us, upto_us]. */
+static bool find_last(const jm_recurrence *r, int64_t after_us, int64_t upto_us, int64_t *out_us,
+                      unsigned *notes)
+{
+    int64_t s;
+    switch (r->kind) {
+    case JM_RECURRENCE_CRON:
+        if (!cron_previous(r, second_after(after_us), second_after(upto_us), &s, notes))
+            return false;
+        *out_us = s * SECOND_US;
+        return true;
+    case JM_RECURRENCE_INTERVAL:
+        s = floor_div(upto_us - r->anchor_us, r->interval_us);
+        *out_us = r->anchor_us + s * r->interval_us;
+        return s >= 1 && *out_us > after_us;
+    case JM_RECURRENCE_ONCE:
+        *out_us = r->at_us;
+        return r->at_us > after_us && r->at_us <= upto_us;
     }
     return false;
 }
@@ -154,12 +225,40 @@ bool jm_recurrence_next(const jm_recurrence *recurrence, int64_t after_us, int64
     int64_t upto_us = INT64_MAX, at_us;
     unsigned found = 0;
     clamp(recurrence, &after_us, &upto_us);
-    if (after_us >= upto_us || !find_next(recurrence, after_us, &at_us, &found) || at_us > upto_us)
+    if (after_us >= upto_us || !find_next(recurrence, after_us, upto_us, &at_us, &found))
         return false;
     *out_us = at_us;
     if (notes)
         *notes = found;
     return true;
+}
+
+/* As jm_recurrence_last, with notes, which may be NULL. */
+static bool last_within(const jm_recurrence *r, int64_t after_us, int64_t upto_us, int64_t *out_us,
+                        unsigned *notes)
+{
+    int64_t at_us;
+    unsigned found = 0;
+    clamp(r, &after_us, &upto_us);
+    if (after_us >= upto_us || !find_last(r, after_us, upto_us, &at_us, &found))
+        return false;
+    *out_us = at_us;
+    if (notes)
+        *notes = found;
+    return true;
+}
+
+bool jm_recurrence_previous(const jm_recurrence *recurrence, int64_t before_us, int64_t *out_us,
+                            unsigned *notes)
+{
+    return before_us > INT64_MIN &&
+           last_within(recurrence, INT64_MIN, before_us - 1, out_us, notes);
+}
+
+bool jm_recurrence_last(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us,
+                        int64_t *out_us)
+{
+    return last_within(recurrence, after_us, upto_us, out_us, NULL);
 }
 
 int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us)
@@ -170,7 +269,7 @@ int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, i
         return 0;
     switch (r->kind) {
     case JM_RECURRENCE_CRON:
-        return cron_count(r, floor_div(after_us, SECOND_US) + 1, floor_div(upto_us, SECOND_US) + 1);
+        return cron_count(r, second_after(after_us), second_after(upto_us));
     case JM_RECURRENCE_INTERVAL:
         return max(floor_div(upto_us - r->anchor_us, r->interval_us), 0) -
                max(floor_div(after_us - r->anchor_us, r->interval_us), 0);
@@ -178,30 +277,6 @@ int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, i
         return r->at_us > after_us && r->at_us <= upto_us;
     }
     return 0;
-}
-
-bool jm_recurrence_last(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us,
-                        int64_t *out_us)
-{
-    int64_t last_us, next_us;
-    clamp(recurrence, &after_us, &upto_us);
-    if (!jm_recurrence_next(recurrence, after_us, &last_us, NULL) || last_us > upto_us)
-        return false;
-    if (recurrence->kind == JM_RECURRENCE_INTERVAL) {
-        upto_us -= (upto_us - recurrence->anchor_us) % recurrence->interval_us;
-        *out_us = upto_us;
-        return true;
-    }
-    /* last_us is an instant; none is in (high, upto]. */
-    for (int64_t high_us = upto_us; last_us < high_us;) {
-        int64_t mid_us = last_us + (high_us - last_us) / 2;
-        if (jm_recurrence_next(recurrence, mid_us, &next_us, NULL) && next_us <= upto_us)
-            last_us = next_us;
-        else
-            high_us = mid_us;
-    }
-    *out_us = last_us;
-    return true;
 }
 
 /* ---- setting up ---- */

@@ -58,7 +58,7 @@ enum {
     JM_RECURRENCE_FOLD = 2 /* its local time comes twice */
 };
 
-/* Errors: JM_ERR_INVALID, JM_ERR_UNSUPPORTED, JM_ERR_IO, with err->field naming the column. */
+/* Errors: JM_ERR_INVALID, JM_ERR_IO, with err->field naming the column. */
 int jm_recurrence_init(jm_recurrence *out, const jm_recurrence_spec *spec, jm_zone_cache *zones,
                        jm_err *err);
 
@@ -66,6 +66,9 @@ int jm_recurrence_init(jm_recurrence *out, const jm_recurrence_spec *spec, jm_zo
  * Never loops: a search ends with year 9999. */
 bool jm_recurrence_next(const jm_recurrence *recurrence, int64_t after_us, int64_t *out_us,
                         unsigned *notes);
+/* The last instant strictly before before_us; as next in all else: a search ends with year 1. */
+bool jm_recurrence_previous(const jm_recurrence *recurrence, int64_t before_us, int64_t *out_us,
+                            unsigned *notes);
 /* How many instants are in (after_us, upto_us]: by arithmetic, not by counting them off. */
 int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us);
 /* The last instant in (after_us, upto_us]. Returns false when there is none. */

@@ -128,6 +128,19 @@ static int read_seconds(jm_cli *cli, const char *option, int64_t max_s, int64_t 
     return JM_EXIT_OK;
 }
 
+/* --cron "@every 5m" is --every 5m. */
+static int read_cron_every(jm_cli *cli, jm_recurrence_spec *when)
+{
+    jm_err err;
+    if (jm_cron_every(when->cron_expression, &when->interval_s, &err))
+        return jm_cli_usage(cli, "--cron: %s", err.msg);
+    if (when->interval_s) {
+        when->kind = JM_RECURRENCE_INTERVAL;
+        when->cron_expression = NULL;
+    }
+    return JM_EXIT_OK;
+}
+
 /* --cron, --every, --at, --timezone, --dst-gap, --dst-fold. */
 static int read_when(jm_cli *cli, jm_recurrence_spec *when)
 {
@@ -142,6 +155,8 @@ static int read_when(jm_cli *cli, jm_recurrence_spec *when)
         return JM_EXIT_USAGE;
     if (every && !when->interval_s)
         return jm_cli_usage(cli, "--every: at least 1s expected");
+    if (when->cron_expression && read_cron_every(cli, when))
+        return JM_EXIT_USAGE;
     if (zone)
         when->timezone = zone;
     /* the words have been checked against the table of options */
@@ -361,7 +376,7 @@ static const char *const bool_words[] = {"true", "false", NULL};
     {.name = "cron",                                                                               \
      .value = "E",                                                                                 \
      .help = "Cron expression: minute, hour, day of month, month, day of week; or @hourly, "       \
-             "@daily, @weekly, @monthly, @yearly."},                                               \
+             "@daily, @weekly, @monthly, @yearly, or @every 5m (as --every 5m)."},                 \
         {.name = "every",                                                                          \
          .value = "DURATION",                                                                      \
          .help = "Elapsed time between runs, such as 90s, 5m or 1h30m."},                          \

@@ -21,7 +21,8 @@ static jm_cron parse(const char *text)
     return cron;
 }
 
-#define FAR INT64_C(253402300800)
+#define N_COUNTED 16
+#define FAR       INT64_C(253402300800)
 
 static int64_t next(const char *text, int64_t from)
 {
@@ -35,7 +36,9 @@ static bool same(const jm_cron *a, const jm_cron *b)
 {
     return a->seconds == b->seconds && a->minutes == b->minutes && a->hours == b->hours &&
            a->days == b->days && a->months == b->months && a->weekdays == b->weekdays &&
-           a->either_day == b->either_day && a->fixed == b->fixed;
+           a->either_day == b->either_day && a->fixed == b->fixed &&
+           a->nth_weekdays == b->nth_weekdays && a->nearest_days == b->nearest_days &&
+           a->days_to_last == b->days_to_last && a->last_workday == b->last_workday;
 }
 
 static const struct {
@@ -64,6 +67,19 @@ static const struct {
     {"0 0 30 * *", "0 0 30 1,3,4,5,6,7,8,9,10,11,12,2 *"},
     {"0 5 4 * * *", "5 4 * * *"},
     {"05 004 01 01 *", "5 4 1 1 *"},
+    {"0 0 ? * ?", "0 0 * * *"},
+    {"0 0 ? * fri", "0 0 * * 5"},
+    {"0 0 1 * ?", "0 0 1 * *"},
+    {"0 0 l * *", "0 0 L * *"},
+    {"0 0 L-0 * *", "0 0 L * *"},
+    {"0 0 l,lw,15w * *", "0 0 15W,LW,L * *"},
+    {"0 0 * * L", "0 0 * * 6"},
+    {"0 0 * * l,1", "0 0 * * mon,sat"},
+    {"0 0 * * friL", "0 0 * * 5L"},
+    {"0 0 * * FRIl", "0 0 * * 5l"},
+    {"0 0 * * 7L", "0 0 * * 0L"},
+    {"0 0 * * SUN#1", "0 0 * * 7#1"},
+    {"0 0 * * 1#2,1#4", "0 0 * * mon#4,mon#2"},
 };
 
 START_TEST(spelling)
@@ -110,23 +126,65 @@ static const struct {
     {"0 0 * * mo", JM_ERR_INVALID, "character 9"},
     {"0 0 * mon *", JM_ERR_INVALID, "character 7"},
     {"jan * * * *", JM_ERR_INVALID, "character 1"},
-    {"0 0 ? * 1", JM_ERR_INVALID, "write *"},
     {"0 0 30 2 *", JM_ERR_INVALID, "no such day"},
     {"0 0 31 2,4,6,9,11 *", JM_ERR_INVALID, "no such day"},
     {"0 0 31 4 */2", JM_ERR_INVALID, "no such day"},
     {"99999999999999999999 * * * *", JM_ERR_INVALID, "character 1"},
     {"*/99999 * * * *", JM_ERR_INVALID, "step"},
     {"@reboot", JM_ERR_INVALID, "character 1: @hourly"},
-    {"@every 5m", JM_ERR_INVALID, "character 1: @"},
+    {"@every 5m", JM_ERR_INVALID, "character 1: @every is an interval"},
     {" @daily x", JM_ERR_INVALID, "character 2: @"},
     {"@", JM_ERR_INVALID, "expected"},
     {"\xc3\xa9 * * * *", JM_ERR_INVALID, "character 1"},
     {"0\n0 * * *", JM_ERR_INVALID, "5 fields"},
-    {"0 0 L * *", JM_ERR_UNSUPPORTED, "character 5 (day of month): \"L\""},
-    {"0 0 15W * *", JM_ERR_UNSUPPORTED, "character 7 (day of month): \"W\""},
-    {"0 0 LW * *", JM_ERR_UNSUPPORTED, "character 5"},
-    {"0 0 * * 5L", JM_ERR_UNSUPPORTED, "character 10 (day of week): \"L\""},
-    {"0 0 * * 1#2", JM_ERR_UNSUPPORTED, "character 10 (day of week): \"#\""},
+    {"? * * * *", JM_ERR_INVALID, "character 1 (minute): 0 to 59 expected (? is for the day"},
+    {"* ? * * *", JM_ERR_INVALID, "character 3 (hour)"},
+    {"* * * ? *", JM_ERR_INVALID, "character 7 (month)"},
+    {"? * * * * *", JM_ERR_INVALID, "character 1 (second)"},
+    {"0 0 ?/2 * *", JM_ERR_INVALID, "character 6 (day of month): the end of the field"},
+    {"0 0 ?,5 * *", JM_ERR_INVALID, "character 6 (day of month)"},
+    {"0 0 5,? * *", JM_ERR_INVALID, "character 7 (day of month): 1 to 31 expected (? stands"},
+    {"0 0 L-31 * *", JM_ERR_INVALID, "character 7 (day of month): 0 to 30 days before"},
+    {"0 0 L- * *", JM_ERR_INVALID, "character 7 (day of month)"},
+    {"0 0 L-x * *", JM_ERR_INVALID, "not \"x\""},
+    {"0 0 L-3W * *", JM_ERR_INVALID, "character 8 (day of month): W takes a single day"},
+    {"0 0 LL * *", JM_ERR_INVALID, "character 6 (day of month): a comma"},
+    {"0 0 L/2 * *", JM_ERR_INVALID, "character 6 (day of month): a comma"},
+    {"0 0 1-L * *", JM_ERR_INVALID, "character 7 (day of month): 1 to 31 expected, not \"L\""},
+    {"0 0 5L * *", JM_ERR_INVALID, "character 6 (day of month)"},
+    {"0 0 W * *", JM_ERR_INVALID, "character 5 (day of month): a day in front of W"},
+    {"0 0 0W * *", JM_ERR_INVALID, "character 5 (day of month): 1 to 31"},
+    {"0 0 32W * *", JM_ERR_INVALID, "character 5 (day of month): 1 to 31"},
+    {"0 0 1-15W * *", JM_ERR_INVALID, "character 9 (day of month): W takes a single day"},
+    {"0 0 */2W * *", JM_ERR_INVALID, "character 8 (day of month): W takes a single day"},
+    {"0 0 15W/2 * *", JM_ERR_INVALID, "character 8 (day of month): a comma"},
+    {"0 0 15WW * *", JM_ERR_INVALID, "character 8 (day of month)"},
+    {"0 0 * * 5W", JM_ERR_INVALID, "character 10 (day of week): a comma"},
+    {"0 0 * * LW", JM_ERR_INVALID, "character 10 (day of week): a comma"},
+    {"0 0 * * 1#6", JM_ERR_INVALID, "character 11 (day of week): 1 to 5 expected"},
+    {"0 0 * * 1#0", JM_ERR_INVALID, "character 11 (day of week): 1 to 5 expected"},
+    {"0 0 * * 6#", JM_ERR_INVALID, "character 11 (day of week): 1 to 5 expected"},
+    {"0 0 * * #2", JM_ERR_INVALID, "character 9 (day of week): 0 to 7"},
+    {"0 0 * * 1#-1", JM_ERR_INVALID, "character 11"},
+    {"0 0 * * 8#1", JM_ERR_INVALID, "character 9"},
+    {"0 0 * * 1-5#2", JM_ERR_INVALID, "character 12 (day of week): L and # take a single day"},
+    {"0 0 * * *#2", JM_ERR_INVALID, "character 10 (day of week): L and #"},
+    {"0 0 * * 1-5L", JM_ERR_INVALID, "character 12 (day of week): L and #"},
+    {"0 0 * * 1#2-3", JM_ERR_INVALID, "character 12 (day of week): a comma"},
+    {"0 0 * * 1#2/2", JM_ERR_INVALID, "character 12"},
+    {"0 0 * * friday", JM_ERR_INVALID, "character 9"},
+    {"0 0 * * friW", JM_ERR_INVALID, "character 9"},
+    {"0 0 1#2 * *", JM_ERR_INVALID, "character 6 (day of month)"},
+    {"0 0 * janL *", JM_ERR_INVALID, "character 7 (month)"},
+    {"L * * * *", JM_ERR_INVALID, "character 1 (minute)"},
+    {"* 22-2 * * *", JM_ERR_INVALID, "write it as two, such as 22-23,0-2"},
+    {"0 0 * * 5-1", JM_ERR_INVALID, "such as 5-6,0-1"},
+    {"0 0 L-30 2 *", JM_ERR_INVALID, "no such day"},
+    {"0 0 L-29 2 *", JM_ERR_INVALID, "no such day"},
+    {"0 0 L-30 4,6,9,11 *", JM_ERR_INVALID, "no such day"},
+    {"0 0 30W 2 *", JM_ERR_INVALID, "no such day"},
+    {"0 0 31W 4 *", JM_ERR_INVALID, "no such day"},
+    {"0 0 31 2 ?", JM_ERR_INVALID, "no such day"},
 };
 
 START_TEST(refusal)
@@ -185,6 +243,44 @@ static const struct {
     {"10,50 * * * * *", {2026, 11, 22, 14, 59, 51}, {2026, 11, 22, 15, 0, 10}},
     {"0 0 1 1 *", {-100, 5, 1, 0, 0, 0}, {-99, 1, 1, 0, 0, 0}},
     {"0 0 * * 4", {1969, 12, 26, 0, 0, 0}, {1970, 1, 1, 0, 0, 0}},
+    {"0 0 L * *", {2026, 2, 1, 0, 0, 0}, {2026, 2, 28, 0, 0, 0}},
+    {"0 0 L * *", {2028, 2, 1, 0, 0, 0}, {2028, 2, 29, 0, 0, 0}},
+    {"0 0 L * *", {2026, 2, 28, 0, 0, 1}, {2026, 3, 31, 0, 0, 0}},
+    {"0 0 L-2 * *", {2026, 2, 1, 0, 0, 0}, {2026, 2, 26, 0, 0, 0}},
+    {"0 0 L-28 2 *", {2026, 1, 1, 0, 0, 0}, {2028, 2, 1, 0, 0, 0}}, /* leap years have it */
+    {"0 0 L-30 * *", {2026, 1, 2, 0, 0, 0}, {2026, 3, 1, 0, 0, 0}},
+    {"0 0 1,15,L * *", {2026, 4, 16, 0, 0, 0}, {2026, 4, 30, 0, 0, 0}},
+    {"0 0 1W * *", {2026, 8, 1, 0, 0, 0}, {2026, 8, 3, 0, 0, 0}},    /* a Saturday */
+    {"0 0 1W * *", {2026, 11, 1, 0, 0, 0}, {2026, 11, 2, 0, 0, 0}},  /* a Sunday */
+    {"0 0 31W * *", {2026, 1, 1, 0, 0, 0}, {2026, 1, 30, 0, 0, 0}},  /* a Saturday */
+    {"0 0 31W * *", {2026, 5, 1, 0, 0, 0}, {2026, 5, 29, 0, 0, 0}},  /* a Sunday */
+    {"0 0 31W * *", {2026, 9, 1, 0, 0, 0}, {2026, 10, 30, 0, 0, 0}}, /* not in September */
+    {"0 0 28W 2 *", {2026, 2, 1, 0, 0, 0}, {2026, 2, 27, 0, 0, 0}},  /* a Saturday */
+    {"0 0 29W 2 *", {2026, 1, 1, 0, 0, 0}, {2028, 2, 29, 0, 0, 0}},
+    {"0 0 15W * *", {2026, 8, 1, 0, 0, 0}, {2026, 8, 14, 0, 0, 0}},
+    {"0 0 15W * *", {2026, 11, 1, 0, 0, 0}, {2026, 11, 16, 0, 0, 0}},
+    {"0 0 15W * *", {2026, 7, 1, 0, 0, 0}, {2026, 7, 15, 0, 0, 0}},
+    {"0 0 LW * *", {2026, 2, 1, 0, 0, 0}, {2026, 2, 27, 0, 0, 0}},
+    {"0 0 LW * *", {2026, 5, 1, 0, 0, 0}, {2026, 5, 29, 0, 0, 0}},
+    {"0 0 LW * *", {2026, 6, 1, 0, 0, 0}, {2026, 6, 30, 0, 0, 0}},
+    {"0 0 15W,LW * *", {2026, 11, 17, 0, 0, 0}, {2026, 11, 30, 0, 0, 0}},
+    {"0 0 * * friL", {2026, 7, 1, 0, 0, 0}, {2026, 7, 31, 0, 0, 0}},
+    {"0 0 * * 1L", {2026, 2, 1, 0, 0, 0}, {2026, 2, 23, 0, 0, 0}},
+    {"0 0 * * 0L", {2028, 2, 1, 0, 0, 0}, {2028, 2, 27, 0, 0, 0}},
+    {"0 0 * * fri#2", {2026, 5, 1, 0, 0, 0}, {2026, 5, 8, 0, 0, 0}},
+    {"0 0 * * 6#4", {2026, 8, 23, 0, 0, 0}, {2026, 9, 26, 0, 0, 0}},
+    {"0 0 * * 1#5", {2026, 1, 1, 0, 0, 0}, {2026, 3, 30, 0, 0, 0}},
+    {"0 0 * 2 1#5", {2026, 1, 1, 0, 0, 0}, {2044, 2, 29, 0, 0, 0}},
+    {"0 0 * 2 1#5", {2096, 1, 1, 0, 0, 0}, {2112, 2, 29, 0, 0, 0}},
+    {"0 0 * * L", {2026, 11, 22, 0, 0, 0}, {2026, 11, 28, 0, 0, 0}},
+    {"0 0 * * mon,fri#1", {2026, 11, 3, 0, 0, 0}, {2026, 11, 6, 0, 0, 0}},
+    /* either day, with L and # as restrictions */
+    {"0 0 L * fri#2", {2026, 11, 1, 0, 0, 0}, {2026, 11, 13, 0, 0, 0}},
+    {"0 0 L * fri#2", {2026, 11, 14, 0, 0, 0}, {2026, 11, 30, 0, 0, 0}},
+    {"0 0 ? * fri#2", {2026, 11, 14, 0, 0, 0}, {2026, 12, 11, 0, 0, 0}},
+    {"0 0 1W * 0", {2026, 8, 1, 0, 0, 0}, {2026, 8, 2, 0, 0, 0}},
+    {"0 0 */2 * fri#2", {2026, 11, 1, 0, 0, 0}, {2026, 11, 13, 0, 0, 0}},
+    {"0 0 */2 * fri#2", {2026, 11, 14, 0, 0, 0}, {2026, 12, 11, 0, 0, 0}},
 };
 
 START_TEST(search)
@@ -209,12 +305,32 @@ START_TEST(bounds)
 }
 END_TEST
 
-/* Counting by arithmetic and one by one must agree, over odd stretches. */
+START_TEST(bounds_backwards)
+{
+    jm_cron cron = parse("0 12 * * *");
+    int64_t noon = at(2026, 11, 22, 12, 0, 0), out;
+    ck_assert(!jm_cron_previous(&cron, noon, noon, &out));
+    ck_assert(jm_cron_previous(&cron, noon, noon + 1, &out));
+    ck_assert_int_eq(out, noon);
+    ck_assert(jm_cron_previous(&cron, noon, noon + 86400, &out));
+    ck_assert_int_eq(out, noon);
+    ck_assert(jm_cron_previous(&cron, noon, noon + 86401, &out));
+    ck_assert_int_eq(out, noon + 86400);
+    ck_assert(!jm_cron_previous(&cron, noon + 1, noon + 86400, &out));
+    ck_assert(!jm_cron_previous(&cron, noon + 5, noon - 5, &out));
+    ck_assert(!jm_cron_previous(&cron, 0, INT64_MIN, &out));
+}
+END_TEST
+
+/* Counting by arithmetic, one by one and one by one backwards must agree, over odd stretches. */
 START_TEST(counting)
 {
     static const char *const texts[] = {
-        "* * * * *",     "*/7 3-9 * * *", "0 0 29 2 *",      "5 4 13 * 5",        "0 */5 */3 * 1",
-        "59 23 31 12 *", "0 0 1 1,7 *",   "1,2,3 1 * * 1-5", "*/20 */10 * * * *", "30 12 30 * */2"};
+        "* * * * *",         "*/7 3-9 * * *",  "0 0 29 2 *",    "5 4 13 * 5",
+        "0 */5 */3 * 1",     "59 23 31 12 *",  "0 0 1 1,7 *",   "1,2,3 1 * * 1-5",
+        "*/20 */10 * * * *", "30 12 30 * */2", "7 5 L,15W * *", "0 9 LW * 1#1",
+        "*/9 1 * * 5L,2#5",  "0 3 L-30 * *",   "1 2 31W * ?",   "5/20 */8 1-31/9 2-5 3"};
+    ck_assert_int_eq((int)(sizeof texts / sizeof *texts), N_COUNTED);
     jm_cron cron = parse(texts[_i]);
     unsigned seed = 42;
     for (int i = 0; i < 60; i++) {
@@ -227,6 +343,50 @@ START_TEST(counting)
             t = out + 1;
         }
         ck_assert_int_eq(jm_cron_count(&cron, from, to), n);
+        for (t = to; jm_cron_previous(&cron, from, t, &out); t = out, n--) {
+            int64_t again;
+            ck_assert(jm_cron_next(&cron, out, t, &again) && again == out);
+        }
+        ck_assert_int_eq(n, 0);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    int64_t s; /* -1: refused */
+} intervals[] = {
+    {"@every 90s", 90},
+    {" @Every\t1h30m ", 5400},
+    {"@every 2w", 1209600},
+    {"@every 1000ms", 1},
+    {"@every 36525d", 3155760000},
+    {"@every 36526d", -1},
+    {"@every", -1},
+    {"@every ", -1},
+    {"@every 0s", -1},
+    {"@every 1500ms", -1},
+    {"@every 90", -1},
+    {"@every 5m 3s", -1},
+    {"@every -5m", -1},
+    {"@every 5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m5m", -1},
+    {"@everything 5m", 0},
+    {"@daily", 0},
+    {"*/5 * * * *", 0},
+    {"", 0},
+};
+
+START_TEST(every)
+{
+    int64_t s = -7;
+    jm_err err = {0};
+    int code = jm_cron_every(intervals[_i].text, &s, &err);
+    ck_assert_int_eq(code, intervals[_i].s < 0 ? JM_ERR_INVALID : 0);
+    if (code) {
+        ck_assert_str_eq(err.field, "cron_expression");
+        ck_assert_ptr_nonnull(strstr(err.msg, "character "));
+    } else {
+        ck_assert_int_eq(s, intervals[_i].s);
     }
 }
 END_TEST
@@ -255,7 +415,9 @@ int main(void)
     tcase_add_test(tc, too_long);
     tcase_add_loop_test(tc, search, 0, N(searches));
     tcase_add_test(tc, bounds);
-    tcase_add_loop_test(tc, counting, 0, 10);
+    tcase_add_test(tc, bounds_backwards);
+    tcase_add_loop_test(tc, counting, 0, N_COUNTED);
+    tcase_add_loop_test(tc, every, 0, N(intervals));
     tcase_add_test(tc, fixed_or_not);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

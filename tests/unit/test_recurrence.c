@@ -393,8 +393,8 @@ static const struct {
 } refused[] = {
     {{.kind = JM_RECURRENCE_CRON}, JM_ERR_INVALID, "cron_expression"},
     {{.kind = JM_RECURRENCE_CRON, .cron_expression = "x"}, JM_ERR_INVALID, "cron_expression"},
-    {{.kind = JM_RECURRENCE_CRON, .cron_expression = "0 0 L * *"},
-     JM_ERR_UNSUPPORTED,
+    {{.kind = JM_RECURRENCE_CRON, .cron_expression = "@every 5m"},
+     JM_ERR_INVALID,
      "cron_expression"},
     {{.kind = JM_RECURRENCE_CRON, .cron_expression = "* * * * *", .timezone = "Nowhere"},
      JM_ERR_INVALID,
