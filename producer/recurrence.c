@@ -3,6 +3,10 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "producer/cron_text.h"
 
 #define SECOND_US 1000000LL
 /* Instants are looked for in the years 1 to 9999, which every text form can say. */
@@ -281,20 +285,34 @@ int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, i
 
 /* ---- setting up ---- */
 
-static int init_cron(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
+/* The rules for clock changes, where the schedule names none: those of cron. */
+static jm_dst_gap gap_of(const jm_recurrence_spec *spec, bool fixed)
+{
+    if (spec->dst_gap != JM_DST_GAP_CRON)
+        return spec->dst_gap;
+    return fixed ? JM_DST_GAP_AFTER : JM_DST_GAP_SKIP;
+}
+
+static jm_dst_fold fold_of(const jm_recurrence_spec *spec, bool fixed)
+{
+    if (spec->dst_fold != JM_DST_FOLD_CRON)
+        return spec->dst_fold;
+    return fixed ? JM_DST_FOLD_FIRST : JM_DST_FOLD_BOTH;
+}
+
+static int parse_cron(const jm_recurrence_spec *spec, jm_cron *cron, jm_err *err)
 {
     if (!spec->cron_expression)
         return jm_err_field(err, "cron_expression", "a cron schedule needs an expression");
-    int code = jm_cron_parse(&r->cron, spec->cron_expression, err);
-    if (code)
-        return code;
-    r->gap = spec->dst_gap != JM_DST_GAP_CRON ? spec->dst_gap
-             : r->cron.fixed                  ? JM_DST_GAP_AFTER
-                                              : JM_DST_GAP_SKIP;
-    r->fold = spec->dst_fold != JM_DST_FOLD_CRON ? spec->dst_fold
-              : r->cron.fixed                    ? JM_DST_FOLD_FIRST
-                                                 : JM_DST_FOLD_BOTH;
-    return 0;
+    return jm_cron_parse(cron, spec->cron_expression, err);
+}
+
+static int init_cron(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
+{
+    int code = parse_cron(spec, &r->cron, err);
+    r->gap = gap_of(spec, r->cron.fixed);
+    r->fold = fold_of(spec, r->cron.fixed);
+    return code;
 }
 
 static int check_instant(int64_t us, const char *field, jm_err *err)
@@ -304,10 +322,17 @@ static int check_instant(int64_t us, const char *field, jm_err *err)
     return 0;
 }
 
+static int check_interval(int64_t interval_s, jm_err *err)
+{
+    if (interval_s < 1 || interval_s > INTERVAL_MAX_S)
+        return jm_err_field(err, "interval_seconds", "1 second to 100 years expected");
+    return 0;
+}
+
 static int init_interval(jm_recurrence *r, const jm_recurrence_spec *spec, jm_err *err)
 {
-    if (spec->interval_s < 1 || spec->interval_s > INTERVAL_MAX_S)
-        return jm_err_field(err, "interval_seconds", "1 second to 100 years expected");
+    if (check_interval(spec->interval_s, err))
+        return JM_ERR_INVALID;
     r->interval_us = spec->interval_s * SECOND_US;
     r->anchor_us = spec->anchor_at_us;
     return check_instant(r->anchor_us, "anchor_at", err);
@@ -343,6 +368,91 @@ int jm_recurrence_init(jm_recurrence *out, const jm_recurrence_spec *spec, jm_zo
     case JM_RECURRENCE_ONCE:
         out->at_us = spec->run_at_us;
         return check_instant(out->at_us, "run_at", err);
+    }
+    return jm_err_field(err, "kind", "cron, interval or once expected");
+}
+
+/* ---- in words ---- */
+
+/* "1 h 30 min" */
+static void add_duration(int64_t s, jm_buf *out)
+{
+    static const struct {
+        int64_t s;
+        const char *unit;
+    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    const char *space = "";
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        int64_t n = s / units[i].s;
+        s %= units[i].s;
+        if (n)
+            jm_buf_addf(out, "%s%lld %s", space, (long long)n, units[i].unit);
+        space = n ? " " : space;
+    }
+}
+
+static void add_instant(const char *before, int64_t us, jm_buf *out)
+{
+    char text[JM_RFC3339_TEXT];
+    jm_rfc3339_format(us, text);
+    jm_buf_addf(out, "%s%s", before, text);
+}
+
+/* Rules for clock changes that are other than the sentence suggests: what is "at" a time runs once,
+ * what is "every" so often goes by the clocks. */
+static void add_dst_rules(const jm_recurrence_spec *spec, bool fixed, bool reads_fixed, jm_buf *out)
+{
+    static const char *const gaps[] = {"", "after", "skip"};
+    static const char *const folds[] = {"", "first", "second", "both"};
+    static const jm_recurrence_spec none;
+    jm_dst_gap gap = gap_of(spec, fixed);
+    jm_dst_fold fold = fold_of(spec, fixed);
+    const char *before = " (";
+    if (gap != gap_of(&none, reads_fixed)) {
+        jm_buf_addf(out, "%sdst gap: %s", before, gaps[gap]);
+        before = ", ";
+    }
+    if (fold != fold_of(&none, reads_fixed)) {
+        jm_buf_addf(out, "%sdst fold: %s", before, folds[fold]);
+        before = ", ";
+    }
+    if (before[0] == ',')
+        jm_buf_addc(out, ')');
+}
+
+static int describe_cron(const jm_recurrence_spec *spec, jm_buf *out, jm_err *err)
+{
+    const char *zone = spec->timezone ? spec->timezone : "UTC";
+    jm_cron cron;
+    int code = parse_cron(spec, &cron, err);
+    if (code)
+        return code;
+    bool reads_fixed = jm_cron_describe(&cron, out);
+    jm_buf_addf(out, ", %s", zone);
+    if (strcmp(zone, "UTC") != 0)
+        add_dst_rules(spec, cron.fixed, reads_fixed, out);
+    return 0;
+}
+
+int jm_recurrence_describe(const jm_recurrence_spec *spec, jm_buf *out, jm_err *err)
+{
+    switch (spec->kind) {
+    case JM_RECURRENCE_CRON:
+        return describe_cron(spec, out, err);
+    case JM_RECURRENCE_INTERVAL:
+        if (check_interval(spec->interval_s, err) ||
+            check_instant(spec->anchor_at_us, "anchor_at", err))
+            return JM_ERR_INVALID;
+        jm_buf_adds(out, "every ");
+        add_duration(spec->interval_s, out);
+        if (spec->anchor_at_us)
+            add_instant(" from ", spec->anchor_at_us, out);
+        return 0;
+    case JM_RECURRENCE_ONCE:
+        if (check_instant(spec->run_at_us, "run_at", err))
+            return JM_ERR_INVALID;
+        add_instant("once at ", spec->run_at_us, out);
+        return 0;
     }
     return jm_err_field(err, "kind", "cron, interval or once expected");
 }

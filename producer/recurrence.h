@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "producer/cron.h"
 #include "producer/zone.h"
@@ -74,6 +75,12 @@ int64_t jm_recurrence_count(const jm_recurrence *recurrence, int64_t after_us, i
 /* The last instant in (after_us, upto_us]. Returns false when there is none. */
 bool jm_recurrence_last(const jm_recurrence *recurrence, int64_t after_us, int64_t upto_us,
                         int64_t *out_us);
+
+/* Appends a sentence: "at 02:30 on weekdays, Europe/Paris", "every 1 h 30 min from
+ * 2026-11-22T10:00:00Z", "once at 2026-11-22T10:00:00Z". Rules for clock changes are in it where
+ * they are not what the sentence suggests. Reads no zone. Errors: JM_ERR_INVALID for what
+ * jm_recurrence_init would refuse, except a zone that does not exist. */
+int jm_recurrence_describe(const jm_recurrence_spec *spec, jm_buf *out, jm_err *err);
 
 /* "dst gap", "dst fold", "dst gap, dst fold" or "" (static). */
 const char *jm_recurrence_notes_text(unsigned notes);

@@ -22,7 +22,7 @@ LAYERS = [
     (r"producer/service/", r"producer/(cli|http)/", "services know neither command line nor HTTP"),
     (r"producer/[a-z0-9_]+\.[ch]", r"producer/(cli|http|service)/", "the daemon's parts use no service"),
     (r"producer/(cli|http)/", r"libpq-fe\.h|postgresql/|schema/sql\.h", "SQL stands in producer/service"),
-    (r"producer/(cron|zone|recurrence|tick_policy|calendar)\.[ch]", LIBPQ + "|" + RDKAFKA, "calendar arithmetic is pure"),
+    (r"producer/(cron|cron_text|zone|recurrence|tick_policy|calendar)\.[ch]", LIBPQ + "|" + RDKAFKA, "calendar arithmetic is pure"),
     (r"worker/(runner|executor|exec|spawner|handler_protocol|outcome|job_type|type_dir|loop|http_exec|plugin|pool|blocking|when)[a-z0-9_]*\.[ch]",
      LIBPQ + "|" + RDKAFKA, "runner and executors know neither database nor Kafka"),
     (r"worker/sql_", RDKAFKA, "steps know no Kafka"),
