@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,8 @@
 #define OFFSET_MAX_S (26 * 3600)
 #define TIME_MIN_S   (-(1LL << 59))
 #define TIME_MAX_S   (1LL << 40)
+/* Hashes end with 2299: every list that a footer fills goes further. */
+#define HASH_END_S 10413792000LL
 
 /* offset_s holds from at_s on. */
 typedef struct change {
@@ -32,12 +33,21 @@ typedef struct change {
     int32_t offset_s;
 } change;
 
+/* By what a file is known to be another one. */
+typedef struct file_mark {
+    dev_t dev;
+    ino_t ino;
+    off_t bytes;
+    struct timespec mtime, ctime;
+} file_mark;
+
 /* Invariants: changes are sorted by time and each differs in offset from what was before. When the
  * footer has daylight time, the list is filled for one cycle beyond cycle_s, and what comes after
  * cycle_s + CYCLE_S is as one cycle before. */
 struct jm_zone {
     UT_hash_handle hh;
     char *name;
+    file_mark mark; /* of the file it was read from, or that could not be read since */
     change *changes;
     size_t n, cap;
     int32_t first_offset_s; /* before the first change */
@@ -313,13 +323,31 @@ static const char *read_file(jm_zone *zone, const uint8_t *p, size_t len)
     return NULL;
 }
 
-static int load_bytes(const char *path, jm_buf *out)
+static file_mark mark_of(const struct stat *st)
+{
+    return (file_mark){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool is_same_file(const file_mark *a, const file_mark *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->bytes == b->bytes &&
+           is_same_time(a->mtime, b->mtime) && is_same_time(a->ctime, b->ctime);
+}
+
+static int load_bytes(const char *path, jm_buf *out, file_mark *mark)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return errno;
     int code = fstat(fd, &st) ? errno : !S_ISREG(st.st_mode) ? EISDIR : 0;
+    if (!code)
+        *mark = mark_of(&st);
     while (!code && out->len <= FILE_MAX_BYTES) {
         ssize_t n = read(fd, jm_buf_reserve(out, 4096), 4096);
         if (n < 0 && errno != EINTR)
@@ -352,7 +380,7 @@ static int load(const jm_zone_cache *cache, jm_zone *zone, jm_err *err)
 {
     jm_buf path = {0}, bytes = {0};
     jm_buf_addf(&path, "%s/%s", cache->dir, zone->name);
-    int code = 0, failed = load_bytes(jm_buf_str(&path), &bytes);
+    int code = 0, failed = load_bytes(jm_buf_str(&path), &bytes, &zone->mark);
     const char *wrong = NULL;
     if (failed == ENOENT || failed == ENOTDIR || failed == EISDIR) {
         if (access(cache->dir, R_OK))
@@ -415,6 +443,99 @@ int jm_zone_cache_get(jm_zone_cache *cache, const char *name, const jm_zone **ou
     }
     *out = zone;
     return 0;
+}
+
+/* ---- files that change ---- */
+
+static file_mark look_at(const jm_zone_cache *cache, const jm_zone *zone)
+{
+    jm_buf path = {0};
+    struct stat st;
+    file_mark mark = {0};
+    jm_buf_addf(&path, "%s/%s", cache->dir, zone->name);
+    if (!stat(jm_buf_str(&path), &st))
+        mark = mark_of(&st);
+    jm_buf_fini(&path);
+    return mark;
+}
+
+/* Gives the zone the rules of the other one, which gets the old ones. */
+static void swap_rules(jm_zone *zone, jm_zone *other)
+{
+    jm_zone old = *zone;
+    zone->changes = other->changes;
+    zone->n = other->n;
+    zone->cap = other->cap;
+    zone->first_offset_s = other->first_offset_s;
+    zone->cyclic = other->cyclic;
+    zone->cycle_s = other->cycle_s;
+    other->changes = old.changes;
+}
+
+static bool refresh(const jm_zone_cache *cache, jm_zone *zone, jm_zone_refreshed *tell, void *arg)
+{
+    file_mark mark = look_at(cache, zone);
+    jm_err err;
+    if (is_same_file(&mark, &zone->mark))
+        return false;
+    jm_zone *fresh = jm_calloc(1, sizeof *fresh);
+    fresh->name = jm_strdup(zone->name);
+    int code = load(cache, fresh, &err);
+    bool changed = !code && jm_zone_hash(fresh) != jm_zone_hash(zone);
+    zone->mark = code ? mark : fresh->mark;
+    if (!code)
+        swap_rules(zone, fresh);
+    zone_free(fresh);
+    if (tell && (code || changed))
+        tell(arg, zone->name, code ? &err : NULL);
+    return changed;
+}
+
+bool jm_zone_cache_refresh(jm_zone_cache *cache, jm_zone_refreshed *tell, void *arg)
+{
+    jm_zone *zone, *next;
+    bool changed = false;
+    HASH_ITER(hh, cache->zones, zone, next)
+    {
+        if (strcmp(zone->name, "UTC") != 0)
+            changed |= refresh(cache, zone, tell, arg);
+    }
+    return changed;
+}
+
+void jm_zone_cache_version(const jm_zone_cache *cache, char version[JM_ZONE_VERSION_TEXT])
+{
+    static const char before[] = "# version ";
+    char line[sizeof before + JM_ZONE_VERSION_TEXT] = "";
+    jm_buf path = {0};
+    version[0] = 0;
+    jm_buf_addf(&path, "%s/tzdata.zi", cache->dir);
+    FILE *file = fopen(jm_buf_str(&path), "re");
+    if (file && fgets(line, sizeof line, file) && !strncmp(line, before, sizeof before - 1)) {
+        const char *text = line + sizeof before - 1;
+        snprintf(version, JM_ZONE_VERSION_TEXT, "%.*s", (int)strcspn(text, " \t\r\n"), text);
+    }
+    if (file)
+        fclose(file);
+    jm_buf_fini(&path);
+}
+
+/* FNV-1a of the eight bytes, the low ones first. */
+static uint64_t add_to_hash(uint64_t hash, int64_t v)
+{
+    for (int shift = 0; shift < 64; shift += 8)
+        hash = (hash ^ ((uint64_t)v >> shift & 0xff)) * 0x100000001b3;
+    return hash;
+}
+
+uint64_t jm_zone_hash(const jm_zone *zone)
+{
+    uint64_t hash = add_to_hash(0xcbf29ce484222325, zone->first_offset_s);
+    for (size_t i = 0; i < zone->n && zone->changes[i].at_s < HASH_END_S; i++) {
+        hash = add_to_hash(hash, zone->changes[i].at_s);
+        hash = add_to_hash(hash, zone->changes[i].offset_s);
+    }
+    return hash;
 }
 
 /* ---- look-up ---- */

@@ -44,6 +44,8 @@ kcat cmd:kcat
 END
     test) cat <<'END' ;;
 check pc:check
+g++ cmd:c++
+libcctz-dev file:/usr/include/cctz/time_zone.h
 python3 cmd:python3
 python3-pytest py:pytest
 python3-pytest-xdist py:xdist

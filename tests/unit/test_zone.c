@@ -33,6 +33,8 @@ static void teardown(void)
     jm_zone_cache_free(cache);
     path_in_dir("X", path);
     unlink(path);
+    path_in_dir("tzdata.zi", path);
+    unlink(path);
     rmdir(dir);
 }
 
@@ -181,14 +183,41 @@ START_TEST(no_tzdata)
 }
 END_TEST
 
-static void write_zone(const void *p, size_t len)
+static void write_file(const char *name, const void *p, size_t len)
 {
     char path[128];
-    path_in_dir("X", path);
+    path_in_dir(name, path);
     FILE *file = fopen(path, "wb");
     ck_assert_ptr_nonnull(file);
     ck_assert_uint_eq(fwrite(p, 1, len, file), len);
     fclose(file);
+}
+
+static void write_zone(const void *p, size_t len)
+{
+    write_file("X", p, len);
+}
+
+static size_t read_zone(const char *name, char *out, size_t max)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    size_t len = fread(out, 1, max, file);
+    fclose(file);
+    return len;
+}
+
+/* As a package is unpacked: another file takes the name at once. */
+static void replace_by(const char *zone)
+{
+    static char bytes[16384];
+    char from[128], to[128];
+    write_file("new", bytes, read_zone(zone, bytes, sizeof bytes));
+    path_in_dir("new", from);
+    path_in_dir("X", to);
+    ck_assert_int_eq(rename(from, to), 0);
 }
 
 static int load_from_dir(jm_err *err)
@@ -202,20 +231,11 @@ static int load_from_dir(jm_err *err)
     return code;
 }
 
-static size_t read_paris(char *out, size_t max)
-{
-    FILE *file = fopen("/usr/share/zoneinfo/Europe/Paris", "rb");
-    ck_assert_ptr_nonnull(file);
-    size_t len = fread(out, 1, max, file);
-    fclose(file);
-    return len;
-}
-
 /* Every file cut short and files with one byte changed: refused or read, never worse. */
 START_TEST(broken_files)
 {
     static char good[16384], bad[16384];
-    size_t len = read_paris(good, sizeof good);
+    size_t len = read_zone("Europe/Paris", good, sizeof good);
     jm_err err = {0};
     ck_assert_uint_gt(len, 100);
     write_zone(good, len);
@@ -318,6 +338,120 @@ START_TEST(footer)
 }
 END_TEST
 
+typedef struct told {
+    int changed, failed;
+    char name[32];
+} told;
+
+static void tell(void *arg, const char *name, const jm_err *err)
+{
+    told *t = arg;
+    t->changed += !err;
+    t->failed += err && err->code && err->msg[0];
+    snprintf(t->name, sizeof t->name, "%s", name);
+}
+
+START_TEST(refresh)
+{
+    const jm_zone *zone, *utc_zone;
+    char path[128];
+    told t = {0};
+    int64_t july = utc("2026-07-01T00:00:00Z");
+    jm_zone_cache *own = jm_zone_cache_new(dir);
+    path_in_dir("X", path);
+    replace_by("Europe/Paris");
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t)); /* nothing is loaded */
+    ck_assert_int_eq(jm_zone_cache_get(own, "X", &zone, NULL), 0);
+    ck_assert_int_eq(jm_zone_cache_get(own, "UTC", &utc_zone, NULL), 0);
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+
+    replace_by("America/New_York");
+    ck_assert_int_eq(jm_zone_find(zone, july).offset_s, 7200);
+    ck_assert(jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(jm_zone_find(zone, july).offset_s, -14400); /* the zone that was borrowed */
+    ck_assert_str_eq(t.name, "X");
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(t.changed, 1);
+    ck_assert_uint_eq(jm_zone_hash(zone), jm_zone_hash(get("America/New_York")));
+
+    replace_by("US/Eastern"); /* another file that says the same */
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(t.changed, 1);
+
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(t.failed, 1);
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(t.failed, 1); /* said once */
+    write_zone("TZif", 4);
+    ck_assert(!jm_zone_cache_refresh(own, tell, &t));
+    ck_assert_int_eq(t.failed, 2);
+    ck_assert_int_eq(jm_zone_find(zone, july).offset_s, -14400);
+
+    replace_by("Asia/Kathmandu");
+    ck_assert(jm_zone_cache_refresh(own, NULL, NULL));
+    ck_assert_int_eq(jm_zone_find(zone, july).offset_s, 20700);
+    ck_assert_int_eq(t.changed, 1);
+    jm_zone_cache_free(own);
+}
+END_TEST
+
+START_TEST(hash)
+{
+    ck_assert_uint_eq(jm_zone_hash(get("UTC")), jm_zone_hash(get("Etc/UTC")));
+    ck_assert_uint_eq(jm_zone_hash(get("America/New_York")), jm_zone_hash(get("US/Eastern")));
+    ck_assert_uint_ne(jm_zone_hash(get("America/New_York")), jm_zone_hash(get("America/Detroit")));
+    ck_assert_uint_ne(jm_zone_hash(get("Etc/GMT+1")), jm_zone_hash(get("Etc/GMT-1")));
+}
+END_TEST
+
+/* Rules that differ in one point only. */
+START_TEST(hash_of_footer)
+{
+    static const char *const texts[] = {"EST5EDT,M3.2.0,M11.1.0", "EST5EDT,M3.2.0,M11.1.0/1",
+                                        "EST5EDT,M3.2.0,M11.2.0", "EST5EDT4:30,M3.2.0,M11.1.0",
+                                        "EST5"};
+    uint64_t hashes[5];
+    for (int i = 0; i < 5; i++) {
+        const jm_zone *zone;
+        jm_zone_cache *own = jm_zone_cache_new(dir);
+        write_footer(texts[i]);
+        ck_assert_int_eq(jm_zone_cache_get(own, "X", &zone, NULL), 0);
+        hashes[i] = jm_zone_hash(zone);
+        jm_zone_cache_free(own);
+        for (int j = 0; j < i; j++)
+            ck_assert_uint_ne(hashes[i], hashes[j]);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *line, *version;
+} versions[] = {
+    {"# version 2024b\n# more\n", "2024b"},
+    {"# version 2025b", "2025b"},
+    {"# version 2025b-dirty  \n", "2025b-dirty"},
+    {"", ""},
+    {"\n", ""},
+    {"# version \n", ""},
+    {"R A 1916\n", ""},
+    {"# version 01234567890123456789012345678901234567890123456789\n",
+     "0123456789012345678901234567890"},
+};
+
+START_TEST(version)
+{
+    char text[JM_ZONE_VERSION_TEXT] = "x";
+    jm_zone_cache *own = jm_zone_cache_new(dir);
+    jm_zone_cache_version(own, text);
+    ck_assert_str_eq(text, ""); /* no file */
+    write_file("tzdata.zi", versions[_i].line, strlen(versions[_i].line));
+    jm_zone_cache_version(own, text);
+    ck_assert_str_eq(text, versions[_i].version);
+    jm_zone_cache_free(own);
+}
+END_TEST
+
 static const struct {
     const char *zone, *at, *text;
 } formats[] = {
@@ -353,6 +487,10 @@ int main(void)
     tcase_add_test(tc, no_tzdata);
     tcase_add_test(tc, broken_files);
     tcase_add_loop_test(tc, footer, 0, N(footers));
+    tcase_add_test(tc, refresh);
+    tcase_add_test(tc, hash);
+    tcase_add_test(tc, hash_of_footer);
+    tcase_add_loop_test(tc, version, 0, N(versions));
     tcase_add_loop_test(tc, format, 0, N(formats));
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
