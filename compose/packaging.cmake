@@ -52,7 +52,7 @@ if(JM_SHLIBDEPS)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 else()
   set(CPACK_DEBIAN_PACKAGE_DEPENDS
-    "tzdata, libc6, librdkafka1 (>= 2.0.2), libpq5 (>= 15), libjansson4, libsmartcols1, libinih1, libsystemd0, libssl3, libcurl4, libmicrohttpd12, zlib1g")
+    "tzdata, libc6, librdkafka1 (>= 2.0.2), libpq5 (>= 15), libjansson4, libsmartcols1, libinih1, libsystemd0, libssl3, libcurl4, libmicrohttpd12, libical3, zlib1g")
 endif()
 foreach(script postinst prerm postrm)
   list(APPEND CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/compose/debian/${script})

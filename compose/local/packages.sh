@@ -25,6 +25,7 @@ libsystemd-dev pc:libsystemd
 libssl-dev pc:libcrypto
 libcurl4-openssl-dev pc:libcurl
 libmicrohttpd-dev pc:libmicrohttpd
+libical-dev pc:libical
 zlib1g-dev pc:zlib
 uthash-dev hdr:uthash.h
 tzdata file:/usr/share/zoneinfo/UTC
