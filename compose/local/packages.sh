@@ -54,6 +54,7 @@ python3-psycopg py:psycopg
 python3-confluent-kafka py:confluent_kafka
 python3-jsonschema py:jsonschema
 python3-yaml py:yaml
+python3-croniter py:croniter
 nodejs cmd:node
 json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END
