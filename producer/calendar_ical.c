@@ -71,7 +71,7 @@ static int fail(import *in, int code, const event *e, const char *name, int nth,
 static int fail(import *in, int code, const event *e, const char *name, int nth, const char *fmt,
                 ...)
 {
-    char text[300];
+    char text[sizeof in->err->msg]; /* cut here it is cut again: no part of a character is left */
     int line = e->at->line;
     va_list args;
     va_start(args, fmt);
@@ -131,7 +131,7 @@ static int find_zone(import *in, const event *e, const char *name, int nth, cons
     if (!jm_zone_cache_get(in->zones, zone, out, &ignored))
         return JM_OK;
     return fail(in, JM_ERR_UNSUPPORTED, e, name, nth,
-                "it is in another time zone than DTSTART, and \"%.60s\" is none of the system's",
+                "it is in another time zone than DTSTART, and \"%s\" is none of the system's",
                 zone);
 }
 

@@ -89,7 +89,7 @@ static int parse_dates(jm_calendar_rule *out, const char *text, jm_err *err)
                           "a date expected, such as 2026-12-25, or 12-25 for every year, or two of "
                           "them as first..last");
     if (check_date(&first, err) || check_date(&last, err))
-        return err->code;
+        return JM_ERR_INVALID;
     if (!first.year != !last.year)
         return jm_err_set(err, JM_ERR_INVALID, "both dates must have a year, or none");
     if (!first.year) {

@@ -9,6 +9,7 @@
 const jm_cli_noun jm_cli_nouns[] = {
     {"job", "Submit jobs and look at them", jm_cli_job_commands},
     {"schedule", "What is to run when", jm_cli_schedule_commands},
+    {"calendar", "Days on which schedules do not run", jm_cli_calendar_commands},
     {"worker", "Workers and producers that are alive", jm_cli_worker_commands},
     {"type", "Job types", jm_cli_type_commands},
     {"run", "Run a job type here and now, with neither Kafka nor database", jm_cli_run_commands},

@@ -90,6 +90,7 @@ extern const jm_cli_command jm_cli_schema_commands[];
 extern const jm_cli_command jm_cli_topics_commands[];
 extern const jm_cli_command jm_cli_job_commands[];
 extern const jm_cli_command jm_cli_schedule_commands[];
+extern const jm_cli_command jm_cli_calendar_commands[];
 extern const jm_cli_command jm_cli_worker_commands[];
 extern const jm_cli_command jm_cli_type_commands[];
 extern const jm_cli_command jm_cli_run_commands[];

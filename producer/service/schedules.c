@@ -304,3 +304,15 @@ int jm_schedules_preview(jm_pg *pg, const char *id_or_name, const char *project,
     jm_pg_calls_clear(&call, 1);
     return code;
 }
+
+/* ---- calendars ---- */
+
+/* No schedule takes a calendar yet. */
+int jm_schedules_calendar_changed(jm_pg *pg, const char *project, const char *name, jm_err *err)
+{
+    (void)pg;
+    (void)project;
+    (void)name;
+    (void)err;
+    return 0;
+}

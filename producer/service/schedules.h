@@ -45,4 +45,9 @@ int jm_schedules_preview(struct jm_pg *pg, const char *id_or_name, const char *p
 int jm_schedule_preview(const jm_recurrence_spec *when, int64_t from_us, int64_t count,
                         json_t **items, jm_err *err);
 
+/* What the definition of a calendar has become: schedules of the project that use it are computed
+ * anew. Inside the caller's transaction, after the calendar's row is written. */
+int jm_schedules_calendar_changed(struct jm_pg *pg, const char *project, const char *name,
+                                  jm_err *err);
+
 #endif

@@ -1,0 +1,215 @@
+/* Calendars: saving, listing, looking into, deleting. */
+#include "producer/service/calendars.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json_scan.h"
+#include "common/pg.h"
+#include "common/rows.h"
+#include "producer/calendar.h"
+#include "producer/service/schedules.h"
+#include "producer/tx.h"
+
+#define DAY_US (86400 * INT64_C(1000000))
+
+enum { NAMES_BYTES = 200 /* after so much of names in a message no further one begins */ };
+
+static void start_args(jm_pg_args *args, const char *project, const char *name)
+{
+    jm_pg_args_init(args);
+    jm_pg_arg_text(args, project);
+    jm_pg_arg_text(args, name);
+}
+
+static int no_calendar(const char *project, const char *name, jm_err *err)
+{
+    return jm_err_set(err, JM_ERR_NOT_FOUND, "there is no calendar \"%.100s\" in project %.100s",
+                      name, project);
+}
+
+/* ---- saving ---- */
+
+static int check_name(const char *name, jm_err *err)
+{
+    size_t len = strlen(name);
+    bool ok = len >= 1 && len <= 100 && !strchr("._-", name[0]) &&
+              strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+    return ok ? JM_OK : jm_err_field(err, "name", "[a-z0-9][a-z0-9._-]{0,99} expected");
+}
+
+static int check_new(const jm_calendars_entry *entry, jm_calendar **calendar, jm_err *err)
+{
+    const char *text = entry->description;
+    if (check_name(entry->name, err))
+        return JM_ERR_INVALID;
+    if (text && !jm_utf8_is_valid(text, strlen(text), NULL))
+        return jm_err_field(err, "description", "it is not valid UTF-8");
+    return jm_calendar_parse(calendar, entry->definition, strlen(entry->definition), err);
+}
+
+/* That its project is there, and that it will ever be open, by PostgreSQL's clock: in the zones
+ * where that is still yesterday too. */
+static int check_use(jm_pg *pg, const jm_calendars_entry *entry, const jm_calendar *calendar,
+                     jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, entry->project);
+    jm_pg_call call = {.sql = &jm_sql_schedule_project, .args = &args, .binary = true};
+    int rc = jm_pg_run(pg, &call, 1, err);
+    if (!rc && !PQntuples(call.res))
+        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no project \"%.100s\"", entry->project);
+    else if (!rc && !jm_calendar_is_ever_open(calendar, jm_pg_get_ts(call.res, 0, 1) / DAY_US - 1))
+        rc = jm_err_field(err, "definition", "it leaves no day open from now on");
+    jm_pg_calls_clear(&call, 1);
+    return rc;
+}
+
+static int write_row(jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    start_args(&args, entry->project, entry->name);
+    jm_pg_arg_text(&args, entry->definition);
+    jm_pg_arg_text(&args, entry->description);
+    jm_pg_arg_bool(&args, replace);
+    int rc = jm_pg_query(pg, &jm_sql_calendar_save, &args, &res, err);
+    if (!rc && !PQntuples(res))
+        rc = jm_err_set(err, JM_ERR_CONFLICT, "project %.100s has a calendar \"%.100s\" already",
+                        entry->project, entry->name);
+    PQclear(res);
+    return rc;
+}
+
+int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, json_t **calendar,
+                      jm_err *err)
+{
+    jm_err ignored;
+    jm_calendar *parsed = NULL;
+    if (calendar)
+        *calendar = NULL;
+    int rc = check_new(entry, &parsed, err);
+    if (!rc)
+        rc = check_use(pg, entry, parsed, err);
+    jm_calendar_free(parsed);
+    if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
+        return rc;
+    rc = write_row(pg, entry, replace, err);
+    if (!rc)
+        rc = jm_schedules_calendar_changed(pg, entry->project, entry->name, err);
+    if (!rc && calendar)
+        rc = jm_calendars_show(pg, entry->project, entry->name, calendar, err);
+    if (!rc)
+        rc = jm_pg_exec(pg, "COMMIT", NULL, err);
+    if (rc) {
+        jm_tx_rollback(pg);
+        if (calendar) {
+            json_decref(*calendar);
+            *calendar = NULL;
+        }
+        return rc;
+    }
+    /* A scheduler that is not woken looks by itself within a second. */
+    (void)jm_pg_query(pg, &jm_sql_schedule_notify, NULL, NULL, &ignored);
+    return JM_OK;
+}
+
+/* ---- looking ---- */
+
+int jm_calendars_list(jm_pg *pg, const char *project, int64_t limit, int64_t offset, json_t **items,
+                      jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, project);
+    jm_pg_arg_i64(&args, limit);
+    jm_pg_arg_i64(&args, offset);
+    return jm_rows_list(pg, &jm_sql_calendar_list, &args, items, err);
+}
+
+int jm_calendars_show(jm_pg *pg, const char *project, const char *name, json_t **calendar,
+                      jm_err *err)
+{
+    jm_pg_args args;
+    start_args(&args, project, name);
+    int rc = jm_rows_one(pg, &jm_sql_calendar_show, &args, calendar, err);
+    return rc == JM_ERR_NOT_FOUND ? no_calendar(project, name, err) : rc;
+}
+
+static json_t *days_of(const jm_calendar *calendar, int64_t day, int64_t n)
+{
+    static const char *const weekdays[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
+    json_t *items = json_array();
+    for (int64_t end = day + n; day < end; day++) {
+        char at[JM_RFC3339_TEXT];
+        jm_rfc3339_format(day * DAY_US, at);
+        json_array_append_new(items, json_pack("{s:s#, s:s, s:b}", "date", at, 10, "weekday",
+                                               weekdays[((day + 4) % 7 + 7) % 7], "open",
+                                               jm_calendar_is_open(calendar, day)));
+    }
+    return items;
+}
+
+int jm_calendars_days(jm_pg *pg, const char *project, const char *name, int64_t from_day, int64_t n,
+                      json_t **items, jm_err *err)
+{
+    json_t *row;
+    jm_calendar *calendar;
+    *items = NULL;
+    int rc = jm_calendars_show(pg, project, name, &row, err);
+    if (rc)
+        return rc;
+    char *text = json_dumps(json_object_get(row, "definition"), JSON_ENCODE_ANY);
+    rc = jm_calendar_parse(&calendar, text ? text : "", text ? strlen(text) : 0, err);
+    if (!rc)
+        *items = days_of(calendar, from_day, n);
+    jm_calendar_free(calendar);
+    free(text);
+    json_decref(row);
+    return rc;
+}
+
+/* ---- deleting ---- */
+
+/* Who uses it, as a conflict; JM_OK when nobody does. */
+static int refuse_users(jm_pg *pg, const char *project, const char *name, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_buf names = {0};
+    start_args(&args, project, name);
+    int rc = jm_pg_query(pg, &jm_sql_calendar_users, &args, &res, err);
+    int n = rc ? 0 : PQntuples(res), said = 0;
+    for (; said < n && names.len < NAMES_BYTES; said++)
+        jm_buf_addf(&names, "%s\"%s\"", said ? ", " : "", PQgetvalue(res, said, 0));
+    long total = n ? strtol(PQgetvalue(res, 0, 1), NULL, 10) : 0;
+    if (total > said)
+        jm_buf_addf(&names, " and %ld more", total - said);
+    if (n)
+        rc = jm_err_set(err, JM_ERR_CONFLICT, "schedules use calendar \"%.100s\": %s", name,
+                        jm_buf_str(&names));
+    PQclear(res);
+    jm_buf_fini(&names);
+    return rc;
+}
+
+int jm_calendars_delete(jm_pg *pg, const char *project, const char *name, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    start_args(&args, project, name);
+    int rc = jm_pg_query(pg, &jm_sql_calendar_delete, &args, &res, err);
+    if (!rc && !PQntuples(res))
+        rc = no_calendar(project, name, err);
+    PQclear(res);
+    if (rc != JM_ERR_DB || strcmp(err->sqlstate, "23503") != 0)
+        return rc;
+    jm_err refusal = *err;
+    rc = refuse_users(pg, project, name, err);
+    if (!rc) /* it was used, and is no longer */
+        *err = refusal;
+    return rc ? rc : refusal.code;
+}
