@@ -2,12 +2,14 @@
  * of one set read alike, and what no phrase fits is listed. */
 #include "producer/cron_text.h"
 
+#include <assert.h>
+
 /* Lists of times longer than this are said by minutes and hours. */
 #define TIMES_MAX 12
 
-static const char *const month_names[] = {"January",   "February", "March",    "April",
-                                          "May",       "June",     "July",     "August",
-                                          "September", "October",  "November", "December"};
+static const char *const month_names[] = {"",        "January",  "February", "March",  "April",
+                                          "May",     "June",     "July",     "August", "September",
+                                          "October", "November", "December"};
 /* The week begins on Monday here, so that a weekend is in one piece. */
 static const char *const weekday_names[] = {"Monday", "Tuesday",  "Wednesday", "Thursday",
                                             "Friday", "Saturday", "Sunday"};
@@ -226,9 +228,10 @@ static void add_months(const jm_cron *cron, const char *before, jm_buf *out)
     int from, to;
     jm_buf_adds(out, before);
     while (take_run(&months, &from, &to)) {
-        jm_buf_adds(next_item(&l), month_names[from - 1]);
+        assert(from >= 1 && to <= 12);
+        jm_buf_adds(next_item(&l), month_names[from]);
         if (to > from)
-            jm_buf_addf(out, " to %s", month_names[to - 1]);
+            jm_buf_addf(out, " to %s", month_names[to]);
     }
 }
 

@@ -423,7 +423,7 @@ static void add_dst_rules(const jm_recurrence_spec *spec, bool fixed, bool reads
 static int describe_cron(const jm_recurrence_spec *spec, jm_buf *out, jm_err *err)
 {
     const char *zone = spec->timezone ? spec->timezone : "UTC";
-    jm_cron cron;
+    jm_cron cron = {0};
     int code = parse_cron(spec, &cron, err);
     if (code)
         return code;

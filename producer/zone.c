@@ -493,10 +493,8 @@ static bool refresh(const jm_zone_cache *cache, jm_zone *zone, jm_zone_refreshed
 
 bool jm_zone_cache_refresh(jm_zone_cache *cache, jm_zone_refreshed *tell, void *arg)
 {
-    jm_zone *zone, *next;
     bool changed = false;
-    HASH_ITER(hh, cache->zones, zone, next)
-    {
+    for (jm_zone *zone = cache->zones; zone; zone = zone->hh.next) {
         if (strcmp(zone->name, "UTC") != 0)
             changed |= refresh(cache, zone, tell, arg);
     }

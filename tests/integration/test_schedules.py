@@ -58,10 +58,21 @@ def test_next_run_by_the_clock_of_the_database(jm_sql):
     assert before < anchor < after and at == anchor + dt.timedelta(hours=1)
 
 
+def test_every_as_cron_text_is_an_interval(jm_sql):
+    add(jm_sql, "90 s", "--cron", "@every 1m30s")
+    row = jm_sql.cli("schedule", "show", "90 s", "--json").json()
+    assert (row["kind"], row["interval_seconds"], row["cron_expression"]) == ("interval", 90, None)
+    args = ["schedule", "preview", "--from", "2026-01-01T00:00:00Z", "--count", "5", "--json"]
+    assert (jm_sql.cli(*args, "--cron", "@every 90s").json() ==
+            jm_sql.cli(*args, "--every", "90s").json())
+
+
 @pytest.mark.parametrize("code,word,args", [
     (2, "--cron", ["--cron", "61 * * * *"]),
     (2, "no such day", ["--cron", "0 0 30 2 *"]),
-    (1, "not supported", ["--cron", "0 0 L * *"]),
+    (2, "1 to 5", ["--cron", "0 0 * * fri#6"]),
+    (2, "--cron", ["--cron", "@every 90"]),
+    (2, "dst", ["--cron", "@every 5m", "--dst-gap", "never"]),
     (2, "--timezone", ["--cron", "* * * * *", "--timezone", "Mars/Olympus"]),
     (2, "--timezone", ["--cron", "* * * * *", "--timezone", "../../etc/passwd"]),
     (2, "past", ["--at", "2020-01-01T00:00:00Z"]),
