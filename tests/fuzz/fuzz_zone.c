@@ -34,6 +34,10 @@ static void check_recurrence(jm_zone_cache *zones, const char *name)
         n++;
     }
     assert(jm_recurrence_count(&r, from, at) == n);
+    for (int64_t back = at + 1; n > 0; n--) {
+        assert(jm_recurrence_previous(&r, back, &back, NULL));
+        assert(back > from);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_recurrence(zones, name);
         jm_zone_format(zone, 1772600000000001, text);
         jm_zone_find(zone, INT64_MAX);
+        jm_zone_hash(zone);
     }
     jm_zone_cache_free(zones);
     close(fd);
