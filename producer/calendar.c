@@ -281,7 +281,7 @@ static void merge(rule_set *set)
 static int read_rule(const jm_json_value *value, const char *list, size_t i, jm_calendar_rule *rule,
                      jm_err *err)
 {
-    char text[RULE_TEXT_MAX * 6 + 1]; /* each character may be written as \uXXXX */
+    char text[RULE_TEXT_MAX * 6 + 1] = ""; /* each character may be written as \uXXXX */
     jm_err wrong = {0};
     if (value->kind != JM_JSON_STRING)
         return jm_err_field(err, "definition", "%s[%zu]: a string expected, not %s", list, i,
@@ -330,7 +330,7 @@ static int read_list(rule_set *set, const char *list, const jm_json_value *value
 static int read_member(jm_calendar *calendar, const jm_json_member *member, jm_err *err)
 {
     static const char *const known[] = {"exclude", "include"};
-    size_t n;
+    size_t n = 0;
     if (jm_json_equals(&member->name, "exclude", 7))
         return read_list(&calendar->exclude, "exclude", &member->value, &n, err);
     if (jm_json_equals(&member->name, "include", 7)) {

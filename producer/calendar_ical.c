@@ -195,7 +195,7 @@ static int64_t length_of(const event *e, int64_t s)
 static int read_length(import *in, event *e)
 {
     icalproperty *dtend, *duration;
-    moment m;
+    moment m = {0};
     if (read_single(in, e, ICAL_DTEND_PROPERTY, "DTEND", &dtend) ||
         read_single(in, e, ICAL_DURATION_PROPERTY, "DURATION", &duration))
         return in->err->code;
@@ -312,7 +312,7 @@ static int add_changes(import *in, const event *e)
 static int read_exceptions(import *in, const event *e)
 {
     int nth = 0;
-    moment m;
+    moment m = {0};
     in->n_exceptions = 0;
     if (check_read(in, e, ICAL_EXDATE_PROPERTY, "EXDATE"))
         return in->err->code;
@@ -465,7 +465,7 @@ static int expand_rules(import *in, const event *e, int *n)
 /* A date that is added: a time, or a period with its own length. */
 static int expand_date(import *in, const event *e, int nth, icalproperty *p)
 {
-    moment m, end;
+    moment m = {0}, end = {0};
     struct icaldatetimeperiodtype value = icalproperty_get_rdate(p);
     bool is_period = !icalperiodtype_is_null_period(value.period);
     int64_t length_s = e->length_s;
@@ -586,7 +586,7 @@ static int check_years(int from_year, int to_year, jm_err *err)
 int jm_calendar_from_ical(const char *text, size_t len, int from_year, int to_year,
                           json_t **definition, jm_err *err)
 {
-    jm_err local;
+    jm_err local = {0};
     jm_ical_events found;
 import in = {.err = err ? err: & local };
     *definition = NULL;

@@ -174,7 +174,7 @@ static int check_bytes(const char *text, size_t len, jm_err *err)
 int jm_ical_events_scan(jm_ical_events *events, const char *text, size_t len, jm_err *err)
 {
     static const char mark[] = "\xef\xbb\xbf"; /* of byte order, which some programs write */
-    jm_err local;
+    jm_err local = {0};
     scanner s = {.events = events, .err = err ? err : &local};
     content_line line;
     *events = (jm_ical_events){0};
@@ -215,7 +215,7 @@ static int values_of(const content_line *line)
     return n;
 }
 
-int jm_ical_event_count(const jm_ical_event *event, const char *name, int nth, int *number)
+int jm_ical_event_count(const jm_ical_event *event, const char *name, int nth, int *at_line)
 {
     line_reader r = {event->at, event->at + event->len, event->line};
     content_line line;
@@ -227,8 +227,8 @@ int jm_ical_event_count(const jm_ical_event *event, const char *name, int nth, i
         if (depth != 1 || !is_named(&line, name))
             continue;
         int values = is_list ? values_of(&line) : 1;
-        if (number && nth >= n && nth < n + values)
-            *number = line.number;
+        if (at_line && nth >= n && nth < n + values)
+            *at_line = line.number;
         n += values;
     }
     return n;

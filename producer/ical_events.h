@@ -26,9 +26,9 @@ typedef struct jm_ical_events {
 int jm_ical_events_scan(jm_ical_events *events, const char *text, size_t len, jm_err *err);
 void jm_ical_events_fini(jm_ical_events *events);
 
-/* How many properties of that name the event has itself, not what is inside it; line (may be NULL)
- * is that of the one with number nth, from 0, and else left alone. A value of a list that commas
- * separate counts as one of its own. */
-int jm_ical_event_count(const jm_ical_event *event, const char *name, int nth, int *line);
+/* How many properties of that name the event has itself, not what is inside it; at_line (may be
+ * NULL) is that of the one with number nth, from 0, and else left alone. A value of a list that
+ * commas separate counts as one of its own. */
+int jm_ical_event_count(const jm_ical_event *event, const char *name, int nth, int *at_line);
 
 #endif
