@@ -29,6 +29,8 @@ bool jm_job_status_may(jm_job_status from, jm_job_status to);
 
 /* Beginning of the names of locks that stand for ordering keys: "order:<type>/<key>". */
 #define JM_ORDER_LOCK "order:"
+/* And of those under which jobs of a schedule run one after the other: "schedule:<id>". */
+#define JM_SCHEDULE_LOCK "schedule:"
 
 /* Strings are NUL-terminated and live in the arena of whoever made the job; NULL when absent. JSON
  * values are raw text, exactly as submitted (so no number loses a digit); PostgreSQL's jsonb and

@@ -35,22 +35,33 @@ static void bump(uint8_t seed[10])
             return;
 }
 
+/* The next id of a source; its time never goes back. */
+static jm_uuid next(struct source *src, int64_t ms)
+{
+    if (ms > src->ms) {
+        src->ms = ms;
+        if (getrandom(src->seed, sizeof src->seed, 0) != sizeof src->seed)
+            abort();
+        src->seed[2] &=
+            0x1f; /* headroom: the counter (bytes 2..9 without the variant bits) never wraps */
+    } else {
+        bump(src->seed);
+    }
+    return make(src->ms, src->seed);
+}
+
 jm_uuid jm_uuid7_new(void)
 {
     static _Thread_local struct source src;
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
-    int64_t ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-    if (ms > src.ms) {
-        src.ms = ms;
-        if (getrandom(src.seed, sizeof src.seed, 0) != sizeof src.seed)
-            abort();
-        src.seed[2] &=
-            0x1f; /* headroom: the counter (bytes 2..9 without the variant bits) never wraps */
-    } else {
-        bump(src.seed);
-    }
-    return make(src.ms, src.seed);
+    return next(&src, (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+}
+
+jm_uuid jm_uuid7_at(int64_t ms)
+{
+    static _Thread_local struct source src;
+    return next(&src, ms);
 }
 
 jm_uuid jm_uuid7_derive(int64_t ms, const uint8_t seed[10])

@@ -15,6 +15,9 @@ typedef struct jm_uuid {
 
 /* A new id for this instant. Ids made by one thread only grow. Thread-safe. */
 jm_uuid jm_uuid7_new(void);
+/* A new id for that millisecond, of another clock than this machine's. One thread's only grow: an
+ * earlier one than the last gets the time of the last. */
+jm_uuid jm_uuid7_at(int64_t ms);
 
 /* The id with that time and the 74 other bits taken from seed (the first 10 bytes of a hash): the
  * same input always gives the same id. */

@@ -7,6 +7,7 @@
 
 #include "common/job.h"
 #include "common/pg.h"
+#include "producer/schedule_columns.h"
 
 /* ---- spellings ---- */
 
@@ -16,8 +17,7 @@ static const char *const fold_texts[] = {"", "first", "second", "both", NULL};
 static const char *const overlap_texts[] = {"skip", "queue", "allow", "cancel_running", NULL};
 static const char *const catch_up_texts[] = {"skip", "one", "all", NULL};
 
-/* The number of text in texts; "" stands for NULL. -1: not there. */
-static int find_text(const char *const texts[], const char *text)
+int jm_choice_find(const char *const texts[], const char *text)
 {
     if (!text)
         return *texts[0] ? -1 : 0;
@@ -55,7 +55,7 @@ const char *jm_catch_up_text(jm_catch_up catch_up)
 
 bool jm_recurrence_kind_parse(const char *text, jm_recurrence_kind *out)
 {
-    int i = find_text(kind_texts, text);
+    int i = jm_choice_find(kind_texts, text);
     if (i >= 0)
         *out = (jm_recurrence_kind)i;
     return i >= 0;
@@ -63,7 +63,7 @@ bool jm_recurrence_kind_parse(const char *text, jm_recurrence_kind *out)
 
 bool jm_dst_gap_parse(const char *text, jm_dst_gap *out)
 {
-    int i = find_text(gap_texts, text);
+    int i = jm_choice_find(gap_texts, text);
     if (i >= 0)
         *out = (jm_dst_gap)i;
     return i >= 0;
@@ -71,7 +71,7 @@ bool jm_dst_gap_parse(const char *text, jm_dst_gap *out)
 
 bool jm_dst_fold_parse(const char *text, jm_dst_fold *out)
 {
-    int i = find_text(fold_texts, text);
+    int i = jm_choice_find(fold_texts, text);
     if (i >= 0)
         *out = (jm_dst_fold)i;
     return i >= 0;
@@ -79,7 +79,7 @@ bool jm_dst_fold_parse(const char *text, jm_dst_fold *out)
 
 bool jm_overlap_parse(const char *text, jm_overlap *out)
 {
-    int i = find_text(overlap_texts, text);
+    int i = jm_choice_find(overlap_texts, text);
     if (i >= 0)
         *out = (jm_overlap)i;
     return i >= 0;
@@ -87,7 +87,7 @@ bool jm_overlap_parse(const char *text, jm_overlap *out)
 
 bool jm_catch_up_parse(const char *text, jm_catch_up *out)
 {
-    int i = find_text(catch_up_texts, text);
+    int i = jm_choice_find(catch_up_texts, text);
     if (i >= 0)
         *out = (jm_catch_up)i;
     return i >= 0;
@@ -110,61 +110,59 @@ void jm_schedule_init(jm_schedule *out)
                          .version = 1};
 }
 
-typedef enum column_type { ID, TEXT, INT, LONG, BOOL, TIME, CHOICE } column_type;
-
-typedef struct column {
-    const char *name;
-    column_type type;
-    size_t offset;              /* in jm_schedule */
-    const char *const *choices; /* CHOICE: the value is the number of the text */
-} column;
-
 #define AT(field) offsetof(jm_schedule, field)
+#define DEFINED(name, type, field, choices)                                                        \
+    {                                                                                              \
+        name, JM_COLUMN_##type, AT(field), choices, true                                           \
+    }
 
-static const column column_table[] = {
-    {"id", ID, AT(id), NULL},
-    {"name", TEXT, AT(name), NULL},
-    {"project", TEXT, AT(project), NULL},
-    {"type", TEXT, AT(type), NULL},
-    {"profile", TEXT, AT(profile), NULL},
-    {"params", TEXT, AT(params), NULL},
-    {"queue", TEXT, AT(queue), NULL},
-    {"exclusive", TEXT, AT(exclusive), NULL},
-    {"metadata", TEXT, AT(metadata), NULL},
-    {"callback_url", TEXT, AT(callback_url), NULL},
-    {"description", TEXT, AT(description), NULL},
-    {"priority", INT, AT(priority), NULL},
-    {"kind", CHOICE, AT(when.kind), kind_texts},
-    {"cron_expression", TEXT, AT(when.cron_expression), NULL},
-    {"timezone", TEXT, AT(when.timezone), NULL},
-    {"dst_gap", CHOICE, AT(when.dst_gap), gap_texts},
-    {"dst_fold", CHOICE, AT(when.dst_fold), fold_texts},
-    {"interval_seconds", LONG, AT(when.interval_s), NULL},
-    {"anchor_at", TIME, AT(when.anchor_at_us), NULL},
-    {"run_at", TIME, AT(when.run_at_us), NULL},
-    {"starts_at", TIME, AT(when.starts_at_us), NULL},
-    {"ends_at", TIME, AT(when.ends_at_us), NULL},
-    {"jitter_seconds", INT, AT(jitter_s), NULL},
-    {"calendar", TEXT, AT(calendar), NULL},
-    {"enabled", BOOL, AT(enabled), NULL},
-    {"paused", BOOL, AT(paused), NULL},
-    {"next_run_at", TIME, AT(next_run_us), NULL},
-    {"overlap", CHOICE, AT(overlap), overlap_texts},
-    {"max_instances", INT, AT(max_instances), NULL},
-    {"misfire_grace_seconds", INT, AT(misfire_grace_s), NULL},
-    {"catch_up", CHOICE, AT(catch_up), catch_up_texts},
-    {"catch_up_limit", INT, AT(catch_up_limit), NULL},
-    {"coalesce_grace", BOOL, AT(coalesce_grace), NULL},
-    {"version", INT, AT(version), NULL},
+const jm_schedule_column jm_schedule_column_table[] = {
+    {"id", JM_COLUMN_ID, AT(id), NULL, false},
+    DEFINED("name", TEXT, name, NULL),
+    DEFINED("project", TEXT, project, NULL),
+    DEFINED("external_id", TEXT, external_id, NULL),
+    DEFINED("description", TEXT, description, NULL),
+    DEFINED("type", TEXT, type, NULL),
+    DEFINED("profile", TEXT, profile, NULL),
+    DEFINED("params", JSON, params, NULL),
+    DEFINED("queue", TEXT, queue, NULL),
+    DEFINED("priority", INT, priority, NULL),
+    DEFINED("exclusive", TEXT, exclusive, NULL),
+    DEFINED("metadata", JSON, metadata, NULL),
+    DEFINED("callback_url", TEXT, callback_url, NULL),
+    DEFINED("kind", CHOICE, when.kind, kind_texts),
+    DEFINED("cron_expression", TEXT, when.cron_expression, NULL),
+    DEFINED("interval_seconds", LONG, when.interval_s, NULL),
+    DEFINED("anchor_at", TIME, when.anchor_at_us, NULL),
+    DEFINED("run_at", TIME, when.run_at_us, NULL),
+    DEFINED("timezone", TEXT, when.timezone, NULL),
+    DEFINED("dst_gap", CHOICE, when.dst_gap, gap_texts),
+    DEFINED("dst_fold", CHOICE, when.dst_fold, fold_texts),
+    DEFINED("jitter_seconds", INT, jitter_s, NULL),
+    DEFINED("starts_at", TIME, when.starts_at_us, NULL),
+    DEFINED("ends_at", TIME, when.ends_at_us, NULL),
+    DEFINED("calendar", TEXT, calendar, NULL),
+    DEFINED("enabled", BOOL, enabled, NULL),
+    DEFINED("paused", BOOL, paused, NULL),
+    DEFINED("overlap", CHOICE, overlap, overlap_texts),
+    DEFINED("max_instances", INT, max_instances, NULL),
+    DEFINED("misfire_grace_seconds", INT, misfire_grace_s, NULL),
+    DEFINED("catch_up", CHOICE, catch_up, catch_up_texts),
+    DEFINED("catch_up_limit", INT, catch_up_limit, NULL),
+    DEFINED("coalesce_grace", BOOL, coalesce_grace, NULL),
+    {"source", JM_COLUMN_TEXT, AT(source), NULL, false},
+    {"next_run_at", JM_COLUMN_TIME, AT(next_run_us), NULL, false},
+    {"next_skip_at", JM_COLUMN_TIME, AT(next_skip_us), NULL, false},
+    {"version", JM_COLUMN_INT, AT(version), NULL, false},
+    {NULL, JM_COLUMN_ID, 0, NULL, false},
 };
-#define N_COLUMNS ((int)(sizeof column_table / sizeof *column_table))
+#define N_COLUMNS ((int)(sizeof jm_schedule_column_table / sizeof *jm_schedule_column_table) - 1)
 
 void jm_schedule_columns_init(jm_schedule_columns *columns, const PGresult *res)
 {
-    static_assert(sizeof column_table / sizeof *column_table == JM_SCHEDULE_COLUMNS,
-                  "JM_SCHEDULE_COLUMNS counts column_table");
+    static_assert(N_COLUMNS == JM_SCHEDULE_COLUMNS, "JM_SCHEDULE_COLUMNS counts the table");
     for (int i = 0; i < N_COLUMNS; i++) {
-        columns->at[i] = PQfnumber(res, column_table[i].name);
+        columns->at[i] = PQfnumber(res, jm_schedule_column_table[i].name);
         assert(columns->at[i] < 0 || PQfformat(res, columns->at[i]) == 1);
     }
 }
@@ -185,9 +183,9 @@ static int64_t get_int(const PGresult *res, int row, int col)
     }
 }
 
-static int read_choice(const column *c, const char *text, void *out, jm_err *err)
+static int read_choice(const jm_schedule_column *c, const char *text, void *out, jm_err *err)
 {
-    int i = find_text(c->choices, text);
+    int i = jm_choice_find(c->choices, text);
     if (i < 0)
         return jm_err_field(err, c->name, "\"%.40s\" is unknown to this version",
                             text ? text : "null");
@@ -195,33 +193,34 @@ static int read_choice(const column *c, const char *text, void *out, jm_err *err
     return 0;
 }
 
-static int read_column(const column *c, const PGresult *res, int row, int col, jm_arena *arena,
-                       jm_schedule *out, jm_err *err)
+static int read_column(const jm_schedule_column *c, const PGresult *res, int row, int col,
+                       jm_arena *arena, jm_schedule *out, jm_err *err)
 {
     void *field = (char *)out + c->offset;
     size_t len;
     const char *text;
     switch (c->type) {
-    case ID:
+    case JM_COLUMN_ID:
         *(jm_uuid *)field = jm_pg_get_uuid(res, row, col);
         return 0;
-    case TEXT:
+    case JM_COLUMN_TEXT:
+    case JM_COLUMN_JSON:
         text = jm_pg_get_text(res, row, col, &len);
         *(const char **)field = text ? jm_arena_strndup(arena, text, len) : NULL;
         return 0;
-    case INT:
+    case JM_COLUMN_INT:
         *(int *)field = (int)get_int(res, row, col);
         return 0;
-    case LONG:
+    case JM_COLUMN_LONG:
         *(int64_t *)field = get_int(res, row, col);
         return 0;
-    case BOOL:
+    case JM_COLUMN_BOOL:
         *(bool *)field = jm_pg_get_bool(res, row, col);
         return 0;
-    case TIME:
+    case JM_COLUMN_TIME:
         *(int64_t *)field = jm_pg_get_ts(res, row, col);
         return 0;
-    case CHOICE:
+    case JM_COLUMN_CHOICE:
         return read_choice(c, jm_pg_get_text(res, row, col, NULL), field, err);
     }
     return 0;
@@ -237,7 +236,8 @@ int jm_schedule_from_row(const jm_schedule_columns *columns, const PGresult *res
             continue;
         /* The rest is read even so, that a message about the row can name it. */
         jm_err first;
-        int bad = read_column(&column_table[i], res, row, columns->at[i], arena, out, &first);
+        int bad =
+            read_column(&jm_schedule_column_table[i], res, row, columns->at[i], arena, out, &first);
         if (bad && !code) {
             code = bad;
             if (err)
@@ -248,14 +248,6 @@ int jm_schedule_from_row(const jm_schedule_columns *columns, const PGresult *res
 }
 
 /* ---- validation ---- */
-
-static int unsupported(jm_err *err, const char *field, const char *what)
-{
-    int code = jm_err_set(err, JM_ERR_UNSUPPORTED, "%s is not supported yet", what);
-    if (err)
-        memcpy(err->field, field, strlen(field) + 1);
-    return code;
-}
 
 /* Characters of names: the first is a letter or digit. */
 static bool is_word(const char *s, size_t max, const char *also)
@@ -298,20 +290,14 @@ static int check_names(const jm_schedule *s, jm_err *err)
         return jm_err_field(err, "project", "[a-z0-9][a-z0-9._-]{0,99} expected");
     if (!s->queue || !is_word(s->queue, 63, "-"))
         return jm_err_field(err, "queue", "[a-z0-9-]{1,63} expected");
+    if (!strncmp(s->type, "jobmill.", 8))
+        return jm_err_field(err, "type", "types that begin with jobmill. are not for schedules");
     if (s->exclusive && (!*s->exclusive || utf8_length(s->exclusive) > 200 ||
                          !strncmp(s->exclusive, JM_ORDER_LOCK, strlen(JM_ORDER_LOCK))))
         return jm_err_field(err, "exclusive",
                             "1 to 200 characters expected that do not begin with " JM_ORDER_LOCK);
-    return 0;
-}
-
-/* What a schedule may say already and this version cannot do yet. */
-static int check_supported(const jm_schedule *s, jm_err *err)
-{
-    if (s->overlap == JM_OVERLAP_QUEUE || s->overlap == JM_OVERLAP_CANCEL_RUNNING)
-        return unsupported(err, "overlap", jm_overlap_text(s->overlap));
-    if (s->calendar)
-        return unsupported(err, "calendar", "a calendar");
+    if (s->calendar && !is_word(s->calendar, 100, "._-"))
+        return jm_err_field(err, "calendar", "[a-z0-9][a-z0-9._-]{0,99} expected");
     return 0;
 }
 
@@ -345,8 +331,6 @@ int jm_schedule_resolve(jm_schedule *schedule, jm_zone_cache *zones, jm_err *err
     int code = check_names(schedule, err);
     if (!code)
         code = check_numbers(schedule, err);
-    if (!code)
-        code = check_supported(schedule, err);
     if (!code)
         code = check_callback(schedule, err);
     if (!code)

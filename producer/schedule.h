@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "common/mem.h"
 #include "common/uuid7.h"
+#include "producer/calendar.h"
 #include "producer/recurrence.h"
 
 typedef enum jm_overlap {
@@ -27,6 +28,8 @@ typedef struct jm_schedule {
     jm_uuid id;
     const char *name;
     const char *project;
+    const char *external_id; /* in the system that it came from */
+    const char *source;      /* user, or the sync that owns it */
     /* what its jobs are made of */
     const char *type;
     const char *profile;
@@ -42,8 +45,11 @@ typedef struct jm_schedule {
     jm_recurrence recurrence; /* after jm_schedule_resolve */
     int jitter_s;
     const char *calendar;
+    const jm_calendar *days; /* that calendar, set and owned by whoever computes; NULL: none */
     bool enabled, paused;
-    int64_t next_run_us; /* as stored: the first instant that is not decided yet */
+    /* As stored. The first instant that is not decided and is to run, and the first that the
+     * calendar leaves out, if that comes before. */
+    int64_t next_run_us, next_skip_us;
     /* what becomes of an instant */
     jm_overlap overlap;
     int max_instances;
@@ -60,7 +66,7 @@ void jm_schedule_init(jm_schedule *out);
 /* Which column of a result is which. Any query will do that selects columns of schedules under
  * their own names (SELECT * does), in binary format; other columns are ignored, and a column that
  * is not selected keeps its default. */
-#define JM_SCHEDULE_COLUMNS 34
+#define JM_SCHEDULE_COLUMNS 37
 typedef struct jm_schedule_columns {
     int at[JM_SCHEDULE_COLUMNS]; /* number of the column in the result, or -1 */
 } jm_schedule_columns;

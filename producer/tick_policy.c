@@ -3,10 +3,13 @@
 
 #include <assert.h>
 
-/* One decision in the making. cur_us is the first instant that is not decided; 0 when none is left.
- */
+#include "producer/plan.h"
+
+/* One decision in the making. cur_us is the first instant that is not decided, open or closed; 0
+ * when none is left. */
 typedef struct decision {
     const jm_schedule *schedule;
+    jm_plan plan;
     int64_t cur_us;
     int64_t open_jobs;
     jm_tick *ticks;
@@ -28,45 +31,68 @@ static bool goes_on(const decision *d, int64_t upto_us)
     return d->cur_us && d->cur_us <= upto_us && d->n < d->cap;
 }
 
-/* The last undecided instant at or before upto_us; there is at least cur_us. The stored instant
+/* The last undecided instant on an open day at or before upto_us; 0: none. The stored instant
  * counts even if it is none any more (time zone data may have changed since it was stored). */
-static int64_t last_until(const decision *d, int64_t upto_us)
+static int64_t last_open(const decision *d, int64_t upto_us)
 {
     int64_t last_us;
-    return jm_recurrence_last(&d->schedule->recurrence, d->cur_us, upto_us, &last_us) ? last_us
-                                                                                      : d->cur_us;
+    if (jm_plan_last(&d->plan, d->cur_us, upto_us, &last_us))
+        return last_us;
+    return jm_plan_is_open(&d->plan, d->cur_us) ? d->cur_us : 0;
 }
 
-static int64_t count_until(const decision *d, int64_t upto_us)
+static int64_t count_open(const decision *d, int64_t upto_us)
 {
-    return 1 + jm_recurrence_count(&d->schedule->recurrence, d->cur_us, upto_us);
+    return jm_plan_is_open(&d->plan, d->cur_us) + jm_plan_count(&d->plan, d->cur_us, upto_us);
 }
 
-/* All undecided instants up to upto_us have one fate. */
-static void decide_run(decision *d, int64_t upto_us, jm_tick_outcome outcome, const char *reason)
+/* One row: undecided instants up to upto_us, all on days alike. */
+static void decide_stretch(decision *d, int64_t upto_us, jm_tick_outcome outcome,
+                           const char *reason)
 {
-    if (!goes_on(d, upto_us))
-        return;
-    int64_t last_us = last_until(d, upto_us);
+    const jm_recurrence *r = d->plan.recurrence;
+    int64_t last_us;
+    if (!jm_recurrence_last(r, d->cur_us, upto_us, &last_us))
+        last_us = d->cur_us;
     d->ticks[d->n++] = (jm_tick){.due_us = d->cur_us,
                                  .until_us = last_us > d->cur_us ? last_us : 0,
-                                 .count = count_until(d, last_us),
+                                 .count = 1 + jm_recurrence_count(r, d->cur_us, last_us),
                                  .outcome = outcome,
                                  .reason = reason};
-    if (!jm_recurrence_next(&d->schedule->recurrence, last_us, &d->cur_us, NULL))
+    if (!jm_recurrence_next(r, last_us, &d->cur_us, NULL))
         d->cur_us = 0;
+}
+
+/* The undecided instants up to upto_us that come before the next open day. */
+static void pass_closed(decision *d, int64_t upto_us)
+{
+    while (goes_on(d, upto_us) && !jm_plan_is_open(&d->plan, d->cur_us)) {
+        int64_t until_us = jm_plan_same_until(&d->plan, d->cur_us);
+        decide_stretch(d, until_us <= upto_us ? until_us - 1 : upto_us, JM_TICK_SKIPPED,
+                       JM_TICK_CALENDAR_REASON);
+    }
+}
+
+/* All undecided instants up to upto_us have one fate, but those that the calendar leaves out. */
+static void decide_run(decision *d, int64_t upto_us, jm_tick_outcome outcome, const char *reason)
+{
+    for (pass_closed(d, upto_us); goes_on(d, upto_us); pass_closed(d, upto_us)) {
+        int64_t until_us = jm_plan_same_until(&d->plan, d->cur_us);
+        decide_stretch(d, until_us <= upto_us ? until_us - 1 : upto_us, outcome, reason);
+    }
 }
 
 static bool is_saturated(const decision *d)
 {
-    return d->schedule->overlap != JM_OVERLAP_ALLOW && d->open_jobs >= d->schedule->max_instances;
+    return d->schedule->overlap == JM_OVERLAP_SKIP && d->open_jobs >= d->schedule->max_instances;
 }
 
 /* Every undecided instant up to upto_us fires, unless earlier jobs stand in the way. */
 static void fire_until(decision *d, int64_t upto_us)
 {
-    while (goes_on(d, upto_us) && !is_saturated(d)) {
-        decide_run(d, d->cur_us, JM_TICK_FIRED, NULL);
+    for (pass_closed(d, upto_us); goes_on(d, upto_us) && !is_saturated(d);
+         pass_closed(d, upto_us)) {
+        decide_stretch(d, d->cur_us, JM_TICK_FIRED, NULL);
         d->open_jobs++;
     }
     decide_run(d, upto_us, JM_TICK_SKIPPED, "overlap");
@@ -77,7 +103,9 @@ static void fire_one(decision *d, int64_t upto_us, const char *reason)
 {
     if (!goes_on(d, upto_us))
         return;
-    decide_run(d, last_until(d, upto_us) - 1, JM_TICK_COALESCED, reason);
+    int64_t last_us = last_open(d, upto_us);
+    if (last_us)
+        decide_run(d, last_us - 1, JM_TICK_COALESCED, reason);
     fire_until(d, upto_us);
 }
 
@@ -86,14 +114,14 @@ static void fire_limited(decision *d, int64_t upto_us)
 {
     if (!goes_on(d, upto_us))
         return;
-    const jm_schedule *s = d->schedule;
-    if (count_until(d, upto_us) > s->catch_up_limit) {
+    int limit = d->schedule->catch_up_limit;
+    if (count_open(d, upto_us) > limit) {
         /* The smallest time with no more than the limit after it is the last instant to be missed.
          */
         int64_t low_us = d->cur_us, high_us = upto_us;
         while (low_us < high_us) {
             int64_t mid_us = low_us + (high_us - low_us) / 2;
-            if (jm_recurrence_count(&s->recurrence, mid_us, upto_us) <= s->catch_up_limit)
+            if (jm_plan_count(&d->plan, mid_us, upto_us) <= limit)
                 high_us = mid_us;
             else
                 low_us = mid_us + 1;
@@ -125,12 +153,27 @@ static void decide_older(decision *d, int64_t upto_us)
     }
 }
 
+/* What is left, as the columns say it. */
+static void note_next(const decision *d, int64_t *next_run_us, int64_t *next_skip_us)
+{
+    *next_run_us = *next_skip_us = 0;
+    if (d->cur_us)
+        jm_plan_begin(&d->plan, d->cur_us - 1, next_run_us, next_skip_us);
+}
+
+static int64_t first_of(int64_t a_us, int64_t b_us)
+{
+    return a_us && (!b_us || a_us < b_us) ? a_us : b_us;
+}
+
 void jm_tick_policy_decide(const jm_schedule *schedule, int64_t now_us, int open_jobs,
-                           jm_tick *ticks, size_t cap, size_t *n, int64_t *next_run_us)
+                           jm_tick *ticks, size_t cap, size_t *n, int64_t *next_run_us,
+                           int64_t *next_skip_us)
 {
     assert(cap >= JM_TICKS_MIN);
     decision d = {.schedule = schedule,
-                  .cur_us = schedule->next_run_us,
+                  .plan = {&schedule->recurrence, schedule->days},
+                  .cur_us = first_of(schedule->next_run_us, schedule->next_skip_us),
                   .open_jobs = open_jobs,
                   .ticks = ticks,
                   .cap = cap};
@@ -145,5 +188,5 @@ void jm_tick_policy_decide(const jm_schedule *schedule, int64_t now_us, int open
             fire_until(&d, now_us);
     }
     *n = d.n;
-    *next_run_us = d.cur_us;
+    note_next(&d, next_run_us, next_skip_us);
 }

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "common/json_exact.h"
 #include "producer/service/session.h"
 
-#define MAX_OPTIONS 40
+#define MAX_OPTIONS 48
 
 struct jm_cli {
     const jm_cli_noun *noun;
@@ -29,6 +30,7 @@ struct jm_cli {
     char **operands;
     int n_operands;
     struct jm_pg *pg;
+    char actor[100];
 };
 
 /* ---- messages ---- */
@@ -256,6 +258,27 @@ const char *jm_cli_option_text(const jm_cli *cli, const char *name)
     int at = find_option(cli, name, strlen(name), &option);
     assert(at >= 0);
     return at >= 0 ? cli->values[at] : NULL;
+}
+
+bool jm_cli_has_option(const jm_cli *cli, const char *name)
+{
+    jm_cli_option option;
+    return find_option(cli, name, strlen(name), &option) >= 0;
+}
+
+void jm_cli_change(jm_cli *cli, jm_change *change)
+{
+    const char *sudo = getenv("SUDO_USER"); /* who became root */
+    const struct passwd *user = getpwuid(getuid());
+    snprintf(cli->actor, sizeof cli->actor, "cli:%s",
+             sudo && *sudo ? sudo
+             : user        ? user->pw_name
+                           : "?");
+    *change = (jm_change){.actor = cli->actor, .source = "cli"};
+    if (jm_cli_has_option(cli, "reason"))
+        change->reason = jm_cli_option_text(cli, "reason");
+    if (jm_cli_has_option(cli, "dry-run"))
+        change->dry_run = jm_cli_option_flag(cli, "dry-run");
 }
 
 bool jm_cli_option_flag(const jm_cli *cli, const char *name)

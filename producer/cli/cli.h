@@ -8,6 +8,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "producer/service/change.h"
 
 enum { JM_EXIT_OK = 0, JM_EXIT_FAILURE = 1, JM_EXIT_USAGE = 2, JM_EXIT_NOT_FOUND = 3 };
 
@@ -40,6 +41,12 @@ int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, i
 /* JSON of that type (JSON_OBJECT, ...); *out NULL when not given, else text borrowed from argv:
  * exactly as it was given, so that no number loses a digit. */
 int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char **out);
+
+/* Who gives this command, with --reason and --dry-run where the command has them. Lives as long as
+ * cli. */
+void jm_cli_change(jm_cli *cli, jm_change *change);
+/* Whether the command has an option of that name. */
+bool jm_cli_has_option(const jm_cli *cli, const char *name);
 
 /* The connection to the database, opened on the first call; the schema has been checked to be one
  * that this program runs on. NULL after a message on stderr. Owned by cli. */

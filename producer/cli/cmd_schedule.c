@@ -1,12 +1,21 @@
 /* jobmill schedule: what is to run when. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "producer/cli/commands.h"
+#include "common/json_exact.h"
+#include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
+#include "producer/service/jobs.h"
+#include "producer/service/schedule_diff.h"
+#include "producer/service/schedule_run.h"
+#include "producer/service/schedule_save.h"
+#include "producer/service/schedule_why.h"
 #include "producer/service/schedules.h"
+
+enum { PREVIEW_ROWS = 3 /* after a change */, PROGRESS_MS = 10000 };
 
 static const jm_cli_column list_columns[] = {{"NAME", "name", JM_CLI_TEXT},
                                              {"PROJECT", "project", JM_CLI_TEXT},
@@ -17,6 +26,7 @@ static const jm_cli_column list_columns[] = {{"NAME", "name", JM_CLI_TEXT},
                                              {"NEXT RUN", "next_run_at", JM_CLI_TIME},
                                              {"LAST RUN", "last_run_at", JM_CLI_TIME},
                                              {"LAST STATUS", "last_status", JM_CLI_TEXT},
+                                             {"OF 20", "rate", JM_CLI_RIGHT},
                                              {"ID", "id", JM_CLI_TEXT},
                                              {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column show_columns[] = {
@@ -30,11 +40,18 @@ static const jm_cli_column show_columns[] = {
     {"Metadata", "metadata", JM_CLI_TEXT},
     {"Queue", "queue", JM_CLI_TEXT},
     {"Priority", "priority", JM_CLI_TEXT},
+    {"Exclusive", "exclusive", JM_CLI_TEXT},
+    {"Callback", "callback_url", JM_CLI_TEXT},
+    {"External id", "external_id", JM_CLI_TEXT},
+    {"Source", "source", JM_CLI_TEXT},
+    {"Version", "version", JM_CLI_TEXT},
     {"When", "when", JM_CLI_TEXT},
+    {"That is", "sentence", JM_CLI_TEXT},
     {"Timezone", "timezone", JM_CLI_TEXT},
     {"Anchor", "anchor_at", JM_CLI_TIME},
     {"DST gap", "dst_gap", JM_CLI_TEXT},
     {"DST fold", "dst_fold", JM_CLI_TEXT},
+    {"Calendar", "calendar", JM_CLI_TEXT},
     {"Starts", "starts_at", JM_CLI_TIME},
     {"Ends", "ends_at", JM_CLI_TIME},
     {"Jitter (s)", "jitter_seconds", JM_CLI_TEXT},
@@ -56,163 +73,33 @@ static const jm_cli_column show_columns[] = {
     {"Created", "created_at", JM_CLI_TIME},
     {"Updated", "updated_at", JM_CLI_TIME},
     {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column ticks_columns[] = {{"DUE", "due_at", JM_CLI_TIME},
+                                              {"UNTIL", "until", JM_CLI_TIME},
+                                              {"COUNT", "count", JM_CLI_RIGHT},
+                                              {"KIND", "kind", JM_CLI_TEXT},
+                                              {"OUTCOME", "outcome", JM_CLI_TEXT},
+                                              {"REASON", "reason", JM_CLI_TEXT},
+                                              {"JOB STATUS", "job_status", JM_CLI_TEXT},
+                                              {"JOB", "job_id", JM_CLI_TEXT},
+                                              {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column versions_columns[] = {{"VERSION", "version", JM_CLI_RIGHT},
+                                                 {"AT", "at", JM_CLI_TIME},
+                                                 {"ACTION", "action", JM_CLI_TEXT},
+                                                 {"BY", "actor", JM_CLI_TEXT},
+                                                 {"REASON", "reason", JM_CLI_TEXT},
+                                                 {"CHANGES", "changes", JM_CLI_WIDE},
+                                                 {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column history_columns[] = {{"ID", "id", JM_CLI_TEXT},
+                                                {"STATUS", "status", JM_CLI_TEXT},
+                                                {"DUE", "due_at", JM_CLI_TIME},
+                                                {"STARTED", "started_at", JM_CLI_TIME},
+                                                {"DURATION", "duration_ms", JM_CLI_MS},
+                                                {"ERROR", "error", JM_CLI_WIDE},
+                                                {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column preview_columns[] = {{"AT", "at", JM_CLI_TIME},
                                                 {"LOCAL", "local", JM_CLI_TEXT},
                                                 {"NOTE", "note", JM_CLI_TEXT},
                                                 {NULL, NULL, JM_CLI_TEXT}};
-
-/* ---- reading options ---- */
-
-/* The option a column is set by. */
-static const char *option_of(const char *field)
-{
-    static const struct {
-        const char *field, *option;
-    } options[] = {{"cron_expression", "--cron"},
-                   {"interval_seconds", "--every"},
-                   {"run_at", "--at"},
-                   {"timezone", "--timezone"},
-                   {"params", "--params"},
-                   {"metadata", "--metadata"},
-                   {"type", "--type"},
-                   {"profile", "--profile"},
-                   {"project", "--project"},
-                   {"queue", "--queue"},
-                   {"priority", "--priority"},
-                   {"overlap", "--overlap"},
-                   {"starts_at", "--starts-at"},
-                   {"ends_at", "--ends-at"},
-                   {"jitter_seconds", "--jitter"},
-                   {"misfire_grace_seconds", "--misfire-grace"},
-                   {"catch_up_limit", "--catch-up-limit"},
-                   {"max_instances", "--max-instances"},
-                   {"description", "--description"}};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (!strcmp(options[i].field, field))
-            return options[i].option;
-    return *field ? field : NULL;
-}
-
-/* As jm_cli_fail, with the option at fault in front. */
-static int fail(jm_cli *cli, jm_err *err)
-{
-    bool named = err->code == JM_ERR_INVALID || err->code == JM_ERR_UNSUPPORTED;
-    const char *option = named ? option_of(err->field) : NULL;
-    if (option)
-        jm_err_prefix(err, "%s", option);
-    return jm_cli_fail(cli, err);
-}
-
-static int read_time(jm_cli *cli, const char *option, int64_t *out_us)
-{
-    const char *text = jm_cli_option_text(cli, option);
-    jm_err err;
-    if (text && jm_rfc3339_parse(text, strlen(text), out_us, &err))
-        return jm_cli_usage(cli, "--%s \"%s\" %s", option, text, err.msg);
-    return JM_EXIT_OK;
-}
-
-static int read_seconds(jm_cli *cli, const char *option, int64_t max_s, int64_t *out_s)
-{
-    const char *text = jm_cli_option_text(cli, option);
-    int64_t us;
-    jm_err err;
-    if (!text)
-        return JM_EXIT_OK;
-    if (jm_duration_parse(text, &us, &err))
-        return jm_cli_usage(cli, "--%s: %s", option, err.msg);
-    if (us % 1000000 || us < 0 || us / 1000000 > max_s)
-        return jm_cli_usage(cli, "--%s: whole seconds expected, at most %lld", option,
-                            (long long)max_s);
-    *out_s = us / 1000000;
-    return JM_EXIT_OK;
-}
-
-/* --cron "@every 5m" is --every 5m. */
-static int read_cron_every(jm_cli *cli, jm_recurrence_spec *when)
-{
-    jm_err err;
-    if (jm_cron_every(when->cron_expression, &when->interval_s, &err))
-        return jm_cli_usage(cli, "--cron: %s", err.msg);
-    if (when->interval_s) {
-        when->kind = JM_RECURRENCE_INTERVAL;
-        when->cron_expression = NULL;
-    }
-    return JM_EXIT_OK;
-}
-
-/* --cron, --every, --at, --timezone, --dst-gap, --dst-fold. */
-static int read_when(jm_cli *cli, jm_recurrence_spec *when)
-{
-    const char *zone = jm_cli_option_text(cli, "timezone");
-    when->cron_expression = jm_cli_option_text(cli, "cron");
-    bool every = jm_cli_option_text(cli, "every"), at = jm_cli_option_text(cli, "at");
-    if ((when->cron_expression != NULL) + every + at != 1)
-        return jm_cli_usage(cli, "give one of --cron, --every and --at");
-    when->kind = every ? JM_RECURRENCE_INTERVAL : at ? JM_RECURRENCE_ONCE : JM_RECURRENCE_CRON;
-    if (read_seconds(cli, "every", INT32_MAX * 2LL, &when->interval_s) ||
-        read_time(cli, "at", &when->run_at_us))
-        return JM_EXIT_USAGE;
-    if (every && !when->interval_s)
-        return jm_cli_usage(cli, "--every: at least 1s expected");
-    if (when->cron_expression && read_cron_every(cli, when))
-        return JM_EXIT_USAGE;
-    if (zone)
-        when->timezone = zone;
-    /* the words have been checked against the table of options */
-    (void)jm_dst_gap_parse(jm_cli_option_text(cli, "dst-gap"), &when->dst_gap);
-    (void)jm_dst_fold_parse(jm_cli_option_text(cli, "dst-fold"), &when->dst_fold);
-    return JM_EXIT_OK;
-}
-
-static int read_int(jm_cli *cli, const char *option, int min, int max, int *value)
-{
-    int64_t got;
-    if (jm_cli_option_int(cli, option, *value, min, max, &got))
-        return JM_EXIT_USAGE;
-    *value = (int)got;
-    return JM_EXIT_OK;
-}
-
-static int read_policy(jm_cli *cli, jm_schedule *s)
-{
-    int64_t grace_s = s->misfire_grace_s, jitter_s = 0;
-    if (jm_cli_option_text(cli, "overlap"))
-        (void)jm_overlap_parse(jm_cli_option_text(cli, "overlap"), &s->overlap);
-    if (jm_cli_option_text(cli, "catch-up"))
-        (void)jm_catch_up_parse(jm_cli_option_text(cli, "catch-up"), &s->catch_up);
-    s->coalesce_grace = jm_cli_option_flag(cli, "coalesce-grace");
-    if (read_int(cli, "max-instances", 1, INT32_MAX, &s->max_instances) ||
-        read_int(cli, "catch-up-limit", 1, INT32_MAX, &s->catch_up_limit) ||
-        read_int(cli, "priority", 0, 9, &s->priority) ||
-        read_seconds(cli, "misfire-grace", INT32_MAX, &grace_s) ||
-        read_seconds(cli, "jitter", 86400, &jitter_s))
-        return JM_EXIT_USAGE;
-    s->misfire_grace_s = (int)grace_s;
-    s->jitter_s = (int)jitter_s;
-    return JM_EXIT_OK;
-}
-
-static int read_schedule(jm_cli *cli, jm_schedule *s)
-{
-    const char *text;
-    jm_schedule_init(s);
-    s->name = jm_cli_operand(cli, 0);
-    s->type = jm_cli_option_text(cli, "type");
-    s->profile = jm_cli_option_text(cli, "profile");
-    s->description = jm_cli_option_text(cli, "description");
-    text = jm_cli_option_text(cli, "project");
-    s->project = text ? text : s->project;
-    text = jm_cli_option_text(cli, "queue");
-    s->queue = text ? text : s->queue;
-    text = jm_cli_option_text(cli, "params");
-    s->params = text ? text : s->params;
-    s->metadata = jm_cli_option_text(cli, "metadata");
-    if (read_when(cli, &s->when) || read_time(cli, "starts-at", &s->when.starts_at_us) ||
-        read_time(cli, "ends-at", &s->when.ends_at_us))
-        return JM_EXIT_USAGE;
-    return read_policy(cli, s);
-}
 
 /* ---- for people ---- */
 
@@ -237,7 +124,16 @@ static const char *text_of(const json_t *schedule, const char *member)
     return text ? text : "";
 }
 
-/* Adds the members "when" and "state", in words; not to what scripts read. */
+/* The sentence for when it runs. */
+static void add_sentence(json_t *schedule)
+{
+    jm_buf sentence = {0};
+    if (!jm_schedule_sentence(schedule, &sentence))
+        json_object_set_new(schedule, "sentence", json_string(jm_buf_str(&sentence)));
+    jm_buf_fini(&sentence);
+}
+
+/* Adds the members "when", "sentence", "rate" and "state", in words; not to what scripts read. */
 static void describe(json_t *schedule)
 {
     jm_buf when = {0};
@@ -252,6 +148,9 @@ static void describe(json_t *schedule)
     }
     json_object_set_new(schedule, "when", json_string(jm_buf_str(&when)));
     jm_buf_fini(&when);
+    add_sentence(schedule);
+    const char *rate = jm_json_exact_number(json_object_get(schedule, "recent_success_rate"));
+    json_object_set_new(schedule, "rate", rate ? json_sprintf("%s %%", rate) : json_null());
     const char *state = "active";
     if (!json_is_true(json_object_get(schedule, "enabled")))
         state = "disabled";
@@ -264,27 +163,390 @@ static void describe(json_t *schedule)
 
 /* ---- commands ---- */
 
+static const char *project_of(const jm_cli *cli)
+{
+    return jm_cli_option_text(cli, "project");
+}
+
+/* The schedule that the first operand names. */
+static int find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
+{
+    jm_err err;
+    *pg = jm_cli_pg(cli);
+    if (!*pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schedules_find(*pg, jm_cli_operand(cli, 0), project_of(cli), id, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    return JM_EXIT_OK;
+}
+
+/* Prints what was saved: the id (or all of it), and what it means on stderr. */
+static int print_saved(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, bool with_id)
+{
+    char text[JM_UUID_TEXT];
+    json_t *schedule = NULL, *items = NULL;
+    jm_err err;
+    jm_uuid_format(id, text);
+    if (jm_schedules_preview(pg, text, NULL, 0, PREVIEW_ROWS, &items, &err) ||
+        jm_schedules_show(pg, text, NULL, &schedule, &err)) {
+        json_decref(items);
+        return jm_cli_schedule_fail(cli, &err);
+    }
+    if (jm_cli_json(cli)) {
+        json_object_set_new(schedule, "preview", items);
+        return jm_cli_print_json(cli, schedule);
+    }
+    describe(schedule);
+    fprintf(stderr, "%s: %s\n", text_of(schedule, "name"), text_of(schedule, "sentence"));
+    if (!strcmp(text_of(schedule, "state"), "active"))
+        jm_cli_schedule_print_preview(items);
+    else
+        fprintf(stderr, "it is %s\n", text_of(schedule, "state"));
+    json_decref(items);
+    if (with_id)
+        return jm_cli_print_value(cli, schedule, "id");
+    json_decref(schedule);
+    return JM_EXIT_OK;
+}
+
+/* What a dry run says: the instants of what would have been saved. */
+static int print_dry(jm_cli *cli, const json_t *definition)
+{
+    json_t *items;
+    jm_err err;
+    if (jm_schedule_preview_json(definition, jm_utc_us(), PREVIEW_ROWS, &items, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    if (jm_cli_json(cli))
+        return jm_cli_print_list(cli, items, preview_columns, "");
+    jm_cli_schedule_print_preview(items);
+    json_decref(items);
+    return JM_EXIT_OK;
+}
+
 static int add(jm_cli *cli)
 {
-    jm_schedule schedule;
     jm_uuid id;
     jm_err err;
-    char text[JM_UUID_TEXT];
-    int code = read_schedule(cli, &schedule);
+    jm_change change;
+    int code = JM_EXIT_OK;
+    json_t *definition = jm_cli_schedule_definition(cli, &code);
+    if (!definition)
+        return code;
+    if (json_object_set_new(definition, "name", json_string(jm_cli_operand(cli, 0))))
+        code = jm_cli_usage(cli, "NAME: it is not valid UTF-8");
+    if (jm_cli_option_flag(cli, "disabled"))
+        json_object_set_new(definition, "enabled", json_false());
+    bool when = json_object_get(definition, "cron_expression") ||
+                json_object_get(definition, "interval_seconds") ||
+                json_object_get(definition, "run_at");
+    if (!code && !when)
+        code = jm_cli_usage(cli, "give one of --cron, --every and --at");
+    struct jm_pg *pg = code ? NULL : jm_cli_pg(cli);
+    if (!code && !pg)
+        code = JM_EXIT_FAILURE;
+    jm_cli_change(cli, &change);
+    if (!code && jm_schedules_add(pg, definition, NULL, &change, &id, &err))
+        code = jm_cli_schedule_fail(cli, &err);
+    else if (!code)
+        code = change.dry_run ? print_dry(cli, definition) : print_saved(cli, pg, &id, true);
+    json_decref(definition);
+    return code;
+}
+
+/* Edits, and says what it means now. */
+static int edit(jm_cli *cli, const json_t *definition, const char *action, int if_version)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    jm_change change;
+    jm_edited edited;
+    int code = find(cli, &pg, &id);
     if (code)
         return code;
+    jm_cli_change(cli, &change);
+    jm_edit how = {.definition = definition, .action = action, .if_version = if_version};
+    if (jm_schedules_edit(pg, &id, &how, &change, &edited, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    if (!edited.changed)
+        fprintf(stderr, "nothing changes: version %d is like that\n", edited.version);
+    else
+        fprintf(stderr, "%s version %d\n", change.dry_run ? "would make" : "made", edited.version);
+    return change.dry_run ? JM_EXIT_OK : print_saved(cli, pg, &id, false);
+}
+
+/* --clear a,b: those members are as by default again. */
+static int read_clear(jm_cli *cli, json_t *definition)
+{
+    const char *p = jm_cli_option_text(cli, "clear");
+    while (p && *p) {
+        size_t len = strcspn(p, ",");
+        char name[80];
+        snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), p);
+        for (char *c = name; *c; c++)
+            *c = *c == '-' ? '_' : *c;
+        if (json_object_get(definition, name))
+            return jm_cli_usage(cli, "--clear %s: another option sets it", name);
+        json_object_set_new(definition, name, json_null());
+        p += len + (p[len] == ',');
+    }
+    return JM_EXIT_OK;
+}
+
+static int update(jm_cli *cli)
+{
+    int64_t version;
+    int code = JM_EXIT_OK;
+    json_t *definition = jm_cli_schedule_definition(cli, &code);
+    if (!definition)
+        return code;
+    json_object_del(definition, "project"); /* says which one is meant */
+    const char *name = jm_cli_option_text(cli, "name");
+    if (name)
+        json_object_set_new(definition, "name", json_string(name));
+    if (jm_cli_option_flag(cli, "no-coalesce-grace"))
+        json_object_set_new(definition, "coalesce_grace", json_false());
+    code = read_clear(cli, definition);
+    if (!code && jm_cli_option_int(cli, "if-version", 0, 1, INT32_MAX, &version))
+        code = JM_EXIT_USAGE;
+    if (!code && !json_object_size(definition))
+        code = jm_cli_usage(cli, "give an option that says what is to change");
+    if (!code)
+        code = edit(cli, definition, "update", (int)version);
+    json_decref(definition);
+    return code;
+}
+
+static int set_flag(jm_cli *cli, const char *member, bool value, const char *action)
+{
+    json_t *definition = json_pack("{s:b}", member, value);
+    int code = edit(cli, definition, action, 0);
+    json_decref(definition);
+    return code;
+}
+
+static int enable(jm_cli *cli)
+{
+    return set_flag(cli, "enabled", true, "enable");
+}
+
+static int disable(jm_cli *cli)
+{
+    return set_flag(cli, "enabled", false, "disable");
+}
+
+static int pause_it(jm_cli *cli)
+{
+    return set_flag(cli, "paused", true, "pause");
+}
+
+static int resume(jm_cli *cli)
+{
+    return set_flag(cli, "paused", false, "resume");
+}
+
+static int delete_it(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    jm_change change;
+    int code = find(cli, &pg, &id);
+    if (code)
+        return code;
+    jm_cli_change(cli, &change);
+    if (jm_schedules_delete(pg, &id, &change, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    fprintf(stderr, "%s; its jobs stay\n", change.dry_run ? "would delete it" : "deleted");
+    return JM_EXIT_OK;
+}
+
+static void describe_version(json_t *version)
+{
+    jm_buf changes = {0};
+    const json_t *before = json_object_get(version, "before");
+    jm_schedule_diff(before, json_object_get(version, "after"), &changes);
+    json_object_set_new(version, "changes", json_string(jm_buf_str(&changes)));
+    jm_buf_fini(&changes);
+}
+
+static int versions(jm_cli *cli)
+{
+    int64_t limit, offset;
+    json_t *items;
+    jm_err err;
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+        return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_schedules_add(pg, &schedule, &id, &err))
-        return fail(cli, &err);
+    if (jm_schedules_versions(pg, jm_cli_operand(cli, 0), project_of(cli), limit, offset, &items,
+                              &err))
+        return jm_cli_schedule_fail(cli, &err);
+    for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
+        describe_version(json_array_get(items, i));
+    return jm_cli_print_list(cli, items, versions_columns, "no versions");
+}
+
+static int rollback(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    jm_change change;
+    jm_edited edited;
+    int64_t version;
+    if (jm_cli_option_int(cli, "version", 0, 1, INT32_MAX, &version))
+        return JM_EXIT_USAGE;
+    int code = find(cli, &pg, &id);
+    if (code)
+        return code;
+    jm_cli_change(cli, &change);
+    if (jm_schedules_rollback(pg, &id, (int)version, &change, &edited, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    if (!edited.changed)
+        fprintf(stderr, "nothing changes: version %d is like that\n", edited.version);
+    else
+        fprintf(stderr, "%s version %d, as version %lld was\n",
+                change.dry_run ? "would make" : "made", edited.version, (long long)version);
+    return change.dry_run ? JM_EXIT_OK : print_saved(cli, pg, &id, false);
+}
+
+static int run_it(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id, job;
+    jm_err err;
+    jm_change change;
+    char text[JM_UUID_TEXT];
+    int code = find(cli, &pg, &id);
+    if (code)
+        return code;
+    jm_cli_change(cli, &change);
+    if (jm_schedules_run(pg, &id, &change, &job, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    jm_uuid_format(&job, text);
+    return jm_cli_print_value(cli, json_pack("{s:s}", "job_id", text), "job_id");
+}
+
+/* A line each 10 s. */
+static void say_progress(void *ctx, int64_t done, int64_t of)
+{
+    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
+    if (now_ms - *said_ms < PROGRESS_MS)
+        return;
+    *said_ms = now_ms;
+    fprintf(stderr, "%lld of %lld instants\n", (long long)done, (long long)of);
+}
+
+static void say_backfilled(const jm_backfill *b, const jm_backfilled *done)
+{
+    char first[JM_RFC3339_TEXT] = "", last[JM_RFC3339_TEXT] = "";
+    if (done->instants) {
+        jm_rfc3339_format(done->first_us, first);
+        jm_rfc3339_format(done->last_us, last);
+    }
+    fprintf(stderr, "%lld instants%s%s%s%s: ", (long long)done->instants,
+            done->instants ? " from " : "", first, done->instants ? " to " : "", last);
+    if (b->missed_only)
+        fprintf(stderr, "%lld had fired by the calendar, ", (long long)done->left_out);
+    if (b->dry_run)
+        fprintf(stderr, "the others would start over %.0f s\n", done->seconds);
+    else
+        fprintf(stderr, "%lld jobs made, %lld had been backfilled before; they start over %.0f s\n",
+                (long long)done->fired, (long long)done->already, done->seconds);
+}
+
+static int backfill(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    jm_err err;
+    jm_change change;
+    jm_backfilled done;
+    int64_t said_ms = jm_mono_ms();
+    jm_backfill b = {.rate = 10,
+                     .missed_only = jm_cli_option_flag(cli, "missed"),
+                     .progress = say_progress,
+                     .ctx = &said_ms};
+    const char *rate = jm_cli_option_text(cli, "rate");
+    char *end = NULL;
+    if (rate)
+        b.rate = strtod(rate, &end);
+    if (rate && (end == rate || *end))
+        return jm_cli_usage(cli, "--rate \"%s\" is no number of jobs a second", rate);
+    if (jm_cli_option_time(cli, "from", &b.from_us) || jm_cli_option_time(cli, "to", &b.to_us))
+        return JM_EXIT_USAGE;
+    int code = find(cli, &pg, &id);
+    if (code)
+        return code;
+    jm_cli_change(cli, &change);
+    b.dry_run = change.dry_run;
+    if (jm_schedules_backfill(pg, &id, &b, &change, &done, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    if (jm_cli_json(cli))
+        return jm_cli_print_json(
+            cli, json_pack("{s:I, s:I, s:I, s:I, s:f}", "instants", (json_int_t)done.instants,
+                           "fired", (json_int_t)done.fired, "already", (json_int_t)done.already,
+                           "left_out", (json_int_t)done.left_out, "seconds", done.seconds));
+    say_backfilled(&b, &done);
+    return JM_EXIT_OK;
+}
+
+static int history(jm_cli *cli)
+{
+    jm_uuid id;
+    char text[JM_UUID_TEXT];
+    jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"), .schedule = text};
+    struct jm_pg *pg;
+    json_t *items;
+    jm_err err;
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
+        return JM_EXIT_USAGE;
+    int code = find(cli, &pg, &id);
+    if (code)
+        return code;
     jm_uuid_format(&id, text);
-    json_t *value = NULL;
-    if (jm_cli_json(cli) && jm_schedules_show(pg, text, NULL, &value, &err))
-        return fail(cli, &err);
-    if (!value)
-        value = json_pack("{s:s}", "id", text);
-    return jm_cli_print_value(cli, value, "id");
+    if (jm_jobs_list(pg, &filter, &items, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    return jm_cli_print_list(cli, items, history_columns, "no jobs");
+}
+
+/* Why it ran, or did not, at a moment. */
+static int answer_why(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, const char *at)
+{
+    json_t *answer;
+    jm_err err;
+    if (jm_schedules_why(pg, id, at, &answer, &err)) {
+        if (err.code == JM_ERR_INVALID && !strcmp(err.field, "at"))
+            return jm_cli_usage(cli, "--at %s", err.msg);
+        return jm_cli_schedule_fail(cli, &err);
+    }
+    return jm_cli_print_value(cli, answer, "answer");
+}
+
+static int ticks(jm_cli *cli)
+{
+    struct jm_pg *pg;
+    jm_uuid id;
+    json_t *items;
+    jm_err err;
+    jm_ticks_filter filter = {.outcome = jm_cli_option_text(cli, "outcome"),
+                              .kind = jm_cli_option_text(cli, "kind")};
+    const char *at = jm_cli_option_text(cli, "at");
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset) ||
+        jm_cli_option_time(cli, "from", &filter.from_us) ||
+        jm_cli_option_time(cli, "to", &filter.to_us))
+        return JM_EXIT_USAGE;
+    int code = find(cli, &pg, &id);
+    if (code || at)
+        return code ? code : answer_why(cli, pg, &id, at);
+    if (jm_schedules_ticks(pg, &id, &filter, &items, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    return jm_cli_print_list(cli, items, ticks_columns, "no instants have come yet");
 }
 
 static int list(jm_cli *cli)
@@ -301,7 +563,7 @@ static int list(jm_cli *cli)
     if (!pg)
         return JM_EXIT_FAILURE;
     if (jm_schedules_list(pg, &filter, &items, &err))
-        return fail(cli, &err);
+        return jm_cli_schedule_fail(cli, &err);
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe(json_array_get(items, i));
     return jm_cli_print_list(cli, items, list_columns, "no schedules");
@@ -316,7 +578,7 @@ static int show(jm_cli *cli)
         return JM_EXIT_FAILURE;
     if (jm_schedules_show(pg, jm_cli_operand(cli, 0), jm_cli_option_text(cli, "project"), &schedule,
                           &err))
-        return fail(cli, &err);
+        return jm_cli_schedule_fail(cli, &err);
     if (!jm_cli_json(cli))
         describe(schedule);
     return jm_cli_print_object(cli, schedule, show_columns);
@@ -334,28 +596,34 @@ static int preview_stored(jm_cli *cli, int64_t from_us, int64_t count, json_t **
         return JM_EXIT_FAILURE;
     if (jm_schedules_preview(pg, jm_cli_operand(cli, 0), jm_cli_option_text(cli, "project"),
                              from_us, count, items, &err))
-        return fail(cli, &err);
+        return jm_cli_schedule_fail(cli, &err);
     return JM_EXIT_OK;
 }
 
 static int preview_given(jm_cli *cli, int64_t from_us, int64_t count, json_t **items)
 {
     jm_err err;
-    jm_recurrence_spec when = {0};
-    int code = read_when(cli, &when);
-    if (code)
+    int code = JM_EXIT_OK;
+    json_t *definition = jm_cli_schedule_definition(cli, &code);
+    if (!definition)
         return code;
-    if (!from_us)
-        from_us = jm_utc_us();
-    when.anchor_at_us = from_us; /* as if it were made at that moment */
-    return jm_schedule_preview(&when, from_us, count, items, &err) ? fail(cli, &err) : JM_EXIT_OK;
+    if (!jm_cli_option_text(cli, "cron") && !jm_cli_option_text(cli, "every") &&
+        !jm_cli_option_text(cli, "at"))
+        code = jm_cli_usage(cli, "give one of --cron, --every and --at");
+    json_object_del(definition, "project");
+    if (!code &&
+        jm_schedule_preview_json(definition, from_us ? from_us : jm_utc_us(), count, items, &err))
+        code = jm_cli_schedule_fail(cli, &err);
+    json_decref(definition);
+    return code;
 }
 
 static int preview(jm_cli *cli)
 {
     int64_t from_us = 0, count;
     json_t *items = NULL;
-    if (read_time(cli, "from", &from_us) || jm_cli_option_int(cli, "count", 10, 1, 1000000, &count))
+    if (jm_cli_option_time(cli, "from", &from_us) ||
+        jm_cli_option_int(cli, "count", 10, 1, 1000000, &count))
         return JM_EXIT_USAGE;
     int code = jm_cli_n_operands(cli) ? preview_stored(cli, from_us, count, &items)
                                       : preview_given(cli, from_us, count, &items);
@@ -366,70 +634,98 @@ static int preview(jm_cli *cli)
 
 /* ---- the table ---- */
 
-static const char *const overlap_words[] = {"skip", "queue", "allow", "cancel_running", NULL};
-static const char *const catch_up_words[] = {"skip", "one", "all", NULL};
-static const char *const gap_words[] = {"after", "skip", NULL};
-static const char *const fold_words[] = {"first", "second", "both", NULL};
 static const char *const bool_words[] = {"true", "false", NULL};
+static const char *const outcome_words[] = {"fired", "skipped", "missed", "coalesced", NULL};
+static const char *const kind_words[] = {"calendar", "manual", "backfill", NULL};
 
-#define WHEN_OPTIONS                                                                               \
-    {.name = "cron",                                                                               \
-     .value = "E",                                                                                 \
-     .help = "Cron expression: minute, hour, day of month, month, day of week; or @hourly, "       \
-             "@daily, @weekly, @monthly, @yearly, or @every 5m (as --every 5m)."},                 \
-        {.name = "every",                                                                          \
-         .value = "DURATION",                                                                      \
-         .help = "Elapsed time between runs, such as 90s, 5m or 1h30m."},                          \
-        {.name = "at", .value = "T", .help = "Once, at this instant (RFC 3339)."},                 \
-        {.name = "timezone",                                                                       \
-         .value = "Z",                                                                             \
-         .help = "Time zone in which the cron expression is read, such as Europe/Paris "           \
-                 "(default UTC)."},                                                                \
-        {.name = "dst-gap",                                                                        \
-         .value = "RULE",                                                                          \
-         .choices = gap_words,                                                                     \
-         .help = "For local times that a clock change leaves out: run at the first instant after " \
-                 "the gap, or not at all. Default: after for fixed times, skip for times with a "  \
-                 "star as minute or hour."},                                                       \
+#define PROJECT_OPTION                                                                             \
     {                                                                                              \
-        .name = "dst-fold", .value = "RULE", .choices = fold_words,                                \
-        .help = "For local times that come twice. Default: first for fixed times, both for times " \
-                "with a star as minute or hour."                                                   \
+        .name = "project", .value = "P",                                                           \
+        .help = "Project, where several have a schedule of that name."                             \
+    }
+#define PAGE_OPTIONS                                                                               \
+    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},       \
+    {                                                                                              \
+        .name = "offset", .value = "N", .help = "Leave out the first N."                           \
+    }
+#define CHANGE_OPTIONS                                                                             \
+    {.name = "dry-run", .help = "Only say what would be done."},                                   \
+    {                                                                                              \
+        .name = "reason", .value = "TEXT", .help = "Why, for the audit log."                       \
     }
 
 static const jm_cli_option add_options[] = {
     {.name = "type", .value = "T", .help = "Job type that it fires.", .required = true},
-    WHEN_OPTIONS,
-    {.name = "params", .value = "JSON", .help = "Params of its jobs (default {})."},
-    {.name = "profile", .value = "NAME", .help = "Named set of default params of the type."},
-    {.name = "metadata", .value = "JSON", .help = "Metadata of its jobs."},
-    {.name = "queue", .value = "Q", .help = "Queue of its jobs (default \"default\")."},
-    {.name = "priority", .value = "N", .help = "Priority of its jobs, 0 to 9 (default 4)."},
-    {.name = "project", .value = "P", .help = "Project (default \"default\")."},
-    {.name = "overlap",
-     .value = "POLICY",
-     .choices = overlap_words,
-     .help = "When earlier jobs of it are unfinished (default skip)."},
-    {.name = "max-instances",
+    JM_CLI_SCHEDULE_OPTIONS,
+    {.name = "disabled", .help = "Add it disabled: it runs once it is enabled."},
+    {.name = NULL}};
+
+static const jm_cli_option update_options[] = {
+    {.name = "name", .value = "NAME", .help = "Another name."},
+    {.name = "type", .value = "T", .help = "Job type that it fires."},
+    JM_CLI_SCHEDULE_OPTIONS,
+    {.name = "no-coalesce-grace", .help = "Takes --coalesce-grace back."},
+    {.name = "clear",
+     .value = "FIELD,...",
+     .help = "Fields that are to be as by default again, such as calendar,ends_at."},
+    {.name = "if-version",
      .value = "N",
-     .help = "Unfinished jobs at once, except with --overlap allow (default 1)."},
-    {.name = "misfire-grace",
-     .value = "DURATION",
-     .help = "A run found late by at most this is still made (default 300s)."},
-    {.name = "catch-up",
-     .value = "POLICY",
-     .choices = catch_up_words,
-     .help = "For runs missed by more: none of them, one for all, or each (default one)."},
-    {.name = "catch-up-limit",
+     .help = "Only if this is its version: nobody has changed it since."},
+    {.name = NULL}};
+
+static const jm_cli_option change_options[] = {PROJECT_OPTION, CHANGE_OPTIONS, {.name = NULL}};
+
+static const jm_cli_option run_options[] = {
+    PROJECT_OPTION,
+    {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."},
+    {.name = NULL}};
+
+static const jm_cli_option rollback_options[] = {
+    {.name = "version",
      .value = "N",
-     .help = "At most this many with --catch-up all (default 100)."},
-    {.name = "coalesce-grace", .help = "Several late runs inside the grace become one."},
-    {.name = "jitter",
-     .value = "DURATION",
-     .help = "Jobs are published up to this much later, always the same for an instant."},
-    {.name = "starts-at", .value = "T", .help = "No run before this instant (RFC 3339)."},
-    {.name = "ends-at", .value = "T", .help = "No run after this instant (RFC 3339)."},
-    {.name = "description", .value = "TEXT", .help = "For people."},
+     .help = "The version to go back to (jobmill schedule versions).",
+     .required = true},
+    PROJECT_OPTION,
+    CHANGE_OPTIONS,
+    {.name = NULL}};
+
+static const jm_cli_option backfill_options[] = {
+    {.name = "from",
+     .value = "T",
+     .help = "The first instant may be this one (RFC 3339).",
+     .required = true},
+    {.name = "to",
+     .value = "T",
+     .help = "Instants before this one; not in the future (RFC 3339).",
+     .required = true},
+    {.name = "rate", .value = "N", .help = "Jobs that may start a second (default 10)."},
+    {.name = "missed", .help = "Leave out the instants that fired by the calendar."},
+    PROJECT_OPTION,
+    CHANGE_OPTIONS,
+    {.name = NULL}};
+
+static const jm_cli_option versions_options[] = {PROJECT_OPTION, PAGE_OPTIONS, {.name = NULL}};
+
+static const jm_cli_option history_options[] = {
+    {.name = "status", .value = "S", .help = "Only jobs of this status."},
+    PROJECT_OPTION,
+    PAGE_OPTIONS,
+    {.name = NULL}};
+
+static const jm_cli_option ticks_options[] = {
+    {.name = "at",
+     .value = "T",
+     .help = "Say in words why it ran, or did not run, at this moment: RFC 3339, or a local time "
+             "of its zone such as 2026-03-29T02:30."},
+    {.name = "from", .value = "T", .help = "Instants from this one on (RFC 3339)."},
+    {.name = "to", .value = "T", .help = "Instants up to this one (RFC 3339)."},
+    {.name = "outcome",
+     .value = "O",
+     .choices = outcome_words,
+     .help = "Only those of which this became."},
+    {.name = "kind", .value = "K", .choices = kind_words, .help = "Only those of this kind."},
+    PROJECT_OPTION,
+    PAGE_OPTIONS,
     {.name = NULL}};
 
 static const jm_cli_option list_options[] = {
@@ -450,7 +746,7 @@ static const jm_cli_option show_options[] = {
     {.name = NULL}};
 
 static const jm_cli_option preview_options[] = {
-    WHEN_OPTIONS,
+    JM_CLI_WHEN_OPTIONS,
     {.name = "from", .value = "T", .help = "Runs after this instant (RFC 3339; default now)."},
     {.name = "count", .value = "N", .help = "How many (default 10)."},
     {.name = "project",
@@ -471,6 +767,68 @@ const jm_cli_command jm_cli_schedule_commands[] = {
          "jobmill schedule add poll --every 5m --type import --params '{\"source\":\"a\"}'",
      .options = add_options,
      .run = add},
+    {.verb = "update",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Change a schedule",
+     .description = "What no option names stays as it is. What is due by the old definition is "
+                    "settled first; the new one holds from now on, in every producer, at once. "
+                    "Every change is a version (jobmill schedule versions).",
+     .examples = "jobmill schedule update nightly --cron '0 4 * * *' --reason 'after the backup'\n"
+                 "jobmill schedule update nightly --clear calendar,ends_at",
+     .options = update_options,
+     .run = update},
+    {.verb = "enable",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Enable a schedule; what it did not run meanwhile it does not make up for",
+     .options = change_options,
+     .run = enable},
+    {.verb = "disable",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Disable a schedule until it is enabled",
+     .options = change_options,
+     .run = disable},
+    {.verb = "pause",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Hold a schedule for the moment",
+     .options = change_options,
+     .run = pause_it},
+    {.verb = "resume",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Go on with a schedule that was paused; the past is not made up for",
+     .options = change_options,
+     .run = resume},
+    {.verb = "run",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Run a schedule once, now, and print the job's id",
+     .description = "Also while it is disabled or paused. Its calendar goes on as if nothing had "
+                    "happened; the ledger calls the run manual.",
+     .options = run_options,
+     .run = run_it},
+    {.verb = "backfill",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Run the instants of a past range",
+     .description = "Makes a job for each instant of the range and lets them start at --rate. "
+                    "They run one after the other (max_instances at once) unless overlap is "
+                    "allow. An instant is backfilled once: given twice, a range goes on where it "
+                    "stopped. Try --dry-run first.",
+     .examples = "jobmill schedule backfill nightly --from 2026-11-01T00:00:00Z --to "
+                 "2026-11-08T00:00:00Z --dry-run",
+     .options = backfill_options,
+     .run = backfill},
     {.verb = "list",
      .summary = "List schedules, newest first",
      .options = list_options,
@@ -494,4 +852,42 @@ const jm_cli_command jm_cli_schedule_commands[] = {
                  "--from 2026-03-07T00:00:00Z",
      .options = preview_options,
      .run = preview},
+    {.verb = "ticks",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Show the instants of a schedule and what became of each, or why it ran or did not",
+     .examples = "jobmill schedule ticks nightly --at 2026-03-29T02:30\n"
+                 "jobmill schedule ticks nightly --outcome skipped",
+     .options = ticks_options,
+     .run = ticks},
+    {.verb = "history",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "List the jobs of a schedule, newest first",
+     .options = history_options,
+     .run = history},
+    {.verb = "versions",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "List the versions of a schedule: who changed what, when and why",
+     .description = "Also of one that was deleted, by its id.",
+     .options = versions_options,
+     .run = versions},
+    {.verb = "rollback",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Make a schedule what an earlier version was",
+     .options = rollback_options,
+     .run = rollback},
+    {.verb = "delete",
+     .operands = "NAME|ID",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Delete a schedule; its jobs stay",
+     .options = change_options,
+     .run = delete_it},
     {.summary = NULL}};

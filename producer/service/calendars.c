@@ -10,7 +10,7 @@
 #include "common/pg.h"
 #include "common/rows.h"
 #include "producer/calendar.h"
-#include "producer/service/schedules.h"
+#include "producer/replan.h"
 #include "producer/tx.h"
 
 #define DAY_US (86400 * INT64_C(1000000))
@@ -97,9 +97,11 @@ int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, 
     jm_calendar_free(parsed);
     if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
         return rc;
-    rc = write_row(pg, entry, replace, err);
+    rc = jm_replan_before_calendar(pg, entry->project, entry->name, err);
     if (!rc)
-        rc = jm_schedules_calendar_changed(pg, entry->project, entry->name, err);
+        rc = write_row(pg, entry, replace, err);
+    if (!rc)
+        rc = jm_replan_after_calendar(pg, entry->project, entry->name, err);
     if (!rc && calendar)
         rc = jm_calendars_show(pg, entry->project, entry->name, calendar, err);
     if (!rc)

@@ -1,5 +1,8 @@
-/* Schedules: adding, finding, listing, previewing. The rules and queries behind the command line
- * and the API. Values have the columns of table schedules as members; the caller owns them. */
+/* Schedules: finding, listing, and what became of their instants. The rules and queries behind the
+ * command line and the API. Values have the columns of table schedules as members; the caller owns
+ * them. All that takes a name also takes an id; project (may be NULL) is needed where several have
+ * the name. Errors of these: JM_ERR_NOT_FOUND; JM_ERR_INVALID with field "project" when the name is
+ * not unique. */
 #ifndef JM_SERVICE_SCHEDULES_H
 #define JM_SERVICE_SCHEDULES_H
 
@@ -7,18 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/uuid7.h"
 #include "producer/schedule.h"
 
 struct jm_pg;
-
-/* Adds a schedule that is due from PostgreSQL's clock on, and wakes schedulers once that has
- * committed. Start from jm_schedule_init; id, version, next_run_us and recurrence are not looked
- * at; an interval without anchor has PostgreSQL's clock as its anchor. Errors: JM_ERR_INVALID and
- * JM_ERR_UNSUPPORTED with err->field, JM_ERR_NOT_FOUND (project), JM_ERR_CONFLICT (the project has
- * a schedule of that name), and those of the database. */
-int jm_schedules_add(struct jm_pg *pg, const jm_schedule *schedule, jm_uuid *id, jm_err *err);
 
 typedef struct jm_schedules_filter {
     const char *project, *type; /* NULL: any */
@@ -26,28 +23,43 @@ typedef struct jm_schedules_filter {
     int64_t limit, offset;
 } jm_schedules_filter;
 
-/* Newest first. */
+/* Newest first, with recent_success_rate: percent of the last 20 jobs that ended. */
 int jm_schedules_list(struct jm_pg *pg, const jm_schedules_filter *filter, json_t **items,
                       jm_err *err);
 
-/* The schedule of that id, or of that name; project (may be NULL) is needed where several have the
- * name. Errors: JM_ERR_NOT_FOUND; JM_ERR_INVALID with field "project" when the name is not unique.
- */
+int jm_schedules_find(struct jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
+                      jm_err *err);
 int jm_schedules_show(struct jm_pg *pg, const char *id_or_name, const char *project,
                       json_t **schedule, jm_err *err);
-/* The same, for its coming instants: as jm_schedule_preview from from_us, or PostgreSQL's clock
- * where that is 0. Whether it is enabled or paused is not looked at. */
+
+/* Versions, newest first: who made each, when, and what it was before and after. Also of a schedule
+ * that is gone, by its id. */
+int jm_schedules_versions(struct jm_pg *pg, const char *id_or_name, const char *project,
+                          int64_t limit, int64_t offset, json_t **items, jm_err *err);
+
+typedef struct jm_ticks_filter {
+    int64_t from_us, to_us;     /* both inclusive; 0: no bound */
+    const char *outcome, *kind; /* NULL: any */
+    int64_t limit, offset;
+} jm_ticks_filter;
+
+/* Rows of the ledger, newest first, each with what became of its job. */
+int jm_schedules_ticks(struct jm_pg *pg, const jm_uuid *id, const jm_ticks_filter *filter,
+                       json_t **items, jm_err *err);
+
+/* Its coming instants, as jm_schedule_preview_of, from from_us, or PostgreSQL's clock where that is
+ * 0. Whether it is enabled or paused is not looked at. */
 int jm_schedules_preview(struct jm_pg *pg, const char *id_or_name, const char *project,
                          int64_t from_us, int64_t count, json_t **items, jm_err *err);
 
-/* The first count instants strictly after from_us, without a database: [{"at": UTC, "local": in the
- * zone, "note": "dst gap", "dst fold" or ""}]. */
-int jm_schedule_preview(const jm_recurrence_spec *when, int64_t from_us, int64_t count,
-                        json_t **items, jm_err *err);
+/* The first count instants strictly after from_us: [{"at": UTC, "local": in the zone, "note": "dst
+ * gap", "dst fold", "excluded by calendar", several with commas, or ""}]. */
+json_t *jm_schedule_preview_of(const jm_schedule *schedule, int64_t from_us, int64_t count);
+/* The same of a definition, without a database and therefore without its calendar. */
+int jm_schedule_preview_json(const json_t *definition, int64_t from_us, int64_t count,
+                             json_t **items, jm_err *err);
 
-/* What the definition of a calendar has become: schedules of the project that use it are computed
- * anew. Inside the caller's transaction, after the calendar's row is written. */
-int jm_schedules_calendar_changed(struct jm_pg *pg, const char *project, const char *name,
-                                  jm_err *err);
+/* Appends the English sentence for when a row runs. */
+int jm_schedule_sentence(const json_t *row, jm_buf *out);
 
 #endif

@@ -1,4 +1,4 @@
--- What a new schedule must know of its project.
+-- What a schedule that is saved must know of its project.
 -- $1 name
 -- Result: min_interval_s, and PostgreSQL's clock; no row: there is no such project.
 SELECT p.min_interval_s, clock_timestamp() AS clock

@@ -89,7 +89,7 @@ def test_every_as_cron_text_is_an_interval(jm_sql):
     (2, "--queue", ["--every", "1h", "--queue", "Q"]),
     (2, "priority", ["--every", "1h", "--priority", "10"]),
     (2, "overlap", ["--every", "1h", "--overlap", "never"]),
-    (1, "not supported", ["--every", "1h", "--overlap", "queue"]),
+    (2, "no calendar", ["--every", "1h", "--calendar", "none"]),
     (3, "no project", ["--every", "1h", "--project", "nobody"]),
     (2, "--ends-at", ["--every", "1h", "--ends-at", "2020-01-01T00:00:00Z"]),
     (2, "--ends-at", ["--every", "1h", "--starts-at", "2031-01-01T00:00:00Z", "--ends-at",
@@ -200,14 +200,14 @@ def test_a_row_that_cannot_be_understood_stops_no_other(jm_sql):
     """Written by hand or by a newer program: it is left as it is, and the others fire."""
     add(jm_sql, "good", "--every", "1s")
     for name, column in ("expression", "cron_expression = 'x y z'"), ("zone", "timezone = 'No/Where'"), \
-                        ("overlap", "overlap = 'queue'"):
+                        ("type", "type = 'No Type'"):
         add(jm_sql, name, "--cron", "* * * * * *")
         jm_sql.db.execute(f"UPDATE schedules SET {column}, next_run_at = clock_timestamp() "
                           "WHERE name = %s", name)
     producer = jm_sql.start_producer(wait=False)
     wait_until(lambda: len(ledger(jm_sql.db, "good")) >= 2, 30, what="the good schedule fires")
     producer.terminate()
-    for name in "expression", "zone", "overlap":
+    for name in "expression", "zone", "type":
         assert ledger(jm_sql.db, name) == []
         assert name in "".join(text for _, text in jm_sql.logs())
     assert json.loads(jm_sql.cli("schedule", "list", "--json").out)["items"]

@@ -209,13 +209,13 @@ static void spoil(jm_schedule *s, int i, int *code, const char **field)
         s->when.cron_expression = "x", *field = "cron_expression";
         break;
     case 14:
-        s->overlap = JM_OVERLAP_QUEUE, *field = "overlap", *code = JM_ERR_UNSUPPORTED;
+        s->calendar = "Holidays", *field = "calendar";
         break;
     case 15:
-        s->overlap = JM_OVERLAP_CANCEL_RUNNING, *field = "overlap", *code = JM_ERR_UNSUPPORTED;
+        s->type = "jobmill.callback", *field = "type";
         break;
     case 16:
-        s->calendar = "holidays", *field = "calendar", *code = JM_ERR_UNSUPPORTED;
+        s->calendar = "", *field = "calendar";
         break;
     case 17:
         s->exclusive = "order:t/k", *field = "exclusive";

@@ -40,13 +40,13 @@ static jm_schedule every_minute(void)
 typedef struct answer {
     jm_tick ticks[CAP];
     size_t n;
-    int64_t next_us;
+    int64_t next_us, skip_us;
 } answer;
 
 static answer decide(const jm_schedule *s, int64_t now_us, int open_jobs)
 {
     answer a;
-    jm_tick_policy_decide(s, now_us, open_jobs, a.ticks, CAP, &a.n, &a.next_us);
+    jm_tick_policy_decide(s, now_us, open_jobs, a.ticks, CAP, &a.n, &a.next_us, &a.skip_us);
     return a;
 }
 
@@ -312,8 +312,8 @@ START_TEST(no_room)
     while (s.next_run_us <= now) {
         jm_tick ticks[JM_TICKS_MIN];
         size_t n;
-        int64_t next;
-        jm_tick_policy_decide(&s, now, 0, ticks, JM_TICKS_MIN, &n, &next);
+        int64_t next, skip;
+        jm_tick_policy_decide(&s, now, 0, ticks, JM_TICKS_MIN, &n, &next, &skip);
         ck_assert_uint_gt(n, 0);
         for (size_t i = 0; i < n; i++) {
             ck_assert_int_eq(ticks[i].due_us, expected);
@@ -371,7 +371,7 @@ START_TEST(exactly_once)
     while (s.next_run_us <= now) {
         jm_tick ticks[16];
         size_t n;
-        jm_tick_policy_decide(&s, now, open, ticks, 16, &n, &s.next_run_us);
+        jm_tick_policy_decide(&s, now, open, ticks, 16, &n, &s.next_run_us, &s.next_skip_us);
         ck_assert_uint_gt(n, 0);
         for (size_t i = 0; i < n; i++) {
             ck_assert_int_eq(ticks[i].due_us, expected);

@@ -1,0 +1,167 @@
+/* Options that say what a schedule is, as a JSON definition. */
+#include "producer/cli/schedule_options.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/json_exact.h"
+
+const char *const jm_cli_overlap_words[] = {"skip", "queue", "allow", "cancel_running", NULL};
+const char *const jm_cli_catch_up_words[] = {"skip", "one", "all", NULL};
+const char *const jm_cli_gap_words[] = {"after", "skip", NULL};
+const char *const jm_cli_fold_words[] = {"first", "second", "both", NULL};
+
+typedef enum option_kind { TEXT, JSON, INT, SECONDS } option_kind;
+
+/* Which member an option sets. */
+typedef struct option {
+    const char *name, *member;
+    option_kind kind;
+} option;
+
+static const option options[] = {
+    {"type", "type", TEXT},
+    {"cron", "cron_expression", TEXT},
+    {"every", "interval_seconds", SECONDS},
+    {"at", "run_at", TEXT},
+    {"timezone", "timezone", TEXT},
+    {"dst-gap", "dst_gap", TEXT},
+    {"dst-fold", "dst_fold", TEXT},
+    {"params", "params", JSON},
+    {"profile", "profile", TEXT},
+    {"metadata", "metadata", JSON},
+    {"queue", "queue", TEXT},
+    {"priority", "priority", INT},
+    {"exclusive", "exclusive", TEXT},
+    {"callback-url", "callback_url", TEXT},
+    {"external-id", "external_id", TEXT},
+    {"project", "project", TEXT},
+    {"calendar", "calendar", TEXT},
+    {"overlap", "overlap", TEXT},
+    {"max-instances", "max_instances", INT},
+    {"misfire-grace", "misfire_grace_seconds", SECONDS},
+    {"catch-up", "catch_up", TEXT},
+    {"catch-up-limit", "catch_up_limit", INT},
+    {"jitter", "jitter_seconds", SECONDS},
+    {"starts-at", "starts_at", TEXT},
+    {"ends-at", "ends_at", TEXT},
+    {"description", "description", TEXT},
+};
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+int jm_cli_schedule_fail(jm_cli *cli, jm_err *err)
+{
+    bool named = err->code == JM_ERR_INVALID || err->code == JM_ERR_UNSUPPORTED;
+    const char *name = named && *err->field ? err->field : NULL;
+    for (int i = 0; name && i < N_OPTIONS; i++) {
+        if (!strcmp(options[i].member, err->field)) {
+            jm_err_prefix(err, "--%s", options[i].name);
+            return jm_cli_fail(cli, err);
+        }
+    }
+    if (name)
+        jm_err_prefix(err, "%s", name);
+    return jm_cli_fail(cli, err);
+}
+
+int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us)
+{
+    const char *text = jm_cli_option_text(cli, name);
+    jm_err err;
+    if (text && jm_rfc3339_parse(text, strlen(text), out_us, &err))
+        return jm_cli_usage(cli, "--%s \"%s\" %s", name, text, err.msg);
+    return JM_EXIT_OK;
+}
+
+/* ---- values ---- */
+
+static json_t *seconds_value(jm_cli *cli, const char *name, const char *text)
+{
+    int64_t us;
+    jm_err err;
+    if (jm_duration_parse(text, &us, &err))
+        jm_cli_usage(cli, "--%s: %s", name, err.msg);
+    else if (us % 1000000 || us < 0)
+        jm_cli_usage(cli, "--%s: whole seconds expected", name);
+    else
+        return json_integer(us / 1000000);
+    return NULL;
+}
+
+static json_t *int_value(jm_cli *cli, const char *name)
+{
+    int64_t value;
+    if (jm_cli_option_int(cli, name, 0, INT32_MIN, INT32_MAX, &value))
+        return NULL;
+    return json_integer(value);
+}
+
+static json_t *json_value(jm_cli *cli, const char *name, const char *text)
+{
+    json_t *value = NULL;
+    jm_err err;
+    if (jm_json_exact_load(text, strlen(text), &value, &err))
+        jm_cli_usage(cli, "--%s: %s", name, err.msg);
+    return value;
+}
+
+static json_t *text_value(jm_cli *cli, const char *name, const char *text)
+{
+    json_t *value = json_string(text);
+    if (!value)
+        jm_cli_usage(cli, "--%s: it is not valid UTF-8", name);
+    return value;
+}
+
+static json_t *value_of(jm_cli *cli, const option *o, const char *text)
+{
+    switch (o->kind) {
+    case TEXT:
+        return text_value(cli, o->name, text);
+    case JSON:
+        return json_value(cli, o->name, text);
+    case INT:
+        return int_value(cli, o->name);
+    case SECONDS:
+        return seconds_value(cli, o->name, text);
+    }
+    return NULL;
+}
+
+json_t *jm_cli_schedule_definition(jm_cli *cli, int *code)
+{
+    json_t *definition = json_object();
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (!jm_cli_has_option(cli, options[i].name))
+            continue;
+        const char *text = jm_cli_option_text(cli, options[i].name);
+        json_t *value = text ? value_of(cli, &options[i], text) : NULL;
+        if (text && !value) {
+            json_decref(definition);
+            *code = JM_EXIT_USAGE;
+            return NULL;
+        }
+        if (value)
+            json_object_set_new(definition, options[i].member, value);
+    }
+    if (jm_cli_has_option(cli, "coalesce-grace") && jm_cli_option_flag(cli, "coalesce-grace"))
+        json_object_set_new(definition, "coalesce_grace", json_true());
+    return definition;
+}
+
+/* ---- what it means ---- */
+
+void jm_cli_schedule_print_preview(const json_t *items)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)items, i, item)
+    {
+        const char *note = json_string_value(json_object_get(item, "note"));
+        fprintf(stderr, "%s %s%s%s%s\n", i ? "     " : "runs ",
+                json_string_value(json_object_get(item, "local")), *note ? "  (" : "", note,
+                *note ? ")" : "");
+    }
+    if (!json_array_size(items))
+        fprintf(stderr, "it does not run any more\n");
+}
