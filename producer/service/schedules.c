@@ -233,7 +233,7 @@ int jm_schedules_preview(jm_pg *pg, const char *id_or_name, const char *project,
 {
     jm_uuid id;
     jm_schedule schedule;
-    int64_t clock_us;
+    int64_t clock_us = 0;
     *items = NULL;
     int code = jm_schedules_find(pg, id_or_name, project, &id, err);
     if (code)

@@ -26,6 +26,7 @@ os.environ.setdefault("JOBMILL_BIN_DIR", str(ROOT / "build" / "bin"))
 
 import behaviour  # noqa: E402
 import peers  # noqa: E402
+import scheduling  # noqa: E402
 import speed  # noqa: E402
 from bench import Bench, Missing, say  # noqa: E402
 
@@ -33,7 +34,7 @@ RESULTS = ROOT / "build" / "results"
 DOCS = ROOT / "docs" / "benchmarks.md"
 MARKS = "<!-- results: written by ./dev bench --write-docs -->", "<!-- end of results -->"
 
-CASES = {case.__name__: case for case in (*speed.NAMES, *behaviour.NAMES, *peers.NAMES)}
+CASES = {case.__name__: case for case in (*speed.NAMES, *behaviour.NAMES, *scheduling.NAMES, *peers.NAMES)}
 EXTRA = {"history"}  # takes long to set up: only when asked for
 PEERS = {case.__name__ for case in peers.NAMES}
 
@@ -66,6 +67,17 @@ MEASURES = {
     "due_p50_ms": ("due → appended by the broker, p50", "ms", 0, None),
     "due_p99_ms": ("the same, p99", "ms", 0, None),
     "due_max_ms": ("the same, max", "ms", 0, None),
+    "fires_alone": ("a backlog of {fires:,} due schedules, no worker: ticks, jobs and pending rows committed", "fires/s", 0, (">=", 20000)),
+    "fires_published": ("the same, all acknowledged by Kafka", "fires/s", 0, None),
+    "bare_fires": ("bare SQL loop: the same rows by one statement, nothing computed or published", "fires/s", 0, None),
+    "fires_ratio": ("the scheduler / the bare SQL loop, of the same round", "", 2, None),
+    "steady_p50_ms": ("100,000 schedules, 1,000 fire a second: due → appended by the broker, p50", "ms", 1, ("<=", 5)),
+    "steady_p99_ms": ("the same, p99", "ms", 1, ("<=", 20)),
+    "steady_max_ms": ("the same, max", "ms", 1, None),
+    "burst_last_ms": ("10,000 schedules due at one instant: the last appended by the broker", "ms", 0, ("<=", 400)),
+    "million_mb": ("peak memory of a producer, {many_schedules:,} schedules, {fire_rate:,} fire a second", "MB", 0, ("<=", 64)),
+    "million_behind_s": ("the same: how far behind after half a minute", "s", 1, ("<=", 1)),
+    "million_cpu_us": ("the same: CPU of the producer a fire", "µs", 1, None),
     "restart_dip": ("rolling restart of three workers at {steady_rate:,} jobs/s: the least completed in a second, of the rate", "%", 0, None),
     "restart_p50_ms": ("the same: in the topic → completed, p50", "ms", 0, None),
     "restart_p99_ms": ("the same, p99", "ms", 0, None),
@@ -100,6 +112,7 @@ def add_ratios(one):
     ratio("events_ratio", "with_events", "bare_loop")
     ratio("two_ratio", "two_workers", "whole_path")
     ratio("history_ratio", "history", "whole_path")
+    ratio("fires_ratio", "fires_alone", "bare_fires")
     best = max((one[p] for p in PEERS if p in one), default=None)
     if best and "whole_path" in one:
         one["peer_ratio"] = one["whole_path"] / best
@@ -233,6 +246,9 @@ def options():
     parser.add_argument("--peer-jobs", type=int, default=100000)
     parser.add_argument("--history-jobs", type=int, default=10000000)
     parser.add_argument("--schedules", type=int, default=30000)
+    parser.add_argument("--fires", type=int, default=200000)
+    parser.add_argument("--many-schedules", type=int, default=1000000)
+    parser.add_argument("--fire-rate", type=int, default=20000)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--steady-rate", type=int, default=2000)
     parser.add_argument("--async-slots", type=int, default=10000)
