@@ -9,10 +9,11 @@
 #include "common/mem.h"
 #include "producer/dues.h"
 #include "producer/tx.h"
+#include "producer/zone_watch.h"
 
 enum {
-    MAX_SCHEDULES = 500, /* in one transaction */
-    MUTE_MS = 60000      /* a schedule that makes trouble is left alone for so long */
+    MAX_SCHEDULES = 1000, /* in one transaction */
+    MUTE_MS = 60000       /* a schedule that makes trouble is left alone for so long */
 };
 
 typedef struct jm_muted {
@@ -24,6 +25,7 @@ struct jm_firing {
     jm_pg *pg;
     jm_db_clock *clock;
     jm_zone_cache *zones;
+    jm_zone_watch *watch;
     jm_dues *dues;
     int64_t skip_us; /* when the next instant comes that a calendar leaves out, as last heard */
     jm_muted *muted;
@@ -44,6 +46,7 @@ jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *
     firing->pg = jm_pg_new(&options);
     firing->clock = clock;
     firing->zones = jm_zone_cache_new(NULL);
+    firing->watch = jm_zone_watch_new(firing->zones);
     firing->dues = jm_dues_new();
     firing->limit = MAX_SCHEDULES;
     firing->skip_us = INT64_MAX;
@@ -55,6 +58,7 @@ void jm_firing_free(jm_firing *firing)
     if (!firing)
         return;
     jm_pg_free(firing->pg);
+    jm_zone_watch_free(firing->watch);
     jm_zone_cache_free(firing->zones);
     jm_dues_free(firing->dues);
     free(firing->muted);
@@ -64,6 +68,11 @@ void jm_firing_free(jm_firing *firing)
 int jm_firing_ensure(jm_firing *firing, jm_err *err)
 {
     return jm_pg_ensure(firing->pg, err);
+}
+
+void jm_firing_watch_zones(jm_firing *firing)
+{
+    jm_zone_watch_turn(firing->watch, firing->pg);
 }
 
 int jm_firing_retry_in_ms(const jm_firing *firing)

@@ -404,10 +404,17 @@ static int load(const jm_zone_cache *cache, jm_zone *zone, jm_err *err)
 
 /* ---- the cache ---- */
 
+/* As libc chooses it. */
+static const char *usual_dir(void)
+{
+    const char *named = secure_getenv("TZDIR");
+    return named && *named ? named : ZONEINFO;
+}
+
 jm_zone_cache *jm_zone_cache_new(const char *dir)
 {
     jm_zone_cache *cache = jm_calloc(1, sizeof *cache);
-    cache->dir = jm_strdup(dir ? dir : ZONEINFO);
+    cache->dir = jm_strdup(dir ? dir : usual_dir());
     return cache;
 }
 

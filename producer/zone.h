@@ -12,7 +12,7 @@
 typedef struct jm_zone jm_zone;             /* any thread may read it, except during a refresh */
 typedef struct jm_zone_cache jm_zone_cache; /* used by one thread at a time */
 
-/* dir NULL: /usr/share/zoneinfo. Loads nothing yet. */
+/* dir NULL: $TZDIR, or /usr/share/zoneinfo. Loads nothing yet. */
 jm_zone_cache *jm_zone_cache_new(const char *dir);
 /* Frees the zones too: whatever borrowed them must be gone. free(NULL) is safe. */
 void jm_zone_cache_free(jm_zone_cache *cache);

@@ -311,6 +311,22 @@ static void tell(void *ctx, const char *payload)
     (void)jm_pg_query(ctx, &jm_sql_job_tell, &args, NULL, &ignored);
 }
 
+/* Notes by which rules the next instant was computed: producers compute it anew when they change.
+ */
+static int use_zone(save *s, jm_err *err)
+{
+    char version[JM_ZONE_VERSION_TEXT];
+    jm_pg_args args;
+    if (!strcmp(s->new.when.timezone, "UTC"))
+        return 0;
+    jm_zone_cache_version(s->zones, version);
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, s->new.when.timezone);
+    jm_pg_arg_text(&args, version);
+    jm_pg_arg_i64(&args, (int64_t)jm_zone_hash(s->new.recurrence.zone));
+    return jm_pg_query(s->pg, &jm_sql_timezone_use, &args, NULL, err);
+}
+
 /* Commits, or takes everything back. */
 static int end(save *s, int code, jm_err *err)
 {
@@ -343,6 +359,8 @@ static int add(save *s, jm_err *err)
         code = write_row(s, &jm_sql_schedule_insert, err);
     if (!code)
         code = set_capacity(s, err);
+    if (!code)
+        code = use_zone(s, err);
     return code ? code : write_audit(s, "create", NULL, &s->new, 1, err);
 }
 
@@ -517,6 +535,8 @@ static int edit(save *s, const jm_uuid *id, const jm_edit *edit, jm_edited *edit
         code = write_row(s, &jm_sql_schedule_update, err);
     if (!code)
         code = set_capacity(s, err);
+    if (!code)
+        code = use_zone(s, err);
     edited->version++;
     return code ? code : write_audit(s, edit->action, &s->old, &s->new, edited->version, err);
 }

@@ -426,7 +426,6 @@ CREATE TABLE schedules (
     UNIQUE (project, name)
 ) WITH (fillfactor = 70);
 CREATE INDEX schedules_due ON schedules (next_run_at) WHERE enabled AND NOT paused AND next_run_at IS NOT NULL;
-CREATE INDEX schedules_type ON schedules (type, id);
 CREATE INDEX schedules_external_id ON schedules (external_id) WHERE external_id IS NOT NULL;
 COMMENT ON TABLE schedules IS 'What is to run when';
 COMMENT ON COLUMN schedules.id IS 'UUIDv7';

@@ -1,0 +1,19 @@
+/* Watches time zone data: when its rules have changed, what had not fired yet is computed anew. */
+#ifndef JM_ZONE_WATCH_H
+#define JM_ZONE_WATCH_H
+
+#include "common/pg.h"
+#include "producer/zone.h"
+
+typedef struct jm_zone_watch jm_zone_watch; /* used by the thread that owns the zones */
+
+/* zones is borrowed. */
+jm_zone_watch *jm_zone_watch_new(jm_zone_cache *zones);
+void jm_zone_watch_free(jm_zone_watch *watch);
+
+/* Once a minute: looks whether files have changed, and compares the rules of the zones that
+ * schedules use with those that their next instants were computed by (table timezones). Where they
+ * differ and are not older, computes anew, and notes it. In between it does nothing. */
+void jm_zone_watch_turn(jm_zone_watch *watch, jm_pg *pg);
+
+#endif
