@@ -7,8 +7,12 @@
 
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "common/json_scan.h"
 #include "common/nearest.h"
 #include "producer/schedule_columns.h"
+
+/* Of params and metadata together: with the other fields a message stays below 1 MiB. */
+#define JSON_MAX_BYTES ((size_t)1000 * 1024)
 
 /* ---- reading ---- */
 
@@ -241,6 +245,53 @@ int jm_schedule_apply(jm_schedule *schedule, const json_t *changes, jm_arena *ar
         code = apply_member(schedule, name, value, arena, err);
     }
     return code ? code : settle_kind(schedule, changes, given, err);
+}
+
+/* ---- checking ---- */
+
+static int check_text(const char *text, const char *field, jm_err *err)
+{
+    if (text && !jm_utf8_is_valid(text, strlen(text), NULL))
+        return jm_err_field(err, field, "it is not valid UTF-8");
+    return 0;
+}
+
+/* A JSON object; with scalars, one without objects and arrays in it. */
+static int check_object(const char *text, const char *field, bool scalars, jm_err *err)
+{
+    jm_json json;
+    jm_err wrong;
+    int code = jm_json_scan(&json, text, strlen(text), JM_JSON_DEPTH_MAX - 1, &wrong);
+    if (code)
+        jm_err_field(err, field, "%s", wrong.msg);
+    else if (json.root.kind != JM_JSON_OBJECT)
+        code = jm_err_field(err, field, "a JSON object expected, not %s",
+                            jm_json_kind_text(json.root.kind));
+    for (size_t i = 0; !code && scalars && i < json.n_members; i++) {
+        if (json.members[i].value.kind >= JM_JSON_ARRAY)
+            code = jm_err_field(err, field, "scalars expected, not %s",
+                                jm_json_kind_text(json.members[i].value.kind));
+    }
+    jm_json_fini(&json);
+    return code;
+}
+
+int jm_schedule_check_contents(const jm_schedule *s, jm_err *err)
+{
+    size_t bytes = strlen(s->params) + (s->metadata ? strlen(s->metadata) : 0);
+    if (bytes > JSON_MAX_BYTES)
+        return jm_err_field(err, "params", "%zu bytes with the metadata; at most %zu expected",
+                            bytes, JSON_MAX_BYTES);
+    int code = check_object(s->params, "params", false, err);
+    if (!code && s->metadata)
+        code = check_object(s->metadata, "metadata", true, err);
+    if (!code)
+        code = check_text(s->name, "name", err);
+    if (!code)
+        code = check_text(s->description, "description", err);
+    if (!code && s->profile && (!*s->profile || strlen(s->profile) > 100))
+        code = jm_err_field(err, "profile", "1 to 100 characters expected");
+    return code ? code : check_text(s->profile, "profile", err);
 }
 
 /* ---- writing ---- */

@@ -14,6 +14,10 @@
  * Errors: JM_ERR_INVALID with err->field naming the member. */
 int jm_schedule_apply(jm_schedule *schedule, const json_t *changes, jm_arena *arena, jm_err *err);
 
+/* What jm_schedule_resolve does not look at: params and metadata are objects that a message and the
+ * database take, texts are UTF-8. Errors as above. */
+int jm_schedule_check_contents(const jm_schedule *schedule, jm_err *err);
+
 /* The whole definition, nulls and what is as the defaults have it left out; jm_schedule_apply on a
  * new schedule makes it again. The caller drops the reference. */
 json_t *jm_schedule_to_json(const jm_schedule *schedule);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/json_exact.h"
-#include "common/json_scan.h"
 #include "common/pg.h"
 #include "common/rows.h"
 #include "producer/dues.h"
@@ -15,9 +14,6 @@
 #include "producer/schedule_columns.h"
 #include "producer/schedule_json.h"
 #include "producer/tx.h"
-
-/* Of params and metadata together: with the other fields a message stays below 1 MiB. */
-#define JSON_MAX_BYTES ((size_t)1000 * 1024)
 
 enum { FORGET_MS = 5000 /* for taking its id off its jobs; what is left then a producer does */ };
 
@@ -54,51 +50,6 @@ static void save_fini(save *s)
 }
 
 /* ---- checking what is new ---- */
-
-static int check_text(const char *text, const char *field, jm_err *err)
-{
-    if (text && !jm_utf8_is_valid(text, strlen(text), NULL))
-        return jm_err_field(err, field, "it is not valid UTF-8");
-    return 0;
-}
-
-/* A JSON object; with scalars, one without objects and arrays in it. */
-static int check_object(const char *text, const char *field, bool scalars, jm_err *err)
-{
-    jm_json json;
-    jm_err wrong;
-    int code = jm_json_scan(&json, text, strlen(text), JM_JSON_DEPTH_MAX - 1, &wrong);
-    if (code)
-        jm_err_field(err, field, "%s", wrong.msg);
-    else if (json.root.kind != JM_JSON_OBJECT)
-        code = jm_err_field(err, field, "a JSON object expected, not %s",
-                            jm_json_kind_text(json.root.kind));
-    for (size_t i = 0; !code && scalars && i < json.n_members; i++) {
-        if (json.members[i].value.kind >= JM_JSON_ARRAY)
-            code = jm_err_field(err, field, "scalars expected, not %s",
-                                jm_json_kind_text(json.members[i].value.kind));
-    }
-    jm_json_fini(&json);
-    return code;
-}
-
-static int check_contents(const jm_schedule *s, jm_err *err)
-{
-    size_t bytes = strlen(s->params) + (s->metadata ? strlen(s->metadata) : 0);
-    if (bytes > JSON_MAX_BYTES)
-        return jm_err_field(err, "params", "%zu bytes with the metadata; at most %zu expected",
-                            bytes, JSON_MAX_BYTES);
-    int code = check_object(s->params, "params", false, err);
-    if (!code && s->metadata)
-        code = check_object(s->metadata, "metadata", true, err);
-    if (!code)
-        code = check_text(s->name, "name", err);
-    if (!code)
-        code = check_text(s->description, "description", err);
-    if (!code && s->profile && (!*s->profile || strlen(s->profile) > 100))
-        code = jm_err_field(err, "profile", "1 to 100 characters expected");
-    return code ? code : check_text(s->profile, "profile", err);
-}
 
 /* params and metadata as the database writes them. */
 static int normalize(save *s, jm_err *err)
@@ -373,7 +324,7 @@ int jm_schedules_add(jm_pg *pg, const json_t *definition, const char *owner,
     s.new.source = owner;
     int code = jm_schedule_apply(&s.new, definition, s.arena, err);
     if (!code)
-        code = check_contents(&s.new, err);
+        code = jm_schedule_check_contents(&s.new, err);
     if (!code)
         code = normalize(&s, err);
     if (!code)
@@ -491,7 +442,7 @@ static int apply(save *s, const jm_edit *edit, jm_err *err)
                             "a schedule stays in its project (%s): add another one and delete this",
                             s->old.project);
     if (!code)
-        code = check_contents(&s->new, err);
+        code = jm_schedule_check_contents(&s->new, err);
     return code ? code : normalize(s, err);
 }
 
