@@ -16,7 +16,8 @@ enum {
     MAX_PAYLOADS = 16, /* more different ones at once become a single "" */
     GAP_MS = 50,       /* between two transactions that notify: 20 a second */
     STOP_MS = 1000,    /* for the server to answer, at the end */
-    CHECK_MS = 30000   /* an idle connection is asked whether it still lives */
+    CHECK_MS = 300000  /* an idle connection is asked whether it still lives: beyond what keepalives
+                          tell, of what stands between */
 };
 
 struct jm_wakeup {

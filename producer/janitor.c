@@ -12,12 +12,14 @@
 #include "common/queue.h"
 #include "producer/announce.h"
 #include "producer/dependencies.h"
+#include "producer/look.h"
 #include "producer/rescue.h"
 #include "producer/retention.h"
 #include "producer/tx.h"
 
 enum {
     LEASE_S = 30, /* of the producer's own row: nothing is rescued from it, it is for people */
+    BEAT_MS = LEASE_S * 1000 / 3,
     FOLD_ROWS = 10000,
     DEDUP_ROWS = 5000,
     LATE_ROWS = 500,
@@ -39,7 +41,11 @@ struct jm_janitor {
     jm_events *events;
     jm_uuid id;
     char host[256];
-    int64_t next_ms[MAX_CHORES];
+    void (*on_look)(void *ctx, const jm_look *look);
+    void *ctx;
+    int64_t next_ms[MAX_CHORES]; /* not before */
+    bool found[JM_LOOK_CHORES];  /* seen by the look and not done since */
+    int64_t look_ms, beat_ms;    /* when to look again; when with the producer's own row */
     /* Since when the database has been reached without interruption (0: it is not), and the last
      * time: what a rescue stands on. */
     int64_t reach_since_ms, reached_ms;
@@ -50,28 +56,32 @@ struct jm_janitor {
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, heartbeat, fold,
-    dedup, workers, partitions, retention;
+static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, fold, dedup,
+    workers, partitions, retention;
 
+#define ALWAYS JM_LOOK_CHORES
+
+/* A chore runs when the look has found something to do for it (ALWAYS: without that), and not more
+ * often than its interval. */
 static const struct {
     const char *name;
     int interval_ms;
+    jm_look_chore when;
     chore_fn *run;
 } chores[] = {
-    {"rescue", 1000, rescue},
-    {"expire", 1000, expire},
-    {"cancel", 1000, cancel},
-    {"missing", 1000, missing},
-    {"announce", 1000, announce},
-    {"depends", 30000, depends},
-    {"sweep", 5000, sweep},
-    {"locks", 5000, locks},
-    {"heartbeat", LEASE_S * 1000 / 3, heartbeat},
-    {"fold", 2000, fold},
-    {"dedup", 30000, dedup},
-    {"workers", 60000, workers},
-    {"partitions", 3600000, partitions},
-    {"retention", 3600000, retention},
+    {"rescue", 1000, JM_LOOK_RESCUE, rescue},
+    {"expire", 1000, JM_LOOK_EXPIRE, expire},
+    {"cancel", 1000, JM_LOOK_CANCEL, cancel},
+    {"missing", 1000, JM_LOOK_MISSING, missing},
+    {"announce", 1000, JM_LOOK_ANNOUNCE, announce},
+    {"depends", 30000, JM_LOOK_DEPENDS, depends},
+    {"sweep", 5000, JM_LOOK_SWEEP, sweep},
+    {"locks", 5000, JM_LOOK_LOCKS, locks},
+    {"fold", 2000, JM_LOOK_FOLD, fold},
+    {"dedup", 30000, JM_LOOK_DEDUP, dedup},
+    {"workers", 60000, JM_LOOK_WORKERS, workers},
+    {"partitions", 3600000, ALWAYS, partitions},
+    {"retention", 3600000, ALWAYS, retention},
 };
 
 enum { N_CHORES = sizeof chores / sizeof *chores };
@@ -231,25 +241,6 @@ static int locks(jm_janitor *janitor, bool *more, jm_err *err)
     return rc;
 }
 
-static int beat(jm_janitor *janitor, const char *state, jm_err *err)
-{
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, &janitor->id);
-    jm_pg_arg_text(&args, janitor->host);
-    jm_pg_arg_i32(&args, (int)getpid());
-    jm_pg_arg_text(&args, JM_VERSION);
-    jm_pg_arg_i32(&args, LEASE_S);
-    jm_pg_arg_text(&args, state);
-    return jm_pg_query(janitor->pg, &jm_sql_janitor_heartbeat, &args, NULL, err);
-}
-
-static int heartbeat(jm_janitor *janitor, bool *more, jm_err *err)
-{
-    (void)more;
-    return beat(janitor, "running", err);
-}
-
 static int fold(jm_janitor *janitor, bool *more, jm_err *err)
 {
     jm_pg_args args;
@@ -323,25 +314,77 @@ static void note_contact(jm_janitor *janitor, int rc)
     janitor->reached_ms = now;
 }
 
+/* Stopped and continued since the last contact? Then that contact says nothing about now. */
+static void doubt_contact(jm_janitor *janitor)
+{
+    if (jm_mono_ms() - janitor->reached_ms > JM_RESCUE_GAP_MS)
+        janitor->reach_since_ms = 0;
+}
+
+static void log_refusal(const char *chore, const jm_err *err)
+{
+    jm_log_kv(err->retriable ? JM_INFO : JM_WARNING, "janitor", err->msg, "chore", chore, NULL);
+}
+
+/* With the producer's own row when that is due, or always with a state. */
+static int look(jm_janitor *janitor, const char *state, jm_look *out, jm_err *err)
+{
+    jm_look_self self = {.id = &janitor->id, .host = janitor->host, .lease_s = LEASE_S};
+    bool beats = jm_mono_ms() >= janitor->beat_ms;
+    int sweep_after_s = (int)jm_config_int(janitor->config, "relay.sweep_after_s");
+    int rc = jm_look_run(janitor->pg, &self, state ? state : (beats ? "running" : NULL),
+                         sweep_after_s, out, err);
+    if (!rc && beats)
+        janitor->beat_ms = jm_mono_ms() + BEAT_MS;
+    return rc;
+}
+
+/* Where the look is refused every chore looks for itself, as often as its interval says. */
+static void look_around(jm_janitor *janitor)
+{
+    jm_look seen;
+    jm_err err = {0};
+    doubt_contact(janitor);
+    int rc = look(janitor, NULL, &seen, &err);
+    note_contact(janitor, rc);
+    janitor->look_ms = jm_mono_ms() + JM_LOOK_MS;
+    if (rc == JM_ERR_DB)
+        log_refusal("look", &err);
+    for (int i = 0; i < JM_LOOK_CHORES && rc != JM_ERR_DB_DOWN; i++)
+        janitor->found[i] = janitor->found[i] || rc || seen.found[i];
+    if (rc)
+        return;
+    jm_db_clock_set(janitor->clock, seen.clock_us, seen.asked_us, seen.got_us);
+    if (janitor->on_look)
+        janitor->on_look(janitor->ctx, &seen);
+}
+
 static void run_chore(jm_janitor *janitor, int i)
 {
     jm_err err = {0};
     bool more = false;
-    /* Stopped and continued since the last contact? Then that contact says nothing about now. */
-    if (jm_mono_ms() - janitor->reached_ms > JM_RESCUE_GAP_MS)
-        janitor->reach_since_ms = 0;
+    doubt_contact(janitor);
     int rc = chores[i].run(janitor, &more, &err);
     note_contact(janitor, rc);
     int64_t interval = chores[i].interval_ms;
     if (rc && interval > FAILED_MS)
         interval = FAILED_MS;
     janitor->next_ms[i] = more ? 0 : jm_mono_ms() + interval;
+    if (!rc && !more && chores[i].when != ALWAYS)
+        janitor->found[chores[i].when] = false;
     if (rc == JM_ERR_DB)
-        jm_log_kv(err.retriable ? JM_INFO : JM_WARNING, "janitor", err.msg, "chore", chores[i].name,
-                  NULL);
+        log_refusal(chores[i].name, &err);
 }
 
-/* Runs what is due; returns the milliseconds until the next. */
+/* When a chore is to run, as far as is known. */
+static int64_t chore_ms(const jm_janitor *janitor, int i)
+{
+    bool wanted = chores[i].when == ALWAYS || janitor->found[chores[i].when];
+    return wanted ? janitor->next_ms[i] : INT64_MAX;
+}
+
+/* Looks and runs what is due; returns the milliseconds until the next. A long chore is not to keep
+ * the look waiting longer than it lasts. */
 static int one_round(jm_janitor *janitor)
 {
     jm_err err = {0};
@@ -349,12 +392,15 @@ static int one_round(jm_janitor *janitor)
         janitor->reach_since_ms = 0;
         return jm_pg_retry_in_ms(janitor->pg) + 1;
     }
-    for (int i = 0; i < N_CHORES && jm_pg_is_up(janitor->pg); i++)
-        if (jm_mono_ms() >= janitor->next_ms[i])
+    for (int i = -1; i < N_CHORES && jm_pg_is_up(janitor->pg); i++) {
+        if (jm_mono_ms() >= janitor->look_ms)
+            look_around(janitor);
+        if (i >= 0 && jm_pg_is_up(janitor->pg) && jm_mono_ms() >= chore_ms(janitor, i))
             run_chore(janitor, i);
-    int64_t now = jm_mono_ms(), next = now + 1000;
+    }
+    int64_t now = jm_mono_ms(), next = janitor->look_ms;
     for (int i = 0; i < N_CHORES; i++)
-        next = janitor->next_ms[i] < next ? janitor->next_ms[i] : next;
+        next = chore_ms(janitor, i) < next ? chore_ms(janitor, i) : next;
     return next > now ? (int)(next - now) : 0;
 }
 
@@ -366,8 +412,9 @@ static void *run(void *arg)
     while (jm_queue_pop_all(janitor->queue, &none, one_round(janitor)) != JM_ERR_CLOSED)
         ;
     jm_err err;
+    jm_look ignored;
     if (jm_pg_is_up(janitor->pg))
-        beat(janitor, "stopped", &err);
+        look(janitor, "stopped", &ignored, &err);
     return NULL;
 }
 
@@ -384,6 +431,8 @@ jm_janitor *jm_janitor_new(const jm_janitor_options *options)
     janitor->clock = options->clock;
     janitor->wakeup = options->wakeup;
     janitor->events = options->events;
+    janitor->on_look = options->on_look;
+    janitor->ctx = options->ctx;
     jm_dependencies_init(&janitor->dependencies, options->wakeup);
     janitor->id = jm_uuid7_new();
     if (gethostname(janitor->host, sizeof janitor->host - 1))

@@ -1,4 +1,5 @@
-/* The janitor: a thread with a table of chores, most of them one query each. */
+/* The janitor: a thread that looks once a second what there is to do, and has a table of chores for
+ * it, most of them one query each. */
 #ifndef JM_JANITOR_H
 #define JM_JANITOR_H
 
@@ -6,6 +7,7 @@
 #include "common/events.h"
 #include "common/pg.h"
 #include "common/wakeup.h"
+#include "producer/look.h"
 
 typedef struct jm_janitor jm_janitor;
 
@@ -15,6 +17,9 @@ typedef struct jm_janitor_options {
     jm_db_clock *clock;
     jm_wakeup *wakeup; /* gets hints for workers; borrowed, may be NULL */
     jm_events *events; /* about jobs that end here; borrowed, may be NULL */
+    /* Told what each look has seen, on the janitor's thread; must not block. May be NULL. */
+    void (*on_look)(void *ctx, const jm_look *look);
+    void *ctx;
 } jm_janitor_options;
 
 typedef struct jm_janitor_stats {

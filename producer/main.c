@@ -76,6 +76,16 @@ static void on_notify(void *ctx, const char *payload)
         jm_scheduler_wake(scheduler);
 }
 
+/* Runs on the janitor's thread. */
+static void on_look(void *ctx, const jm_look *look)
+{
+    jm_producer *producer = ctx;
+    jm_scheduler *scheduler = atomic_load(&producer->scheduler);
+    jm_relay_tell(producer->relay, look->unpublished);
+    if (scheduler)
+        jm_scheduler_tell(scheduler, look->next_us);
+}
+
 static int start_threads(jm_producer *producer, jm_err *err)
 {
     jm_relay_options relay = {.config = producer->config,
@@ -104,7 +114,9 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                   .schema = producer->schema,
                                   .clock = &producer->clock,
                                   .wakeup = producer->wakeup,
-                                  .events = producer->events};
+                                  .events = producer->events,
+                                  .on_look = on_look,
+                                  .ctx = producer};
     producer->janitor = jm_janitor_new(&janitor);
     return JM_OK;
 }
@@ -112,12 +124,12 @@ static int start_threads(jm_producer *producer, jm_err *err)
 /* Whoever hands over ends before whoever takes. */
 static void stop_threads(jm_producer *producer)
 {
-    /* The wakeup's thread may be about to use the scheduler: it ends first, and with it on_notify.
-     * Its other users only queue hints, which nobody will miss, so they end before it is freed. */
-    jm_scheduler *scheduler = atomic_exchange(&producer->scheduler, NULL);
+    /* The wakeup's and the janitor's threads may be about to use the scheduler: they end first. The
+     * wakeup's other users only queue hints, which nobody will miss, so they end before it is
+     * freed. */
     jm_wakeup_stop(producer->wakeup);
-    jm_scheduler_free(scheduler);
     jm_janitor_free(producer->janitor);
+    jm_scheduler_free(atomic_exchange(&producer->scheduler, NULL));
     jm_events_stop(producer->events, EVENTS_GRACE_MS);
     jm_events_free(producer->events);
     jm_relay_free(producer->relay, RELAY_GRACE_MS);

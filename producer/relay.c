@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/look.h"
 #include "producer/relay_item.h"
 #include "producer/relay_rows.h"
 
@@ -18,7 +19,7 @@ enum {
     MAX_IN_FLIGHT = 20000,
     MAX_BYTES = 64 << 20, /* of messages in flight */
     TAKE_ROWS = 1000,     /* in one statement */
-    POLL_MS = 1000,       /* rows are looked for at least this often */
+    TURN_MS = 1000,       /* longest sleep */
     AWAY_MS = 3000,       /* after silence for so long Kafka is asked whether it is there */
     ASK_MS = 500,         /* for so long */
     MAX_KEEP_S = 30,      /* longest time a row in flight is kept from others at once */
@@ -38,9 +39,10 @@ struct jm_relay {
     pthread_t thread;
     jm_queue *queue; /* of jm_relay_item: what is handed over */
     const jm_config *config;
-    _Atomic bool woken;   /* look for rows now */
-    _Atomic bool away;    /* Kafka does not answer */
-    _Atomic int grace_ms; /* for what is in flight at the end */
+    _Atomic bool woken;       /* look for rows now */
+    _Atomic int64_t heard_ms; /* when there was a look, or an answer */
+    _Atomic bool away;        /* Kafka does not answer */
+    _Atomic int grace_ms;     /* for what is in flight at the end */
     _Atomic uint64_t published, failed, refused;
     _Atomic size_t n_in_flight;
     /* the thread's own */
@@ -95,6 +97,13 @@ void jm_relay_wake(jm_relay *relay)
 {
     atomic_store(&relay->woken, true);
     jm_queue_wake(relay->queue);
+}
+
+void jm_relay_tell(jm_relay *relay, bool unpublished)
+{
+    atomic_store(&relay->heard_ms, jm_mono_ms());
+    if (unpublished)
+        jm_relay_wake(relay);
 }
 
 void jm_relay_get_stats(const jm_relay *relay, jm_relay_stats *out)
@@ -236,18 +245,28 @@ static void send_chain(jm_relay *relay, jm_chain *chain)
     }
 }
 
+/* Whether to look for rows: somebody says that there are, there may be more than were taken last,
+ * or there has been no look for long. */
+static bool may_be_rows(jm_relay *relay, int64_t now)
+{
+    return atomic_exchange(&relay->woken, false) || now >= relay->take_at_ms ||
+           now - atomic_load(&relay->heard_ms) > JM_LOOK_LATE_MS;
+}
+
+static bool has_room(const jm_relay *relay)
+{
+    return !atomic_load(&relay->away) && relay->bytes < MAX_BYTES &&
+           atomic_load(&relay->n_in_flight) + TAKE_ROWS <= MAX_IN_FLIGHT;
+}
+
 /* Rows nobody holds: submitted by SQL, or left by a crash or a failure. */
 static void take(jm_relay *relay)
 {
     int64_t now = jm_mono_ms();
-    bool woken = atomic_exchange(&relay->woken, false);
-    size_t n = atomic_load(&relay->n_in_flight);
-    if ((!woken && now < relay->take_at_ms) || atomic_load(&relay->away) ||
-        n + TAKE_ROWS > MAX_IN_FLIGHT || relay->bytes >= MAX_BYTES)
+    if (!may_be_rows(relay, now) || !has_room(relay))
         return;
     jm_err err = {0};
     jm_chain chain = {0};
-    relay->take_at_ms = now + POLL_MS;
     int rc = jm_relay_rows_ensure(relay->rows, &err);
     if (rc) {
         relay->take_at_ms = now + jm_relay_rows_retry_in_ms(relay->rows) + 1;
@@ -256,8 +275,8 @@ static void take(jm_relay *relay)
     rc = jm_relay_rows_take(relay->rows, TAKE_ROWS, MAX_BYTES / 4, &chain, &err);
     if (rc)
         jm_logf(JM_WARNING, "relay", "cannot read waiting jobs: %s", err.msg);
-    if (chain.n)
-        relay->take_at_ms = now; /* there may be more */
+    atomic_store(&relay->heard_ms, jm_mono_ms());
+    relay->take_at_ms = rc ? now + TURN_MS : chain.n ? now : INT64_MAX; /* there may be more */
     send_chain(relay, &chain);
 }
 
@@ -315,11 +334,8 @@ static void watch_kafka(jm_relay *relay)
 /* How long the thread may sleep: until something is due of its own accord. */
 static int wait_ms(jm_relay *relay)
 {
-    int64_t now = jm_mono_ms(), wait = POLL_MS;
-    bool may_take = !atomic_load(&relay->away) &&
-                    atomic_load(&relay->n_in_flight) + TAKE_ROWS <= MAX_IN_FLIGHT &&
-                    relay->bytes < MAX_BYTES;
-    if (may_take && relay->take_at_ms - now < wait)
+    int64_t now = jm_mono_ms(), wait = TURN_MS;
+    if (has_room(relay) && relay->take_at_ms - now < wait)
         wait = relay->take_at_ms - now;
     if (jm_relay_rows_noted(relay->rows) && jm_relay_rows_retry_in_ms(relay->rows) + 1 < wait)
         wait = jm_relay_rows_retry_in_ms(relay->rows) + 1;

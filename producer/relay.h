@@ -38,6 +38,8 @@ jm_node *jm_relay_item_new(const jm_uuid *id, const char *queue, const char *key
 void jm_relay_hand_over(jm_relay *relay, jm_chain *items);
 /* There may be unpublished rows now. Any thread. */
 void jm_relay_wake(jm_relay *relay);
+/* A look has seen whether there are. Any thread. */
+void jm_relay_tell(jm_relay *relay, bool unpublished);
 void jm_relay_get_stats(const jm_relay *relay, jm_relay_stats *out);
 
 #endif

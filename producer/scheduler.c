@@ -7,11 +7,11 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/look.h"
 
 enum {
-    POLL_MS =
-        1000,    /* schedules are looked at this often even if nobody says that one has changed */
-    BUSY_MS = 5, /* what is due is locked: by an edit, or by another producer that fires it */
+    TURN_MS = 1000, /* longest sleep: PostgreSQL's clock may be set */
+    BUSY_MS = 5,    /* what is due is locked: by an edit, or by another producer that fires it */
     REFUSED_MS = 200
 };
 
@@ -19,19 +19,30 @@ struct jm_scheduler {
     pthread_t thread;
     jm_queue *queue; /* carries nothing: its wake and its close are all there is to hear */
     _Atomic bool edited;
+    _Atomic int64_t told_us;  /* what the look has seen since the database was asked */
+    _Atomic int64_t heard_ms; /* monotonic; when there was a look, or an answer */
     /* the thread's own */
     jm_firing *firing;
     jm_db_clock *clock;
     jm_relay *relay;
     jm_wakeup *wakeup;
-    int64_t due_us; /* when the next schedule is due; 0: to be asked */
-    bool started;   /* has been in touch with the database */
+    _Atomic int64_t due_us; /* when the next schedule is due; 0: to be asked. Others read it */
+    bool started;           /* has been in touch with the database */
 };
 
 void jm_scheduler_wake(jm_scheduler *scheduler)
 {
     atomic_store(&scheduler->edited, true);
     jm_queue_wake(scheduler->queue);
+}
+
+/* Only what is sooner than known matters: what has moved on is noticed when it is found not due. */
+void jm_scheduler_tell(jm_scheduler *scheduler, int64_t next_us)
+{
+    atomic_store(&scheduler->heard_ms, jm_mono_ms());
+    atomic_store(&scheduler->told_us, next_us);
+    if (next_us < atomic_load(&scheduler->due_us))
+        jm_queue_wake(scheduler->queue);
 }
 
 void jm_scheduler_get_stats(const jm_scheduler *scheduler, jm_firing_stats *out)
@@ -65,6 +76,20 @@ static int fire(jm_scheduler *scheduler)
     return taken ? 0 : BUSY_MS;
 }
 
+/* Asks the database when the next schedule is due; returns how long to wait then, in ms. */
+static int ask(jm_scheduler *scheduler)
+{
+    jm_err err = {0};
+    int64_t due_us = 0;
+    atomic_store(&scheduler->told_us, INT64_MAX);
+    int rc = jm_firing_next(scheduler->firing, &due_us, &err);
+    scheduler->due_us = rc ? 0 : due_us;
+    atomic_store(&scheduler->heard_ms, jm_mono_ms());
+    if (rc == JM_ERR_DB)
+        jm_logf(JM_WARNING, "scheduler", "cannot look for due schedules: %s", err.msg);
+    return rc == JM_ERR_DB ? TURN_MS : 0;
+}
+
 /* One round; returns the milliseconds until the next. */
 static int one_round(jm_scheduler *scheduler)
 {
@@ -76,19 +101,16 @@ static int one_round(jm_scheduler *scheduler)
         jm_firing_forgive(scheduler->firing);
         scheduler->due_us = 0;
     }
-    if (scheduler->due_us && scheduler->due_us <= jm_db_clock_us(scheduler->clock))
+    int64_t due_us = scheduler->due_us;
+    if (due_us && due_us <= jm_db_clock_us(scheduler->clock))
         return fire(scheduler);
-    int rc = jm_firing_next(scheduler->firing, &scheduler->due_us, &err);
-    if (rc) {
-        scheduler->due_us = 0;
-        if (rc == JM_ERR_DB)
-            jm_logf(JM_WARNING, "scheduler", "cannot look for due schedules: %s", err.msg);
-        return rc == JM_ERR_DB ? POLL_MS : 0;
-    }
-    int64_t left_us = scheduler->due_us - jm_db_clock_us(scheduler->clock);
+    if (!due_us || atomic_load(&scheduler->told_us) < due_us ||
+        jm_mono_ms() - atomic_load(&scheduler->heard_ms) > JM_LOOK_LATE_MS)
+        return ask(scheduler);
+    int64_t left_us = due_us - jm_db_clock_us(scheduler->clock);
     if (left_us <= 0)
         return 0;
-    return left_us < POLL_MS * 1000 ? (int)((left_us + 999) / 1000) : POLL_MS;
+    return left_us < TURN_MS * 1000 ? (int)((left_us + 999) / 1000) : TURN_MS;
 }
 
 static void *run(void *arg)
@@ -109,6 +131,7 @@ jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options)
     scheduler->relay = options->relay;
     scheduler->wakeup = options->wakeup;
     scheduler->queue = jm_queue_new(0);
+    atomic_store(&scheduler->told_us, INT64_MAX);
     if (pthread_create(&scheduler->thread, NULL, run, scheduler))
         abort(); /* out of threads before the program has begun to work */
     return scheduler;

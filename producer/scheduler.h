@@ -20,6 +20,8 @@ jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options); /* starts t
 void jm_scheduler_free(jm_scheduler *scheduler);                     /* stops it */
 /* A schedule has been made or edited. Any thread. */
 void jm_scheduler_wake(jm_scheduler *scheduler);
+/* A look has seen when the next schedule is due (INT64_MAX: none is). Any thread. */
+void jm_scheduler_tell(jm_scheduler *scheduler, int64_t next_us);
 void jm_scheduler_get_stats(const jm_scheduler *scheduler, jm_firing_stats *out);
 
 #endif

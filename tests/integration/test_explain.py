@@ -31,7 +31,7 @@ def code(text):
 
 def is_hot(name):
     return name.split("_")[0] in ("accept", "start", "record", "relay", "submit", "lease",
-                                  "scheduler", "rescue", "janitor")
+                                  "scheduler", "rescue", "janitor", "producer")
 
 
 NAMES = [n for n, text in QUERIES.items() if HISTORY.search(code(text))]
