@@ -18,7 +18,7 @@ const jm_config_section jm_config_sections[] = {
     {"worker", "jobmill-worker"},
     {"relay", "The part of jobmill-producer that publishes waiting jobs"},
     {"retention", "How long what is kept"},
-    {"http", "HTTP API and dashboard of jobmill-producer"},
+    {"http", "What jobmill-producer serves over HTTP"},
     {"events", "Events about jobs and schedules"},
     {"log", "Log lines, on standard error"},
 };
@@ -224,8 +224,10 @@ const jm_config_key jm_config_keys[] = {
         "it is cancelled."),
     INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
-    TEXT("http", "listen", "127.0.0.1:8470", UNUSED, is_listen, LISTEN_NEEDS,
-         "Address of the API and the dashboard."),
+    TEXT("http", "listen", "127.0.0.1:8470", 0, is_listen, LISTEN_NEEDS,
+         "Address of the producer's health page and metrics. Where it is taken, the producer says "
+         "so "
+         "and goes on without. The ready line names the port."),
     CHOICE("http", "auth", "keys", auth_words, UNUSED,
            "Whether requests need a key; off is allowed on loopback only."),
     TEXT("http", "keys_file", NULL, UNUSED, NULL, NULL,

@@ -35,13 +35,15 @@ struct jm_firing {
     _Atomic uint64_t counts[JM_TICK_COALESCED + 1];
 };
 
-jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *clock)
+jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *clock,
+                         jm_pulse *pulse)
 {
     jm_firing *firing = jm_calloc(1, sizeof *firing);
     jm_pg_options options = {.conninfo = conninfo,
                              .schema = schema,
                              .name = "jobmill-producer scheduler",
                              .batch = true,
+                             .pulse = pulse,
                              .clock = clock};
     firing->pg = jm_pg_new(&options);
     firing->clock = clock;

@@ -12,7 +12,9 @@ typedef struct jm_firing_stats {
     uint64_t fired, skipped, missed, coalesced; /* instants, by what became of them */
 } jm_firing_stats;
 
-jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *clock);
+/* pulse beats while an answer is waited for; may be NULL. */
+jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *clock,
+                         jm_pulse *pulse);
 void jm_firing_free(jm_firing *firing);
 
 /* As jm_pg_ensure and jm_pg_retry_in_ms. */

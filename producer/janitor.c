@@ -25,6 +25,7 @@ enum {
     LATE_ROWS = 500,
     LOCK_ROWS = 1000,
     SWEEP_ROWS = 1000, /* as in janitor_sweep.sql */
+    SILENT_MS = 3000,  /* a look that takes longer says that the database is away */
     FAILED_MS = 10000, /* a chore that failed is tried again after its interval, at most this */
     MAX_CHORES = 16
 };
@@ -33,12 +34,15 @@ struct jm_janitor {
     pthread_t thread;
     jm_queue *queue; /* carries nothing: its close ends the thread */
     _Atomic uint64_t lost_workers, rescued, expired, swept;
+    _Atomic bool reached;     /* the last statement was answered */
+    _Atomic int64_t asked_ms; /* since when a look waits for its answer; 0: none does */
     /* the thread's own */
     const jm_config *config;
     jm_pg *pg;
     jm_db_clock *clock;
     jm_wakeup *wakeup;
     jm_events *events;
+    jm_pulse *pulse;
     jm_uuid id;
     char host[256];
     void (*on_look)(void *ctx, const jm_look *look);
@@ -312,6 +316,7 @@ static void note_contact(jm_janitor *janitor, int rc)
         janitor->reach_since_ms = now;
     }
     janitor->reached_ms = now;
+    atomic_store(&janitor->reached, rc != JM_ERR_DB_DOWN);
 }
 
 /* Stopped and continued since the last contact? Then that contact says nothing about now. */
@@ -332,8 +337,10 @@ static int look(jm_janitor *janitor, const char *state, jm_look *out, jm_err *er
     jm_look_self self = {.id = &janitor->id, .host = janitor->host, .lease_s = LEASE_S};
     bool beats = jm_mono_ms() >= janitor->beat_ms;
     int sweep_after_s = (int)jm_config_int(janitor->config, "relay.sweep_after_s");
+    atomic_store(&janitor->asked_ms, jm_mono_ms());
     int rc = jm_look_run(janitor->pg, &self, state ? state : (beats ? "running" : NULL),
                          sweep_after_s, out, err);
+    atomic_store(&janitor->asked_ms, 0);
     if (!rc && beats)
         janitor->beat_ms = jm_mono_ms() + BEAT_MS;
     return rc;
@@ -390,6 +397,7 @@ static int one_round(jm_janitor *janitor)
     jm_err err = {0};
     if (jm_pg_ensure(janitor->pg, &err)) {
         janitor->reach_since_ms = 0;
+        atomic_store(&janitor->reached, false);
         return jm_pg_retry_in_ms(janitor->pg) + 1;
     }
     for (int i = -1; i < N_CHORES && jm_pg_is_up(janitor->pg); i++) {
@@ -409,12 +417,14 @@ static void *run(void *arg)
     jm_janitor *janitor = arg;
     pthread_setname_np(pthread_self(), "jm-janitor");
     jm_chain none = {0};
-    while (jm_queue_pop_all(janitor->queue, &none, one_round(janitor)) != JM_ERR_CLOSED)
-        ;
+    do
+        jm_pulse_beat(janitor->pulse);
+    while (jm_queue_pop_all(janitor->queue, &none, one_round(janitor)) != JM_ERR_CLOSED);
     jm_err err;
     jm_look ignored;
     if (jm_pg_is_up(janitor->pg))
         look(janitor, "stopped", &ignored, &err);
+    jm_pulse_rest(janitor->pulse);
     return NULL;
 }
 
@@ -425,6 +435,7 @@ jm_janitor *jm_janitor_new(const jm_janitor_options *options)
                         .schema = options->schema,
                         .name = "jobmill-producer janitor",
                         .batch = true,
+                        .pulse = options->pulse,
                         .clock = options->clock};
     janitor->pg = jm_pg_new(&pg);
     janitor->config = options->config;
@@ -433,6 +444,7 @@ jm_janitor *jm_janitor_new(const jm_janitor_options *options)
     janitor->events = options->events;
     janitor->on_look = options->on_look;
     janitor->ctx = options->ctx;
+    janitor->pulse = options->pulse;
     jm_dependencies_init(&janitor->dependencies, options->wakeup);
     janitor->id = jm_uuid7_new();
     if (gethostname(janitor->host, sizeof janitor->host - 1))
@@ -453,6 +465,12 @@ void jm_janitor_free(jm_janitor *janitor)
     jm_dependencies_fini(&janitor->dependencies);
     jm_queue_free(janitor->queue);
     free(janitor);
+}
+
+bool jm_janitor_is_up(const jm_janitor *janitor)
+{
+    int64_t asked = atomic_load(&janitor->asked_ms);
+    return atomic_load(&janitor->reached) && (!asked || jm_mono_ms() - asked < SILENT_MS);
 }
 
 void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out)

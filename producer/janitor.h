@@ -20,6 +20,7 @@ typedef struct jm_janitor_options {
     /* Told what each look has seen, on the janitor's thread; must not block. May be NULL. */
     void (*on_look)(void *ctx, const jm_look *look);
     void *ctx;
+    jm_pulse *pulse; /* NULL: nobody watches */
 } jm_janitor_options;
 
 typedef struct jm_janitor_stats {
@@ -28,6 +29,8 @@ typedef struct jm_janitor_stats {
 
 jm_janitor *jm_janitor_new(const jm_janitor_options *options); /* starts the thread */
 void jm_janitor_free(jm_janitor *janitor); /* stops it; the producer's row says so */
+/* Whether the database is within reach. Any thread. */
+bool jm_janitor_is_up(const jm_janitor *janitor);
 void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out);
 
 #endif

@@ -9,9 +9,11 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/migrate.h"
 #include "common/wakeup.h"
 #include "producer/janitor.h"
+#include "producer/page.h"
 #include "producer/relay.h"
 #include "producer/scheduler.h"
 
@@ -19,6 +21,7 @@ enum {
     STATUS_MS = 10000,      /* between two status lines, and only when something has changed */
     RELAY_GRACE_MS = 10000, /* for records in flight when the program ends */
     EVENTS_GRACE_MS = 2000, /* for events, which are best effort */
+    STUCK_MS = 60000,       /* a thread that has not turned for so long is stuck */
     REFUSALS = 5            /* of the first statements, before the program gives up */
 };
 
@@ -31,13 +34,20 @@ static const char usage[] =
     "database in order. Any number of producers may run at once.\n"
     "\n"
     "  --no-scheduler    fire no schedules; publish and keep order all the same\n"
-    "  --no-http         serve no HTTP (this version has none to serve)";
+    "  --no-http         serve neither health nor metrics";
 
 typedef struct jm_producer {
     jm_config *config;
     char *conninfo;
     const char *schema;
-    bool with_scheduler;
+    bool with_scheduler, with_http;
+    jm_metrics *metrics;
+    jm_watchdog *watchdog;
+    struct {
+        jm_pulse *main, *scheduler, *relay, *janitor, *events;
+    } pulses;
+    jm_page *page; /* NULL: none */
+    jm_page_parts parts;
     jm_db_clock clock;
     jm_pg *pg; /* of this thread: the check of the schema, and what the ready line says */
     jm_relay *relay;
@@ -91,11 +101,14 @@ static int start_threads(jm_producer *producer, jm_err *err)
     jm_relay_options relay = {.config = producer->config,
                               .conninfo = producer->conninfo,
                               .schema = producer->schema,
-                              .clock = &producer->clock};
+                              .clock = &producer->clock,
+                              .pulse = producer->pulses.relay};
     int rc = jm_relay_new(&relay, &producer->relay, err);
     if (rc)
         return rc;
-    producer->events = jm_events_new(&(jm_events_options){.config = producer->config});
+    producer->events = jm_events_new(&(jm_events_options){.config = producer->config,
+                                                          .metrics = producer->metrics,
+                                                          .pulse = producer->pulses.events});
     if ((rc = jm_events_start(producer->events, err))) {
         jm_events_free(producer->events);
         jm_relay_free(producer->relay, 0); /* its thread uses what the caller frees */
@@ -106,7 +119,8 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                       .schema = producer->schema,
                                       .clock = &producer->clock,
                                       .relay = producer->relay,
-                                      .wakeup = producer->wakeup};
+                                      .wakeup = producer->wakeup,
+                                      .pulse = producer->pulses.scheduler};
     if (producer->with_scheduler)
         atomic_store(&producer->scheduler, jm_scheduler_new(&scheduler));
     jm_janitor_options janitor = {.config = producer->config,
@@ -116,14 +130,21 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                   .wakeup = producer->wakeup,
                                   .events = producer->events,
                                   .on_look = on_look,
-                                  .ctx = producer};
+                                  .ctx = producer,
+                                  .pulse = producer->pulses.janitor};
     producer->janitor = jm_janitor_new(&janitor);
+    producer->parts = (jm_page_parts){.relay = producer->relay,
+                                      .scheduler = atomic_load(&producer->scheduler),
+                                      .janitor = producer->janitor};
+    jm_page_attach(producer->page, &producer->parts);
     return JM_OK;
 }
 
 /* Whoever hands over ends before whoever takes. */
 static void stop_threads(jm_producer *producer)
 {
+    jm_page_free(producer->page);
+    producer->page = NULL;
     /* The wakeup's and the janitor's threads may be about to use the scheduler: they end first. The
      * wakeup's other users only queue hints, which nobody will miss, so they end before it is
      * freed. */
@@ -136,6 +157,41 @@ static void stop_threads(jm_producer *producer)
     jm_wakeup_free(producer->wakeup);
 }
 
+/* All pulses are there before the page can show them. */
+static void make_watchdog(jm_producer *producer)
+{
+    jm_watchdog *watchdog = producer->watchdog = jm_watchdog_new();
+    producer->pulses.main = jm_watchdog_add(watchdog, "main", STUCK_MS);
+    producer->pulses.relay = jm_watchdog_add(watchdog, "relay", STUCK_MS);
+    producer->pulses.janitor = jm_watchdog_add(watchdog, "janitor", STUCK_MS);
+    producer->pulses.events = jm_watchdog_add(watchdog, "events", STUCK_MS);
+    if (producer->with_scheduler)
+        producer->pulses.scheduler = jm_watchdog_add(watchdog, "scheduler", STUCK_MS);
+}
+
+/* Without its page the producer goes on. */
+static void make_page(jm_producer *producer)
+{
+    jm_err err = {0};
+    jm_page_options options = {.listen = jm_config_str(producer->config, "http.listen"),
+                               .metrics = producer->metrics,
+                               .watchdog = producer->watchdog};
+    if (!producer->with_http)
+        return;
+    if (jm_page_new(&options, &producer->page, &err))
+        jm_log_kv(JM_WARNING, "producer", "no health page and no metrics", "why", err.msg, NULL);
+    else
+        jm_logf(JM_INFO, "producer", "listening on %s", jm_page_address(producer->page));
+}
+
+/* systemd's watchdog is told that this program works only while all of its threads turn. */
+static void turn(jm_producer *producer)
+{
+    jm_pulse_beat(producer->pulses.main);
+    if (!jm_watchdog_check(producer->watchdog))
+        jm_daemon_notify_watchdog();
+}
+
 static void say_ready(jm_producer *producer)
 {
     char text[512];
@@ -146,7 +202,9 @@ static void say_ready(jm_producer *producer)
         n = jm_pg_get_i64(call.res, 0, 0);
     jm_pg_calls_clear(&call, 1);
     const PGconn *conn = jm_pg_conn(producer->pg);
-    snprintf(text, sizeof text, "ready: database %s:%s/%s, kafka %s, %lld active schedules",
+    snprintf(text, sizeof text,
+             "ready: listening on %s; database %s:%s/%s, kafka %s, %lld active schedules",
+             producer->page ? jm_page_address(producer->page) : "nothing",
              conn ? PQhost(conn) : "?", conn ? PQport(conn) : "?", conn ? PQdb(conn) : "?",
              jm_config_str(producer->config, "kafka.bootstrap.servers"), n);
     jm_logf(JM_INFO, "producer", "%s", text);
@@ -225,7 +283,7 @@ static int wait_for_database(jm_producer *producer)
             return -1;
         if (event == JM_DAEMON_RELOAD)
             reload(producer);
-        jm_daemon_notify_watchdog();
+        turn(producer);
     }
 }
 
@@ -234,7 +292,7 @@ static void serve(jm_producer *producer)
     int64_t status_at_ms = jm_mono_ms() + STATUS_MS;
     for (;;) {
         jm_daemon_event event = jm_daemon_wait(1000);
-        jm_daemon_notify_watchdog();
+        turn(producer);
         if (event == JM_DAEMON_STOP)
             break;
         if (event == JM_DAEMON_RELOAD)
@@ -250,6 +308,7 @@ static void serve(jm_producer *producer)
 static int run(jm_producer *producer)
 {
     jm_err err = {0};
+    make_page(producer);
     int rc = wait_for_database(producer);
     if (rc)
         return rc > 0;
@@ -274,7 +333,7 @@ int main(int argc, char **argv)
     jm_err err = {0};
     int status;
     producer.with_scheduler = !take_flag(&argc, argv, "--no-scheduler");
-    take_flag(&argc, argv, "--no-http");
+    producer.with_http = !take_flag(&argc, argv, "--no-http");
     if (!jm_daemon_start(&producer.config, argc, argv, "jobmill-producer", usage, &status))
         return status;
     jm_daemon_init();
@@ -287,14 +346,20 @@ int main(int argc, char **argv)
         status = 2;
     } else {
         producer.schema = jm_config_str(producer.config, "database.schema");
+        producer.metrics = jm_metrics_new();
+        make_watchdog(&producer);
         jm_pg_options options = {.conninfo = producer.conninfo,
                                  .schema = producer.schema,
                                  .name = "jobmill-producer",
+                                 .pulse = producer.pulses.main,
                                  .clock = &producer.clock};
         producer.pg = jm_pg_new(&options);
         status = run(&producer);
     }
+    jm_page_free(producer.page);
     jm_pg_free(producer.pg);
+    jm_watchdog_free(producer.watchdog);
+    jm_metrics_free(producer.metrics);
     free(producer.conninfo);
     jm_config_free(producer.config);
     return status;

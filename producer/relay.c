@@ -22,6 +22,7 @@ enum {
     TURN_MS = 1000,       /* longest sleep */
     AWAY_MS = 3000,       /* after silence for so long Kafka is asked whether it is there */
     ASK_MS = 500,         /* for so long */
+    CHECK_MS = 5000,      /* so often it is asked while nothing waits for it */
     MAX_KEEP_S = 30,      /* longest time a row in flight is kept from others at once */
     TOPIC_RETRY_MS = 30000,
     REPORT_GAP_MS = 10000 /* failures are logged at most this often */
@@ -39,9 +40,11 @@ struct jm_relay {
     pthread_t thread;
     jm_queue *queue; /* of jm_relay_item: what is handed over */
     const jm_config *config;
+    jm_pulse *pulse;
     _Atomic bool woken;       /* look for rows now */
     _Atomic int64_t heard_ms; /* when there was a look, or an answer */
-    _Atomic bool away;        /* Kafka does not answer */
+    _Atomic bool away;        /* Kafka does not answer, and records wait for it */
+    _Atomic bool answers;     /* it did when it was last asked, or has acknowledged since */
     _Atomic int grace_ms;     /* for what is in flight at the end */
     _Atomic uint64_t published, failed, refused;
     _Atomic size_t n_in_flight;
@@ -57,7 +60,7 @@ struct jm_relay {
     int64_t extend_at_ms; /* when to look for rows to keep again */
     int64_t report_at_ms; /* when failures may be logged again */
     uint64_t unreported;  /* failures not logged yet */
-    bool was_silent;      /* Kafka did not answer when the thread started */
+    bool was_silent;      /* Kafka did not answer while nothing waited for it, which was said */
     int keep_s;
 };
 
@@ -117,6 +120,11 @@ void jm_relay_get_stats(const jm_relay *relay, jm_relay_stats *out)
     };
 }
 
+bool jm_relay_is_up(const jm_relay *relay)
+{
+    return atomic_load(&relay->answers) && !atomic_load(&relay->away);
+}
+
 static void forget(jm_relay *relay, jm_relay_item *item)
 {
     HASH_DEL(relay->in_flight, item);
@@ -139,6 +147,7 @@ static void report_failure(jm_relay *relay, const char *queue, const jm_err *err
 static void came_back(jm_relay *relay)
 {
     relay->answered_ms = jm_mono_ms();
+    atomic_store(&relay->answers, true);
     if (!atomic_exchange(&relay->away, false) && !relay->was_silent)
         return;
     relay->was_silent = false;
@@ -308,6 +317,20 @@ static void settle(jm_relay *relay)
         jm_logf(JM_WARNING, "relay", "cannot mark jobs as published: %s", err.msg);
 }
 
+/* Asked while nothing waits for it, so that readiness knows. */
+static void ask_idly(jm_relay *relay, int timeout_ms)
+{
+    relay->ask_at_ms = jm_mono_ms() + CHECK_MS;
+    bool answers = jm_kafka_producer_answers(relay->producer, timeout_ms);
+    atomic_store(&relay->answers, answers);
+    if (answers)
+        came_back(relay);
+    else if (!relay->was_silent)
+        jm_logf(JM_WARNING, "relay", "Kafka does not answer at %s; jobs wait in the database",
+                jm_config_str(relay->config, "kafka.bootstrap.servers"));
+    relay->was_silent = !answers;
+}
+
 /* Silence alone may be the fault of one topic; Kafka is away when it does not answer a question
  * either. While it is away it is asked again, so that work goes on before the first record is
  * acknowledged. */
@@ -315,14 +338,19 @@ static void watch_kafka(jm_relay *relay)
 {
     size_t n = atomic_load(&relay->n_in_flight);
     int64_t now = jm_mono_ms();
-    if (!n || now - relay->answered_ms < AWAY_MS || now < relay->ask_at_ms)
+    if (now - relay->answered_ms < AWAY_MS || now < relay->ask_at_ms)
         return;
+    if (!n) {
+        ask_idly(relay, ASK_MS);
+        return;
+    }
     relay->ask_at_ms = now + AWAY_MS;
     if (jm_kafka_producer_answers(relay->producer, ASK_MS)) {
         if (atomic_load(&relay->away))
             came_back(relay);
         return;
     }
+    atomic_store(&relay->answers, false);
     if (atomic_exchange(&relay->away, true))
         return;
     jm_logf(JM_WARNING, "relay",
@@ -375,16 +403,15 @@ static void *run(void *arg)
     jm_relay *relay = arg;
     pthread_setname_np(pthread_self(), "jm-relay");
     struct pollfd pfd = {.fd = jm_queue_fd(relay->queue), .events = POLLIN};
-    relay->was_silent = !jm_kafka_producer_answers(relay->producer, 2000);
-    if (relay->was_silent)
-        jm_logf(JM_WARNING, "relay", "Kafka does not answer at %s; jobs wait in the database",
-                jm_config_str(relay->config, "kafka.bootstrap.servers"));
+    ask_idly(relay, 2000);
     for (int rc = JM_OK; rc != JM_ERR_CLOSED;) {
         poll(&pfd, 1, wait_ms(relay));
         jm_chain chain = {0};
+        jm_pulse_beat(relay->pulse);
         rc = jm_queue_pop_all(relay->queue, &chain, 0);
         one_round(relay, &chain);
     }
+    jm_pulse_rest(relay->pulse);
     finish(relay);
     return NULL;
 }
@@ -393,6 +420,7 @@ int jm_relay_new(const jm_relay_options *options, jm_relay **out, jm_err *err)
 {
     jm_relay *relay = jm_calloc(1, sizeof *relay);
     relay->config = options->config;
+    relay->pulse = options->pulse;
     int rc =
         jm_kafka_producer_new(options->config, "relay", on_delivered, relay, &relay->producer, err);
     if (rc) {
@@ -400,7 +428,8 @@ int jm_relay_new(const jm_relay_options *options, jm_relay **out, jm_err *err)
         return rc;
     }
     relay->keep_s = JM_RELAY_LEASE_S;
-    relay->rows = jm_relay_rows_new(options->conninfo, options->schema, options->clock);
+    relay->rows =
+        jm_relay_rows_new(options->conninfo, options->schema, options->clock, options->pulse);
     relay->queue = jm_queue_new(MAX_IN_FLIGHT);
     jm_kafka_producer_wake_fd(relay->producer, jm_queue_fd(relay->queue));
     if (pthread_create(&relay->thread, NULL, run, relay))

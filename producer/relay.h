@@ -13,6 +13,7 @@ typedef struct jm_relay_options {
     const jm_config *config; /* borrowed, as long as the relay lives */
     const char *conninfo, *schema;
     jm_db_clock *clock;
+    jm_pulse *pulse; /* NULL: nobody watches */
 } jm_relay_options;
 
 typedef struct jm_relay_stats {
@@ -40,6 +41,8 @@ void jm_relay_hand_over(jm_relay *relay, jm_chain *items);
 void jm_relay_wake(jm_relay *relay);
 /* A look has seen whether there are. Any thread. */
 void jm_relay_tell(jm_relay *relay, bool unpublished);
+/* Whether Kafka answers. Any thread. */
+bool jm_relay_is_up(const jm_relay *relay);
 void jm_relay_get_stats(const jm_relay *relay, jm_relay_stats *out);
 
 #endif

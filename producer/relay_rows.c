@@ -15,13 +15,15 @@ struct jm_relay_rows {
     jm_col notes[JM_RELAY_FATES];
 };
 
-jm_relay_rows *jm_relay_rows_new(const char *conninfo, const char *schema, jm_db_clock *clock)
+jm_relay_rows *jm_relay_rows_new(const char *conninfo, const char *schema, jm_db_clock *clock,
+                                 jm_pulse *pulse)
 {
     jm_relay_rows *rows = jm_calloc(1, sizeof *rows);
     jm_pg_options options = {.conninfo = conninfo,
                              .schema = schema,
                              .name = "jobmill-producer relay",
                              .batch = true,
+                             .pulse = pulse,
                              .clock = clock};
     rows->pg = jm_pg_new(&options);
     for (int i = 0; i < JM_RELAY_FATES; i++)

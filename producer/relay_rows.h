@@ -19,7 +19,8 @@ typedef enum jm_relay_fate {
 
 enum { JM_RELAY_LEASE_S = 2 }; /* for how long a row that was taken is the taker's */
 
-jm_relay_rows *jm_relay_rows_new(const char *conninfo, const char *schema, jm_db_clock *clock);
+jm_relay_rows *jm_relay_rows_new(const char *conninfo, const char *schema, jm_db_clock *clock,
+                                 jm_pulse *pulse);
 void jm_relay_rows_free(jm_relay_rows *rows);
 /* As jm_pg_ensure and jm_pg_retry_in_ms. */
 int jm_relay_rows_ensure(jm_relay_rows *rows, jm_err *err);

@@ -26,6 +26,7 @@ struct jm_scheduler {
     jm_db_clock *clock;
     jm_relay *relay;
     jm_wakeup *wakeup;
+    jm_pulse *pulse;
     _Atomic int64_t due_us; /* when the next schedule is due; 0: to be asked. Others read it */
     bool started;           /* has been in touch with the database */
 };
@@ -118,18 +119,22 @@ static void *run(void *arg)
     jm_scheduler *scheduler = arg;
     pthread_setname_np(pthread_self(), "jm-scheduler");
     jm_chain none = {0};
-    while (jm_queue_pop_all(scheduler->queue, &none, one_round(scheduler)) != JM_ERR_CLOSED)
-        ;
+    do
+        jm_pulse_beat(scheduler->pulse);
+    while (jm_queue_pop_all(scheduler->queue, &none, one_round(scheduler)) != JM_ERR_CLOSED);
+    jm_pulse_rest(scheduler->pulse);
     return NULL;
 }
 
 jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options)
 {
     jm_scheduler *scheduler = jm_calloc(1, sizeof *scheduler);
-    scheduler->firing = jm_firing_new(options->conninfo, options->schema, options->clock);
+    scheduler->firing =
+        jm_firing_new(options->conninfo, options->schema, options->clock, options->pulse);
     scheduler->clock = options->clock;
     scheduler->relay = options->relay;
     scheduler->wakeup = options->wakeup;
+    scheduler->pulse = options->pulse;
     scheduler->queue = jm_queue_new(0);
     atomic_store(&scheduler->told_us, INT64_MAX);
     if (pthread_create(&scheduler->thread, NULL, run, scheduler))

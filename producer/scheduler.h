@@ -14,6 +14,7 @@ typedef struct jm_scheduler_options {
     jm_db_clock *clock;
     jm_relay *relay;   /* gets the jobs for Kafka; borrowed */
     jm_wakeup *wakeup; /* gets hints for workers; borrowed, may be NULL */
+    jm_pulse *pulse;   /* NULL: nobody watches */
 } jm_scheduler_options;
 
 jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options); /* starts the thread */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/health.h"
 #include "common/httpd.h"
 #include "common/mem.h"
 #include "worker/pool.h"
@@ -14,7 +15,8 @@ enum { LIST_MS = 1000, LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
 /* Gauges that are looked up when somebody reads them. */
 typedef struct gauges {
-    jm_metric *slots, *stuck, *stuck_times, *silent, *late;
+    jm_metric *slots;
+    jm_watchdog_gauges watchdog;
     jm_series *spool_bytes, *waiting, *spooled, *replayed, *dropped_logs, *spool_errors;
     jm_series *database_up, *kafka_up, *partitions, *stuck_jobs, *stuck_jobs_times, *running;
     jm_series *stuck_threads, *stuck_threads_times;
@@ -47,26 +49,6 @@ static const jm_metric_def kafka_def = {
 static const jm_metric_def partitions_def = {.name = "jobmill_consumer_partitions",
                                              .help = "Partitions assigned to this worker.",
                                              .kind = JM_GAUGE};
-static const jm_metric_def stuck_def = {
-    .name = "jobmill_watchdog_stuck",
-    .help = "1 for a thread that has not turned for longer than [worker] watchdog_s.",
-    .kind = JM_GAUGE,
-    .labels = {"thread"}};
-static const jm_metric_def stuck_times_def = {.name = "jobmill_watchdog_trips_total",
-                                              .help = "How often a thread was found stuck.",
-                                              .kind = JM_COUNTER,
-                                              .labels = {"thread"}};
-static const jm_metric_def silent_def = {
-    .name = "jobmill_watchdog_silent_seconds",
-    .help = "Since when a thread has not turned; 0 while it waits by design.",
-    .kind = JM_GAUGE,
-    .labels = {"thread"},
-    .per = 1000};
-static const jm_metric_def late_def = {
-    .name = "jobmill_database_timeouts_total",
-    .help = "Statements without an answer in time, for which the connection was given up.",
-    .kind = JM_COUNTER,
-    .labels = {"thread"}};
 static const jm_metric_def stuck_jobs_def = {
     .name = "jobmill_stuck_jobs",
     .help = "Jobs that were told to end, or killed, and have not ended.",
@@ -123,10 +105,7 @@ static void add_gauges(jm_status *status)
     g->database_up = plain(metrics, &database_def);
     g->kafka_up = plain(metrics, &kafka_def);
     g->partitions = plain(metrics, &partitions_def);
-    g->stuck = jm_metrics_add(metrics, &stuck_def);
-    g->stuck_times = jm_metrics_add(metrics, &stuck_times_def);
-    g->silent = jm_metrics_add(metrics, &silent_def);
-    g->late = jm_metrics_add(metrics, &late_def);
+    jm_watchdog_gauges_init(&g->watchdog, metrics);
     g->stuck_jobs = plain(metrics, &stuck_jobs_def);
     g->stuck_jobs_times = plain(metrics, &stuck_jobs_times_def);
     g->stuck_threads = plain(metrics, &stuck_threads_def);
@@ -155,19 +134,6 @@ static void gauge_slots(jm_status *status)
                       jm_slots_used(slots, classes[i].slot_class));
         jm_series_set(jm_metric_get(status->gauges.slots, (const char *[]){name, "free"}),
                       free_slots);
-    }
-}
-
-static void gauge_watchdog(jm_status *status)
-{
-    const jm_watchdog *watchdog = status->options.watchdog;
-    const gauges *g = &status->gauges;
-    for (int i = 0; i < jm_watchdog_n(watchdog); i++) {
-        const char *name = jm_watchdog_name(watchdog, i);
-        jm_series_set(jm_metric_get(g->stuck, &name), jm_watchdog_is_stuck(watchdog, i));
-        jm_series_set(jm_metric_get(g->stuck_times, &name), jm_watchdog_times(watchdog, i));
-        jm_series_set(jm_metric_get(g->silent, &name), jm_watchdog_silent_ms(watchdog, i));
-        jm_series_set(jm_metric_get(g->late, &name), jm_watchdog_late(watchdog, i));
     }
 }
 
@@ -218,7 +184,7 @@ static void on_write(void *ctx)
     jm_series_set(g->stuck_threads_times, atomic_load(&status->options.pool_meter->stuck_total));
     gauge_slots(status);
     gauge_spool(status);
-    gauge_watchdog(status);
+    jm_watchdog_gauges_set(&g->watchdog, status->options.watchdog);
     gauge_running(status);
 }
 
@@ -233,57 +199,28 @@ static void on_metrics(void *ctx, jm_http_request *request)
 
 /* ---- health ---- */
 
-static void answer_state(jm_http_request *request, const char *good, const jm_buf *reasons)
-{
-    jm_buf body = {0};
-    jm_buf_addf(&body, "{\"status\":\"%s\",\"reasons\":[%s]}\n",
-                reasons->len ? "unavailable" : good, jm_buf_str(reasons));
-    jm_http_answer_json(request, reasons->len ? 503 : 200, &body);
-    jm_buf_fini(&body);
-}
-
-static void add_reason(jm_buf *reasons, const char *reason)
-{
-    if (reasons->len)
-        jm_buf_addc(reasons, ',');
-    jm_buf_add_json(reasons, reason, strlen(reason));
-}
-
-static void add_stuck(const jm_status *status, jm_buf *reasons)
-{
-    for (int i = 0; i < jm_watchdog_n(status->options.watchdog); i++) {
-        char text[120];
-        if (!jm_watchdog_is_stuck(status->options.watchdog, i))
-            continue;
-        snprintf(text, sizeof text, "the %s thread is stuck",
-                 jm_watchdog_name(status->options.watchdog, i));
-        add_reason(reasons, text);
-    }
-}
-
 static void on_healthz(void *ctx, jm_http_request *request)
 {
-    jm_buf reasons = {0};
-    add_stuck(ctx, &reasons);
-    answer_state(request, "ok", &reasons);
-    jm_buf_fini(&reasons);
+    const jm_status *status = ctx;
+    jm_reasons reasons = {0};
+    jm_reasons_add_stuck(&reasons, status->options.watchdog);
+    jm_reasons_answer(&reasons, request, "ok");
 }
 
 static void on_readyz(void *ctx, jm_http_request *request)
 {
     jm_status *status = ctx;
-    jm_buf reasons = {0};
+    jm_reasons reasons = {0};
     jm_health health = {0};
     status->options.health(status->options.ctx, &health);
     if (health.stopping)
-        add_reason(&reasons, "the worker is stopping");
+        jm_reasons_add(&reasons, "the worker is stopping");
     if (health.with_database && !health.database_up)
-        add_reason(&reasons, "the database is away");
+        jm_reasons_add(&reasons, "the database is away");
     if (!health.kafka_up)
-        add_reason(&reasons, "Kafka is away");
-    add_stuck(status, &reasons);
-    answer_state(request, "ready", &reasons);
-    jm_buf_fini(&reasons);
+        jm_reasons_add(&reasons, "Kafka is away");
+    jm_reasons_add_stuck(&reasons, status->options.watchdog);
+    jm_reasons_answer(&reasons, request, "ready");
 }
 
 /* ---- jobs ---- */

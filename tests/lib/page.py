@@ -22,7 +22,7 @@ class Answer:
 
 def address(program):
     """(host, port) that the ready line of a started program names."""
-    found = re.search(r"listening on ([0-9A-Za-z.:\[\]-]+):(\d+);", program.text())
+    found = re.search(r"listening on ([0-9A-Za-z.:\[\]-]+):(\d+)", program.text())
     assert found, f"no ready line with a port:\n{program.tail()}"
     return found.group(1), int(found.group(2))
 

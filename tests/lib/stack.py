@@ -106,7 +106,7 @@ class Stack:
                           name=f"{program}-{count}")
         self.programs.append(started)
         if wait:
-            started.wait_log("ready", READY_S)
+            started.wait_log("ready:", READY_S)
         return started
 
     def start_worker(self, *args, wait=True, env=None, **config):
@@ -116,6 +116,7 @@ class Stack:
         return self._start("jobmill-worker", args, config, "worker", wait, env)
 
     def start_producer(self, *args, wait=True, env=None, **config):
+        config.setdefault("http.listen", "127.0.0.1:0")
         return self._start("jobmill-producer", args, config, "relay", wait, env)
 
     def worker_id(self, program):
