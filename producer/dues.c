@@ -326,6 +326,17 @@ void jm_dues_tally(const jm_dues *dues, uint64_t counts[JM_TICK_COALESCED + 1])
     }
 }
 
+void jm_dues_each_job(const jm_dues *dues, void (*each)(void *ctx, const jm_schedule *schedule),
+                      void *ctx)
+{
+    for (size_t i = 0; i < dues->n; i++) {
+        const jm_due *due = &dues->due[i];
+        for (size_t k = 0; k < due->n_entries; k++)
+            if (jm_ledger_job(dues->ledger, due->first_entry + k))
+                each(ctx, &due->schedule);
+    }
+}
+
 /* Whether jobs of a schedule start from the database. */
 static bool is_ready(const jm_schedule *s)
 {

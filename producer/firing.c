@@ -32,6 +32,7 @@ struct jm_firing {
     size_t n_muted, cap_muted;
     int limit; /* schedules a transaction: MAX_SCHEDULES, fewer while one that is refused is looked
                   for */
+    jm_tally submitted; /* queue, type, source */
     _Atomic uint64_t counts[JM_TICK_COALESCED + 1];
 };
 
@@ -53,6 +54,11 @@ jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *
     firing->limit = MAX_SCHEDULES;
     firing->skip_us = INT64_MAX;
     return firing;
+}
+
+void jm_firing_count(jm_firing *firing, jm_metric *submitted)
+{
+    jm_tally_init(&firing->submitted, submitted);
 }
 
 void jm_firing_free(jm_firing *firing)
@@ -200,6 +206,12 @@ static bool make_partitions(jm_firing *firing, const jm_err *err)
            !jm_pg_query(firing->pg, &jm_sql_janitor_partitions, NULL, NULL, &ignored);
 }
 
+static void count_jobs(void *ctx, const jm_schedule *schedule)
+{
+    const char *values[] = {schedule->queue, schedule->type, "schedule"};
+    jm_tally_add(ctx, values);
+}
+
 static void tell(void *ctx, const char *payload)
 {
     jm_wakeup_send(ctx, payload);
@@ -212,6 +224,8 @@ static void committed(jm_firing *firing, jm_wakeup *wakeup)
     jm_dues_tally(firing->dues, counts);
     for (int i = 0; i <= JM_TICK_COALESCED; i++)
         atomic_fetch_add(&firing->counts[i], counts[i]);
+    jm_dues_each_job(firing->dues, count_jobs, &firing->submitted);
+    jm_tally_flush(&firing->submitted);
     if (wakeup)
         jm_dues_tell(firing->dues, tell, wakeup);
 }

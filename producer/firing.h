@@ -2,6 +2,7 @@
 #ifndef JM_FIRING_H
 #define JM_FIRING_H
 
+#include "common/metrics.h"
 #include "common/pg.h"
 #include "common/queue.h"
 #include "common/wakeup.h"
@@ -15,6 +16,9 @@ typedef struct jm_firing_stats {
 /* pulse beats while an answer is waited for; may be NULL. */
 jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *clock,
                          jm_pulse *pulse);
+/* Counts the jobs it makes there, by queue, type and source; NULL: nowhere. Before the first run.
+ */
+void jm_firing_count(jm_firing *firing, jm_metric *submitted);
 void jm_firing_free(jm_firing *firing);
 
 /* As jm_pg_ensure and jm_pg_retry_in_ms. */

@@ -42,6 +42,7 @@ typedef struct jm_producer {
     const char *schema;
     bool with_scheduler, with_http;
     jm_metrics *metrics;
+    jm_counts counts;
     jm_watchdog *watchdog;
     struct {
         jm_pulse *main, *scheduler, *relay, *janitor, *events;
@@ -102,7 +103,8 @@ static int start_threads(jm_producer *producer, jm_err *err)
                               .conninfo = producer->conninfo,
                               .schema = producer->schema,
                               .clock = &producer->clock,
-                              .pulse = producer->pulses.relay};
+                              .pulse = producer->pulses.relay,
+                              .delay = producer->counts.delay};
     int rc = jm_relay_new(&relay, &producer->relay, err);
     if (rc)
         return rc;
@@ -120,7 +122,8 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                       .clock = &producer->clock,
                                       .relay = producer->relay,
                                       .wakeup = producer->wakeup,
-                                      .pulse = producer->pulses.scheduler};
+                                      .pulse = producer->pulses.scheduler,
+                                      .submitted = producer->counts.submitted};
     if (producer->with_scheduler)
         atomic_store(&producer->scheduler, jm_scheduler_new(&scheduler));
     jm_janitor_options janitor = {.config = producer->config,
@@ -175,6 +178,9 @@ static void make_page(jm_producer *producer)
     jm_err err = {0};
     jm_page_options options = {.listen = jm_config_str(producer->config, "http.listen"),
                                .metrics = producer->metrics,
+                               .counts = &producer->counts,
+                               .conninfo = producer->conninfo,
+                               .schema = producer->schema,
                                .watchdog = producer->watchdog};
     if (!producer->with_http)
         return;
@@ -347,6 +353,7 @@ int main(int argc, char **argv)
     } else {
         producer.schema = jm_config_str(producer.config, "database.schema");
         producer.metrics = jm_metrics_new();
+        jm_counts_init(&producer.counts, producer.metrics);
         make_watchdog(&producer);
         jm_pg_options options = {.conninfo = producer.conninfo,
                                  .schema = producer.schema,

@@ -6,11 +6,13 @@
 
 #include "common/health.h"
 #include "common/mem.h"
+#include "producer/gauges.h"
 
 struct jm_page {
     jm_page_options options;
     _Atomic(const jm_page_parts *) parts; /* NULL: the database has not been reached yet */
     jm_httpd *httpd;
+    jm_gauges *gauges;
     jm_watchdog_gauges watchdog;
     jm_series *database_up, *kafka_up;
 };
@@ -35,6 +37,18 @@ static void add_gauges(jm_page *page)
     jm_watchdog_gauges_init(&page->watchdog, metrics);
 }
 
+static void show_counts(const jm_page *page, const jm_page_parts *parts)
+{
+    jm_firing_stats firing;
+    jm_relay_stats relay;
+    jm_janitor_stats janitor;
+    if (parts->scheduler)
+        jm_scheduler_get_stats(parts->scheduler, &firing);
+    jm_relay_get_stats(parts->relay, &relay);
+    jm_janitor_get_stats(parts->janitor, &janitor);
+    jm_counts_set(page->options.counts, parts->scheduler ? &firing : NULL, &relay, &janitor);
+}
+
 static void on_write(void *ctx)
 {
     jm_page *page = ctx;
@@ -42,6 +56,10 @@ static void on_write(void *ctx)
     jm_watchdog_gauges_set(&page->watchdog, page->options.watchdog);
     jm_series_set(page->database_up, parts && jm_janitor_is_up(parts->janitor));
     jm_series_set(page->kafka_up, parts && jm_relay_is_up(parts->relay));
+    if (!parts)
+        return;
+    show_counts(page, parts);
+    jm_gauges_show(page->gauges);
 }
 
 static void on_metrics(void *ctx, jm_http_request *request)
@@ -85,11 +103,13 @@ int jm_page_new(const jm_page_options *options, jm_page **out, jm_err *err)
     jm_page *page = jm_calloc(1, sizeof *page);
     page->options = *options;
     add_gauges(page);
+    page->gauges = jm_gauges_new(options->conninfo, options->schema, options->metrics);
     jm_metrics_on_write(options->metrics, on_write, page);
     jm_httpd_options httpd = {.listen = options->listen, .routes = routes, .ctx = page};
     int rc = jm_httpd_new(&httpd, &page->httpd, err);
     if (rc) {
         jm_metrics_on_write(options->metrics, NULL, NULL);
+        jm_gauges_free(page->gauges);
         free(page);
         return rc;
     }
@@ -114,5 +134,6 @@ void jm_page_free(jm_page *page)
         return;
     jm_httpd_free(page->httpd);
     jm_metrics_on_write(page->options.metrics, NULL, NULL);
+    jm_gauges_free(page->gauges);
     free(page);
 }

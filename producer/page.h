@@ -5,6 +5,7 @@
 
 #include "common/metrics.h"
 #include "common/watchdog.h"
+#include "producer/counts.h"
 #include "producer/janitor.h"
 #include "producer/relay.h"
 #include "producer/scheduler.h"
@@ -13,7 +14,9 @@
 typedef struct jm_page_options {
     const char *listen;
     jm_metrics *metrics;
-    const jm_watchdog *watchdog; /* all its pulses are there */
+    const jm_counts *counts;
+    const char *conninfo, *schema; /* for the gauges that PostgreSQL is asked for */
+    const jm_watchdog *watchdog;   /* all its pulses are there */
 } jm_page_options;
 
 /* Once the database has been reached; borrowed likewise. */

@@ -41,6 +41,8 @@ struct jm_relay {
     jm_queue *queue; /* of jm_relay_item: what is handed over */
     const jm_config *config;
     jm_pulse *pulse;
+    jm_series *delay;
+    const jm_db_clock *clock;
     _Atomic bool woken;       /* look for rows now */
     _Atomic int64_t heard_ms; /* when there was a look, or an answer */
     _Atomic bool away;        /* Kafka does not answer, and records wait for it */
@@ -65,7 +67,7 @@ struct jm_relay {
 };
 
 jm_node *jm_relay_item_new(const jm_uuid *id, const char *queue, const char *key,
-                           const char *message, size_t message_len)
+                           const char *message, size_t message_len, int64_t due_us)
 {
     char text[JM_UUID_TEXT];
     if (!key) {
@@ -75,7 +77,7 @@ jm_node *jm_relay_item_new(const jm_uuid *id, const char *queue, const char *key
     size_t queue_len = strlen(queue) + 1, key_len = strlen(key) + 1;
     jm_relay_item *item = jm_malloc(sizeof *item + queue_len + key_len + message_len);
     char *p = (char *)(item + 1);
-    *item = (jm_relay_item){.id = *id, .message_len = message_len};
+    *item = (jm_relay_item){.id = *id, .message_len = message_len, .due_us = due_us};
     item->queue = memcpy(p, queue, queue_len);
     item->key = memcpy(p + queue_len, key, key_len);
     item->message = memcpy(p + queue_len + key_len, message, message_len);
@@ -182,6 +184,8 @@ static void on_delivered(void *ctx, void *opaque, int rc, const jm_err *err)
     } else {
         jm_relay_rows_note(relay->rows, &item->id, JM_RELAY_PUBLISHED);
         atomic_fetch_add(&relay->published, 1);
+        if (item->due_us)
+            jm_series_observe(relay->delay, jm_db_clock_us(relay->clock) - item->due_us);
         came_back(relay);
     }
     forget(relay, item);
@@ -421,6 +425,8 @@ int jm_relay_new(const jm_relay_options *options, jm_relay **out, jm_err *err)
     jm_relay *relay = jm_calloc(1, sizeof *relay);
     relay->config = options->config;
     relay->pulse = options->pulse;
+    relay->delay = options->delay;
+    relay->clock = options->clock;
     int rc =
         jm_kafka_producer_new(options->config, "relay", on_delivered, relay, &relay->producer, err);
     if (rc) {

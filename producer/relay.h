@@ -4,6 +4,7 @@
 #define JM_RELAY_H
 
 #include "common/config.h"
+#include "common/metrics.h"
 #include "common/pg.h"
 #include "common/queue.h"
 
@@ -13,7 +14,8 @@ typedef struct jm_relay_options {
     const jm_config *config; /* borrowed, as long as the relay lives */
     const char *conninfo, *schema;
     jm_db_clock *clock;
-    jm_pulse *pulse; /* NULL: nobody watches */
+    jm_pulse *pulse;  /* NULL: nobody watches */
+    jm_series *delay; /* of jobs of schedules, from their instant on; NULL: nobody counts */
 } jm_relay_options;
 
 typedef struct jm_relay_stats {
@@ -31,9 +33,10 @@ int jm_relay_new(const jm_relay_options *options, jm_relay **out, jm_err *err);
 void jm_relay_free(jm_relay *relay, int timeout_ms);
 
 /* A job whose row has just been committed as unpublished, visible two seconds later: handed over,
- * it need not be read back. Strings are copied; key NULL: the job's id. */
+ * it need not be read back. Strings are copied; key NULL: the job's id; due_us: the instant of its
+ * schedule by PostgreSQL's clock, 0 when it has none. */
 jm_node *jm_relay_item_new(const jm_uuid *id, const char *queue, const char *key,
-                           const char *message, size_t message_len);
+                           const char *message, size_t message_len, int64_t due_us);
 /* Takes the items; any thread, never blocks. What the relay has no room for it drops: the rows
  * become visible and are read. */
 void jm_relay_hand_over(jm_relay *relay, jm_chain *items);

@@ -14,6 +14,7 @@ typedef struct jm_relay_item {
     jm_uuid id;
     const char *queue, *key, *message;
     size_t message_len;
+    int64_t due_us;       /* the instant of its schedule; 0: it has none */
     int64_t extend_at_ms; /* monotonic; when its row has to be kept from others again */
 } jm_relay_item;
 

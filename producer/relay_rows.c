@@ -75,7 +75,8 @@ static void add_items(const PGresult *res, jm_chain *chain)
             len = made.len;
         }
         jm_chain_add(chain, jm_relay_item_new(&id, jm_pg_get_text(res, row, 1, NULL),
-                                              jm_pg_get_text(res, row, 4, NULL), message, len));
+                                              jm_pg_get_text(res, row, 4, NULL), message, len,
+                                              jm_pg_get_ts(res, row, 5)));
     }
     jm_buf_fini(&made);
 }

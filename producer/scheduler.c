@@ -131,6 +131,7 @@ jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options)
     jm_scheduler *scheduler = jm_calloc(1, sizeof *scheduler);
     scheduler->firing =
         jm_firing_new(options->conninfo, options->schema, options->clock, options->pulse);
+    jm_firing_count(scheduler->firing, options->submitted);
     scheduler->clock = options->clock;
     scheduler->relay = options->relay;
     scheduler->wakeup = options->wakeup;

@@ -12,9 +12,10 @@ typedef struct jm_scheduler jm_scheduler;
 typedef struct jm_scheduler_options {
     const char *conninfo, *schema;
     jm_db_clock *clock;
-    jm_relay *relay;   /* gets the jobs for Kafka; borrowed */
-    jm_wakeup *wakeup; /* gets hints for workers; borrowed, may be NULL */
-    jm_pulse *pulse;   /* NULL: nobody watches */
+    jm_relay *relay;      /* gets the jobs for Kafka; borrowed */
+    jm_wakeup *wakeup;    /* gets hints for workers; borrowed, may be NULL */
+    jm_pulse *pulse;      /* NULL: nobody watches */
+    jm_metric *submitted; /* counts jobs by queue, type and source; NULL: nobody counts */
 } jm_scheduler_options;
 
 jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options); /* starts the thread */

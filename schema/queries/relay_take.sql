@@ -1,6 +1,6 @@
 -- Takes unpublished jobs for this relay by moving visible_at ahead; nobody else takes them meanwhile.
 -- $1 most rows  $2 most bytes of messages, but at least one row  $3 seconds until others may take them
--- The clock is read in a subquery so that it can be an index condition. ordering_key is looked up row
+-- The clock is read in a subquery so that it can be an index condition. What jobs says is looked up row
 -- by row: each look-up goes to one partition.
 WITH due AS MATERIALIZED (
     SELECT job_id, visible_at, seq, octet_length(message) AS bytes
@@ -22,6 +22,6 @@ WITH due AS MATERIALIZED (
      WHERE p.job_id = ANY (ARRAY(SELECT job_id FROM fit))
     RETURNING p.job_id, p.queue, p.type, p.message
 )
-SELECT t.job_id, t.queue, t.type, t.message,
-       (SELECT j.ordering_key FROM jobs j WHERE j.id = t.job_id) AS ordering_key
+SELECT t.job_id, t.queue, t.type, t.message, j.ordering_key, j.due_at
   FROM taken t
+  LEFT JOIN LATERAL (SELECT ordering_key, due_at FROM jobs WHERE id = t.job_id LIMIT 1) j ON true
