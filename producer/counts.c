@@ -52,6 +52,12 @@ static const jm_metric_def swept_def = {
     .help = "Jobs that were published, that no worker claimed, and that start from the database.",
     .kind = JM_COUNTER};
 
+static const jm_metric_def skew_def = {
+    .name = "jobmill_clock_skew_seconds",
+    .help = "How far this machine's clock is ahead of PostgreSQL's, which decides.",
+    .kind = JM_GAUGE,
+    .per = SECONDS};
+
 static jm_series *plain(jm_metrics *metrics, const jm_metric_def *def)
 {
     return jm_metric_get(jm_metrics_add(metrics, def), NULL);
@@ -69,7 +75,8 @@ void jm_counts_init(jm_counts *counts, jm_metrics *metrics)
                           .lost_workers = plain(metrics, &lost_def),
                           .rescued = plain(metrics, &rescues_def),
                           .expired = plain(metrics, &expired_def),
-                          .swept = plain(metrics, &swept_def)};
+                          .swept = plain(metrics, &swept_def),
+                          .skew = plain(metrics, &skew_def)};
 }
 
 static void set_ticks(const jm_counts *counts, const jm_firing_stats *firing)
@@ -100,4 +107,5 @@ void jm_counts_set(const jm_counts *counts, const jm_firing_stats *firing,
     jm_series_set(counts->rescued, (int64_t)janitor->rescued);
     jm_series_set(counts->expired, (int64_t)janitor->expired);
     jm_series_set(counts->swept, (int64_t)janitor->swept);
+    jm_series_set(counts->skew, janitor->clock_us);
 }

@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/queue.h"
 #include "producer/announce.h"
+#include "producer/clock_skew.h"
 #include "producer/dependencies.h"
 #include "producer/look.h"
 #include "producer/rescue.h"
@@ -34,6 +35,7 @@ struct jm_janitor {
     pthread_t thread;
     jm_queue *queue; /* carries nothing: its close ends the thread */
     _Atomic uint64_t lost_workers, rescued, expired, swept;
+    jm_clock_skew skew;
     _Atomic bool reached;     /* the last statement was answered */
     _Atomic int64_t asked_ms; /* since when a look waits for its answer; 0: none does */
     /* the thread's own */
@@ -362,6 +364,8 @@ static void look_around(jm_janitor *janitor)
     if (rc)
         return;
     jm_db_clock_set(janitor->clock, seen.clock_us, seen.asked_us, seen.got_us);
+    jm_clock_skew_note(&janitor->skew, jm_utc_us() - jm_db_clock_us(janitor->clock),
+                       seen.got_us - seen.asked_us);
     if (janitor->on_look)
         janitor->on_look(janitor->ctx, &seen);
 }
@@ -478,5 +482,7 @@ void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out)
     *out = (jm_janitor_stats){.lost_workers = atomic_load(&janitor->lost_workers),
                               .rescued = atomic_load(&janitor->rescued),
                               .expired = atomic_load(&janitor->expired),
-                              .swept = atomic_load(&janitor->swept)};
+                              .swept = atomic_load(&janitor->swept),
+                              .clock_us = atomic_load(&janitor->skew.us),
+                              .clock_off = atomic_load(&janitor->skew.off)};
 }

@@ -25,6 +25,8 @@ typedef struct jm_janitor_options {
 
 typedef struct jm_janitor_stats {
     uint64_t lost_workers, rescued, expired, swept;
+    int64_t clock_us; /* this machine's clock minus PostgreSQL's */
+    bool clock_off;   /* by so much that it is said */
 } jm_janitor_stats;
 
 jm_janitor *jm_janitor_new(const jm_janitor_options *options); /* starts the thread */

@@ -222,22 +222,24 @@ static void say_status(jm_producer *producer, bool always)
     jm_firing_stats fired = {0};
     jm_relay_stats relay;
     jm_janitor_stats janitor;
-    char text[sizeof producer->status];
+    char text[sizeof producer->status], off[40] = "";
     jm_scheduler *scheduler = atomic_load(&producer->scheduler);
     if (scheduler)
         jm_scheduler_get_stats(scheduler, &fired);
     jm_relay_get_stats(producer->relay, &relay);
     jm_janitor_get_stats(producer->janitor, &janitor);
+    if (janitor.clock_off)
+        snprintf(off, sizeof off, ", clock off by %+.0f s", (double)janitor.clock_us / 1e6);
     snprintf(
         text, sizeof text,
         "fired %llu, skipped %llu, missed %llu, coalesced %llu; published %llu, in flight %zu%s; "
-        "lost workers %llu, rescued %llu, expired %llu, swept %llu",
+        "lost workers %llu, rescued %llu, expired %llu, swept %llu%s",
         (unsigned long long)fired.fired, (unsigned long long)fired.skipped,
         (unsigned long long)fired.missed, (unsigned long long)fired.coalesced,
         (unsigned long long)relay.published, relay.in_flight,
         relay.kafka_away ? ", Kafka away" : "", (unsigned long long)janitor.lost_workers,
         (unsigned long long)janitor.rescued, (unsigned long long)janitor.expired,
-        (unsigned long long)janitor.swept);
+        (unsigned long long)janitor.swept, off);
     if (!always && !strcmp(text, producer->status))
         return;
     memcpy(producer->status, text, sizeof text);

@@ -56,6 +56,7 @@ python3-jsonschema py:jsonschema
 python3-yaml py:yaml
 python3-croniter py:croniter
 nodejs cmd:node
+faketime cmd:faketime
 json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END
     lint) cat <<'END' ;;
