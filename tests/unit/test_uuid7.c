@@ -19,6 +19,18 @@ START_TEST(new_ids_only_grow)
 }
 END_TEST
 
+START_TEST(by_another_clock)
+{
+    int64_t ms = jm_utc_ms() + 86400000;
+    jm_uuid first = jm_uuid7_at(ms), back = jm_uuid7_new_at(ms - 1000),
+            on = jm_uuid7_at(ms + 1);
+    ck_assert_int_eq(jm_uuid7_ms(&first), ms);
+    ck_assert_int_lt(jm_uuid_cmp(&first, &back), 0);
+    ck_assert_int_lt(jm_uuid_cmp(&back, &on), 0);
+    ck_assert_int_eq(jm_uuid7_ms(&on), ms + 1);
+}
+END_TEST
+
 START_TEST(text)
 {
     static const char *const bad[] = {"019adc445b807abc8def0123456789ab",
@@ -97,6 +109,7 @@ int main(void)
     TCase *tc = tcase_create("uuid7");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, new_ids_only_grow);
+    tcase_add_test(tc, by_another_clock);
     tcase_add_test(tc, text);
     tcase_add_test(tc, version_and_variant);
     tcase_add_test(tc, time_and_floor);
