@@ -224,6 +224,10 @@ const jm_config_key jm_config_keys[] = {
         "it is cancelled."),
     INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
+    INT("retention", "ticks_days", "0", 0, 36500, RELOADABLE,
+        "Days that the ledger of schedules keeps what became of an instant, longer while its job "
+        "has "
+        "not ended; 0 is for ever."),
     TEXT("http", "listen", "127.0.0.1:8470", 0, is_listen, LISTEN_NEEDS,
          "Address of the producer's health page and metrics. Where it is taken, the producer says "
          "so "

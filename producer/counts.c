@@ -52,6 +52,10 @@ static const jm_metric_def swept_def = {
     .help = "Jobs that were published, that no worker claimed, and that start from the database.",
     .kind = JM_COUNTER};
 
+static const jm_metric_def forgotten_def = {.name = "jobmill_ledger_rows_dropped_total",
+                                            .help =
+                                                "Rows of schedule_ticks that retention dropped.",
+                                            .kind = JM_COUNTER};
 static const jm_metric_def skew_def = {
     .name = "jobmill_clock_skew_seconds",
     .help = "How far this machine's clock is ahead of PostgreSQL's, which decides.",
@@ -76,6 +80,7 @@ void jm_counts_init(jm_counts *counts, jm_metrics *metrics)
                           .rescued = plain(metrics, &rescues_def),
                           .expired = plain(metrics, &expired_def),
                           .swept = plain(metrics, &swept_def),
+                          .forgotten = plain(metrics, &forgotten_def),
                           .skew = plain(metrics, &skew_def)};
 }
 
@@ -107,5 +112,6 @@ void jm_counts_set(const jm_counts *counts, const jm_firing_stats *firing,
     jm_series_set(counts->rescued, (int64_t)janitor->rescued);
     jm_series_set(counts->expired, (int64_t)janitor->expired);
     jm_series_set(counts->swept, (int64_t)janitor->swept);
+    jm_series_set(counts->forgotten, (int64_t)janitor->forgotten);
     jm_series_set(counts->skew, janitor->clock_us);
 }

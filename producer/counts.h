@@ -14,7 +14,7 @@ typedef struct jm_counts {
     /* Read from the parts when the metrics are. */
     jm_metric *ticks; /* outcome */
     jm_series *published, *failed, *refused, *in_flight;
-    jm_series *lost_workers, *rescued, *expired, *swept, *skew;
+    jm_series *lost_workers, *rescued, *expired, *swept, *forgotten, *skew;
 } jm_counts;
 
 void jm_counts_init(jm_counts *counts, jm_metrics *metrics);

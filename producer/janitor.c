@@ -13,6 +13,7 @@
 #include "producer/announce.h"
 #include "producer/clock_skew.h"
 #include "producer/dependencies.h"
+#include "producer/ledger_trim.h"
 #include "producer/look.h"
 #include "producer/rescue.h"
 #include "producer/retention.h"
@@ -34,7 +35,8 @@ enum {
 struct jm_janitor {
     pthread_t thread;
     jm_queue *queue; /* carries nothing: its close ends the thread */
-    _Atomic uint64_t lost_workers, rescued, expired, swept;
+    _Atomic uint64_t lost_workers, rescued, expired, swept, forgotten;
+    _Atomic bool reloaded;
     jm_clock_skew skew;
     _Atomic bool reached;     /* the last statement was answered */
     _Atomic int64_t asked_ms; /* since when a look waits for its answer; 0: none does */
@@ -57,13 +59,14 @@ struct jm_janitor {
     int64_t reach_since_ms, reached_ms;
     uint64_t generation;
     jm_dependencies dependencies;
+    jm_ledger_trim ledger;
 };
 
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
 static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, fold, dedup,
-    workers, partitions, retention;
+    workers, partitions, retention, ledger;
 
 #define ALWAYS JM_LOOK_CHORES
 
@@ -88,6 +91,7 @@ static const struct {
     {"workers", 60000, JM_LOOK_WORKERS, workers},
     {"partitions", 3600000, ALWAYS, partitions},
     {"retention", 3600000, ALWAYS, retention},
+    {"ledger", 600000, ALWAYS, ledger},
 };
 
 enum { N_CHORES = sizeof chores / sizeof *chores };
@@ -304,6 +308,17 @@ static int retention(jm_janitor *janitor, bool *more, jm_err *err)
     return rc;
 }
 
+static int ledger(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    int64_t days = jm_config_int(janitor->config, "retention.ticks_days"), dropped;
+    if (!days)
+        return JM_OK;
+    int64_t before_us = jm_db_clock_us(janitor->clock) - days * INT64_C(86400000000);
+    int rc = jm_ledger_trim_run(&janitor->ledger, janitor->pg, before_us, &dropped, more, err);
+    atomic_fetch_add(&janitor->forgotten, (uint64_t)dropped);
+    return rc;
+}
+
 /* Judges, before and after each chore, whether the database has been within reach all the time. A
  * gap without contact is an interruption whatever its cause: the database was away, or this process
  * was stopped; the workers may not have been able to renew their leases either. */
@@ -394,6 +409,14 @@ static int64_t chore_ms(const jm_janitor *janitor, int i)
     return wanted ? janitor->next_ms[i] : INT64_MAX;
 }
 
+/* What runs seldom runs now: how long things are kept may have changed. */
+static void hurry(jm_janitor *janitor)
+{
+    for (int i = 0; i < N_CHORES; i++)
+        if (chores[i].when == ALWAYS)
+            janitor->next_ms[i] = 0;
+}
+
 /* Looks and runs what is due; returns the milliseconds until the next. A long chore is not to keep
  * the look waiting longer than it lasts. */
 static int one_round(jm_janitor *janitor)
@@ -404,6 +427,8 @@ static int one_round(jm_janitor *janitor)
         atomic_store(&janitor->reached, false);
         return jm_pg_retry_in_ms(janitor->pg) + 1;
     }
+    if (atomic_exchange(&janitor->reloaded, false))
+        hurry(janitor);
     for (int i = -1; i < N_CHORES && jm_pg_is_up(janitor->pg); i++) {
         if (jm_mono_ms() >= janitor->look_ms)
             look_around(janitor);
@@ -471,6 +496,12 @@ void jm_janitor_free(jm_janitor *janitor)
     free(janitor);
 }
 
+void jm_janitor_reload(jm_janitor *janitor)
+{
+    atomic_store(&janitor->reloaded, true);
+    jm_queue_wake(janitor->queue);
+}
+
 bool jm_janitor_is_up(const jm_janitor *janitor)
 {
     int64_t asked = atomic_load(&janitor->asked_ms);
@@ -483,6 +514,7 @@ void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out)
                               .rescued = atomic_load(&janitor->rescued),
                               .expired = atomic_load(&janitor->expired),
                               .swept = atomic_load(&janitor->swept),
+                              .forgotten = atomic_load(&janitor->forgotten),
                               .clock_us = atomic_load(&janitor->skew.us),
                               .clock_off = atomic_load(&janitor->skew.off)};
 }

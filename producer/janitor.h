@@ -25,12 +25,15 @@ typedef struct jm_janitor_options {
 
 typedef struct jm_janitor_stats {
     uint64_t lost_workers, rescued, expired, swept;
-    int64_t clock_us; /* this machine's clock minus PostgreSQL's */
-    bool clock_off;   /* by so much that it is said */
+    uint64_t forgotten; /* rows of the ledger */
+    int64_t clock_us;   /* this machine's clock minus PostgreSQL's */
+    bool clock_off;     /* by so much that it is said */
 } jm_janitor_stats;
 
 jm_janitor *jm_janitor_new(const jm_janitor_options *options); /* starts the thread */
 void jm_janitor_free(jm_janitor *janitor); /* stops it; the producer's row says so */
+/* The configuration has been reloaded. Any thread. */
+void jm_janitor_reload(jm_janitor *janitor);
 /* Whether the database is within reach. Any thread. */
 bool jm_janitor_is_up(const jm_janitor *janitor);
 void jm_janitor_get_stats(const jm_janitor *janitor, jm_janitor_stats *out);

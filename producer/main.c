@@ -263,6 +263,8 @@ static void reload(jm_producer *producer)
         jm_logf(JM_ERROR, "producer", "configuration not reloaded: %s: %s", err.field, err.msg);
     else
         jm_logf(JM_INFO, "producer", "configuration reloaded");
+    if (producer->janitor)
+        jm_janitor_reload(producer->janitor);
 }
 
 /* Waits until the database is there and its schema can be used. Returns 0 to go on, 1 to give up
