@@ -16,6 +16,7 @@ const jm_config_section jm_config_sections[] = {
     {"kafka", "Kafka: any property of librdkafka may stand here under its own name"},
     {"topics", "Kafka topics"},
     {"worker", "jobmill-worker"},
+    {"scheduler", "The part of jobmill-producer that fires schedules"},
     {"relay", "The part of jobmill-producer that publishes waiting jobs"},
     {"retention", "How long what is kept"},
     {"http", "What jobmill-producer serves over HTTP"},
@@ -145,7 +146,8 @@ const jm_config_key jm_config_keys[] = {
     BOOL(
         "database", "enabled", "true", 0,
         "Whether there is a database. Without one (false) workers run jobs straight from Kafka, at "
-        "least once, and publish what came of them to <prefix>.events."),
+        "least once, and publish what came of them to <prefix>.events; one producer fires the "
+        "schedules of [scheduler] file."),
     BOOL("database", "auto_migrate", "true", 0,
          "Whether a daemon migrates a schema that is behind when it starts. An empty database is "
          "always migrated."),
@@ -216,6 +218,10 @@ const jm_config_key jm_config_keys[] = {
         "Records or results in one transaction at most."),
     TEXT("worker", "work_dir", NULL, 0, NULL, NULL,
          "Directory in which jobs get their output directories. Unset: $TMPDIR, or /tmp."),
+    TEXT("scheduler", "file", "", 0, NULL, NULL,
+         "Without a database: the document with the schedules that are fired, or a directory of "
+         "such "
+         "(docs/scheduling.md). Looked at every 10 s; a broken one changes nothing."),
     INT("relay", "sweep_after_s", "600", 1, 604800, RELOADABLE,
         "Seconds after which a job that was published and that no worker has claimed is started "
         "from the database instead."),

@@ -43,8 +43,8 @@ int jm_dues_decide(jm_dues *dues, jm_pg *pg, jm_err *err);
  * commit is true. Jobs for Kafka are appended to items (may be NULL: the relay reads them). */
 int jm_dues_write(jm_dues *dues, jm_pg *pg, bool commit, jm_chain *items, jm_err *err);
 
-/* After the commit: instants by what became of them, the schedule of each job made, and whom to give a hint ("ready <queue>",
- * "cancel <job id>"). */
+/* After the commit: instants by what became of them, the schedule of each job made, and whom to
+ * give a hint ("ready <queue>", "cancel <job id>"). */
 void jm_dues_tally(const jm_dues *dues, uint64_t counts[JM_TICK_COALESCED + 1]);
 void jm_dues_each_job(const jm_dues *dues, void (*each)(void *ctx, const jm_schedule *schedule),
                       void *ctx);

@@ -78,8 +78,10 @@ int jm_firing_ensure(jm_firing *firing, jm_err *err)
     return jm_pg_ensure(firing->pg, err);
 }
 
-void jm_firing_watch_zones(jm_firing *firing)
+void jm_firing_watch_zones(jm_firing *firing, bool now)
 {
+    if (now)
+        jm_zone_watch_now(firing->watch);
     jm_zone_watch_turn(firing->watch, firing->pg);
 }
 

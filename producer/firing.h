@@ -25,9 +25,9 @@ void jm_firing_free(jm_firing *firing);
 int jm_firing_ensure(jm_firing *firing, jm_err *err);
 int jm_firing_retry_in_ms(const jm_firing *firing);
 
-/* Looks, once a minute, whether time zones have other rules, and then computes anew what has not
- * fired yet. */
-void jm_firing_watch_zones(jm_firing *firing);
+/* Looks, once a minute or now, whether time zones have other rules, and then computes anew what has
+ * not fired yet. */
+void jm_firing_watch_zones(jm_firing *firing, bool now);
 
 /* When the next schedule is due by PostgreSQL's clock; INT64_MAX when none is. */
 int jm_firing_next(jm_firing *firing, int64_t *due_us, jm_err *err);

@@ -13,6 +13,7 @@
 #include "producer/announce.h"
 #include "producer/clock_skew.h"
 #include "producer/dependencies.h"
+#include "producer/forget.h"
 #include "producer/ledger_trim.h"
 #include "producer/look.h"
 #include "producer/rescue.h"
@@ -65,8 +66,8 @@ struct jm_janitor {
 /* Runs one chore; *more: at once again, there is more to do. */
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
-static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, fold, dedup,
-    workers, partitions, retention, ledger;
+static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, fold, forget,
+    dedup, workers, partitions, retention, ledger;
 
 #define ALWAYS JM_LOOK_CHORES
 
@@ -87,6 +88,7 @@ static const struct {
     {"sweep", 5000, JM_LOOK_SWEEP, sweep},
     {"locks", 5000, JM_LOOK_LOCKS, locks},
     {"fold", 2000, JM_LOOK_FOLD, fold},
+    {"forget", 1000, JM_LOOK_FORGET, forget},
     {"dedup", 30000, JM_LOOK_DEDUP, dedup},
     {"workers", 60000, JM_LOOK_WORKERS, workers},
     {"partitions", 3600000, ALWAYS, partitions},
@@ -262,6 +264,14 @@ static int fold(jm_janitor *janitor, bool *more, jm_err *err)
     int rc = jm_pg_run(janitor->pg, &call, 1, err);
     *more = !rc && first_number(call.res) == FOLD_ROWS;
     jm_pg_calls_clear(&call, 1);
+    return rc;
+}
+
+static int forget(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    int64_t left = 0;
+    int rc = jm_forget_run(janitor->pg, &left, err);
+    *more = !rc && left > 0;
     return rc;
 }
 

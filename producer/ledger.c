@@ -186,8 +186,8 @@ static void add_job(jm_ledger *ledger, line *entry, jm_chain *items)
                                       : now_us,
                   &message);
     if (handed)
-        jm_chain_add(
-            items, jm_relay_item_new(&job.id, job.queue, NULL, jm_buf_str(message), message->len));
+        jm_chain_add(items, jm_relay_item_new(&job.id, job.queue, NULL, jm_buf_str(message),
+                                              message->len, job.due_at_us));
 }
 
 bool jm_ledger_jobs(jm_ledger *ledger, jm_chain *items, jm_pg_call *call)

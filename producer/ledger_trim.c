@@ -3,8 +3,8 @@
 
 enum { LEDGER_ROWS = 5000 };
 
-int jm_ledger_trim_run(jm_ledger_trim *trim, jm_pg *pg, int64_t before_us, int64_t *dropped, bool *more,
-                   jm_err *err)
+int jm_ledger_trim_run(jm_ledger_trim *trim, jm_pg *pg, int64_t before_us, int64_t *dropped,
+                       bool *more, jm_err *err)
 {
     jm_pg_args args;
     jm_pg_args_init(&args);

@@ -11,7 +11,7 @@ typedef struct jm_ledger_trim {
 
 /* Drops a batch of what was decided before an instant, one short transaction. *more: there may be
  * more. */
-int jm_ledger_trim_run(jm_ledger_trim *trim, jm_pg *pg, int64_t before_us, int64_t *dropped, bool *more,
-                   jm_err *err);
+int jm_ledger_trim_run(jm_ledger_trim *trim, jm_pg *pg, int64_t before_us, int64_t *dropped,
+                       bool *more, jm_err *err);
 
 #endif

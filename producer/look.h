@@ -21,6 +21,7 @@ typedef enum jm_look_chore {
     JM_LOOK_SWEEP,
     JM_LOOK_LOCKS,
     JM_LOOK_FOLD,
+    JM_LOOK_FORGET,
     JM_LOOK_DEDUP,
     JM_LOOK_WORKERS,
     JM_LOOK_CHORES

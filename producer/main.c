@@ -16,6 +16,7 @@
 #include "producer/page.h"
 #include "producer/relay.h"
 #include "producer/scheduler.h"
+#include "producer/standalone.h"
 
 enum {
     STATUS_MS = 10000,      /* between two status lines, and only when something has changed */
@@ -265,6 +266,9 @@ static void reload(jm_producer *producer)
         jm_logf(JM_INFO, "producer", "configuration reloaded");
     if (producer->janitor)
         jm_janitor_reload(producer->janitor);
+    jm_scheduler *scheduler = atomic_load(&producer->scheduler);
+    if (scheduler)
+        jm_scheduler_look_at_zones(scheduler);
 }
 
 /* Waits until the database is there and its schema can be used. Returns 0 to go on, 1 to give up
@@ -348,9 +352,7 @@ int main(int argc, char **argv)
         return status;
     jm_daemon_init();
     if (!jm_config_bool(producer.config, "database.enabled")) {
-        jm_logf(JM_ERROR, "producer",
-                "running without a database ([database] enabled=false) is not in this version");
-        status = 2;
+        status = jm_standalone_run(producer.config, producer.with_http);
     } else if (jm_config_conninfo(producer.config, &producer.conninfo, &err)) {
         jm_logf(JM_ERROR, "producer", "%s: %s", err.field, err.msg);
         status = 2;

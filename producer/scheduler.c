@@ -18,7 +18,7 @@ enum {
 struct jm_scheduler {
     pthread_t thread;
     jm_queue *queue; /* carries nothing: its wake and its close are all there is to hear */
-    _Atomic bool edited;
+    _Atomic bool edited, look_at_zones;
     _Atomic int64_t told_us;  /* what the look has seen since the database was asked */
     _Atomic int64_t heard_ms; /* monotonic; when there was a look, or an answer */
     /* the thread's own */
@@ -44,6 +44,12 @@ void jm_scheduler_tell(jm_scheduler *scheduler, int64_t next_us)
     atomic_store(&scheduler->told_us, next_us);
     if (next_us < atomic_load(&scheduler->due_us))
         jm_queue_wake(scheduler->queue);
+}
+
+void jm_scheduler_look_at_zones(jm_scheduler *scheduler)
+{
+    atomic_store(&scheduler->look_at_zones, true);
+    jm_queue_wake(scheduler->queue);
 }
 
 void jm_scheduler_get_stats(const jm_scheduler *scheduler, jm_firing_stats *out)
@@ -98,6 +104,7 @@ static int one_round(jm_scheduler *scheduler)
     if (jm_firing_ensure(scheduler->firing, &err))
         return jm_firing_retry_in_ms(scheduler->firing) + 1;
     say_started(scheduler);
+    jm_firing_watch_zones(scheduler->firing, atomic_exchange(&scheduler->look_at_zones, false));
     if (atomic_exchange(&scheduler->edited, false)) {
         jm_firing_forgive(scheduler->firing);
         scheduler->due_us = 0;

@@ -24,6 +24,8 @@ void jm_scheduler_free(jm_scheduler *scheduler);                     /* stops it
 void jm_scheduler_wake(jm_scheduler *scheduler);
 /* A look has seen when the next schedule is due (INT64_MAX: none is). Any thread. */
 void jm_scheduler_tell(jm_scheduler *scheduler, int64_t next_us);
+/* Time zone data may have changed. Any thread. */
+void jm_scheduler_look_at_zones(jm_scheduler *scheduler);
 void jm_scheduler_get_stats(const jm_scheduler *scheduler, jm_firing_stats *out);
 
 #endif

@@ -8,11 +8,15 @@
 #include "common/mem.h"
 #include "producer/replan.h"
 
-enum { LOOK_MS = 60000, AGAIN_MS = 5000 /* after the database did not answer */ };
+enum {
+    FILES_MS = 60000,     /* between two looks at the files */
+    COMPARE_MS = 3600000, /* between two comparisons with what the database has, without a change */
+    AGAIN_MS = 5000       /* after the database did not answer */
+};
 
 struct jm_zone_watch {
     jm_zone_cache *zones;
-    int64_t look_at_ms;
+    int64_t files_at_ms, compare_at_ms;
     char warned[JM_ZONE_VERSION_TEXT]; /* about this newer version */
 };
 
@@ -104,14 +108,24 @@ static int look(jm_zone_watch *watch, jm_pg *pg, jm_err *err)
     return rc;
 }
 
+void jm_zone_watch_now(jm_zone_watch *watch)
+{
+    watch->files_at_ms = 0;
+}
+
 void jm_zone_watch_turn(jm_zone_watch *watch, jm_pg *pg)
 {
     jm_err err;
-    if (jm_mono_ms() < watch->look_at_ms)
+    int64_t now_ms = jm_mono_ms();
+    if (now_ms >= watch->files_at_ms) {
+        watch->files_at_ms = now_ms + FILES_MS;
+        if (jm_zone_cache_refresh(watch->zones, refreshed, NULL))
+            watch->compare_at_ms = 0;
+    }
+    if (now_ms < watch->compare_at_ms)
         return;
-    (void)jm_zone_cache_refresh(watch->zones, refreshed, NULL);
     int rc = look(watch, pg, &err);
-    watch->look_at_ms = jm_mono_ms() + (rc ? AGAIN_MS : LOOK_MS);
+    watch->compare_at_ms = jm_mono_ms() + (rc ? AGAIN_MS : COMPARE_MS);
     if (rc && rc != JM_ERR_DB_DOWN)
         jm_logf(JM_WARNING, "scheduler", "cannot look for changes of time zones: %s", err.msg);
 }

@@ -11,9 +11,12 @@ typedef struct jm_zone_watch jm_zone_watch; /* used by the thread that owns the 
 jm_zone_watch *jm_zone_watch_new(jm_zone_cache *zones);
 void jm_zone_watch_free(jm_zone_watch *watch);
 
-/* Once a minute: looks whether files have changed, and compares the rules of the zones that
- * schedules use with those that their next instants were computed by (table timezones). Where they
- * differ and are not older, computes anew, and notes it. In between it does nothing. */
+/* Looks once a minute whether files have changed. Then, at first and once an hour it compares the
+ * rules of the zones that schedules use with those that their next instants were computed by (table
+ * timezones); where they differ and are not older, computes anew, and notes it. In between it does
+ * nothing. */
 void jm_zone_watch_turn(jm_zone_watch *watch, jm_pg *pg);
+/* The next turn looks at the files. */
+void jm_zone_watch_now(jm_zone_watch *watch);
 
 #endif

@@ -15,9 +15,12 @@ WITH now AS MATERIALIZED (
        SET heartbeat_at = clock_timestamp(), expires_at = excluded.expires_at, state = excluded.state
 )
 SELECT clock_timestamp() AS clock,
-       (SELECT s.next_run_at FROM schedules s
-         WHERE s.enabled AND NOT s.paused AND s.next_run_at IS NOT NULL
-         ORDER BY s.next_run_at LIMIT 1) AS next,
+       least((SELECT s.next_run_at FROM schedules s
+               WHERE s.enabled AND NOT s.paused AND s.next_run_at IS NOT NULL
+               ORDER BY s.next_run_at LIMIT 1),
+             (SELECT s.next_skip_at FROM schedules s
+               WHERE s.enabled AND NOT s.paused AND s.next_skip_at IS NOT NULL
+               ORDER BY s.next_skip_at LIMIT 1)) AS next,
        EXISTS (SELECT FROM pending_jobs p
                 WHERE p.state = 'unpublished' AND p.visible_at <= (SELECT at FROM now)) AS unpublished,
        EXISTS (SELECT FROM workers w
@@ -39,6 +42,7 @@ SELECT clock_timestamp() AS clock,
        EXISTS (SELECT FROM locks l WHERE l.owner IS NOT NULL OR l.capacity = 1 OR l.slot > l.capacity)
            OR EXISTS (SELECT FROM pending_jobs p WHERE p.state = 'held') AS locks,
        EXISTS (SELECT FROM job_stats s WHERE NOT s.folded) AS fold,
+       EXISTS (SELECT FROM schedules_deleted) AS forget,
        EXISTS (SELECT FROM dedup_keys d WHERE d.expires_at < (SELECT at FROM now)) AS dedup,
        EXISTS (SELECT FROM workers w
                 WHERE w.kind = 'producer' AND w.state IN ('running', 'stopping')
