@@ -22,8 +22,7 @@ END_TEST
 START_TEST(by_another_clock)
 {
     int64_t ms = jm_utc_ms() + 86400000;
-    jm_uuid first = jm_uuid7_at(ms), back = jm_uuid7_at(ms - 1000),
-            on = jm_uuid7_at(ms + 1);
+    jm_uuid first = jm_uuid7_at(ms), back = jm_uuid7_at(ms - 1000), on = jm_uuid7_at(ms + 1);
     ck_assert_int_eq(jm_uuid7_ms(&first), ms);
     ck_assert_int_lt(jm_uuid_cmp(&first, &back), 0);
     ck_assert_int_lt(jm_uuid_cmp(&back, &on), 0);
