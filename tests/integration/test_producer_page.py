@@ -147,6 +147,7 @@ def promtool():
     pytest.skip("no promtool")
 
 
+@pytest.mark.tsan
 def test_metrics_count_what_happened(jm):
     producer = jm.start_producer()
     for name, overlap, priority in (("plain", "allow", 4), ("skips", "skip", 4), ("urgent", "allow", 9)):
