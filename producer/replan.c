@@ -109,7 +109,16 @@ static void add_ts(jm_col *col, int64_t us)
         jm_col_add_null(col);
 }
 
-/* Next instants, strictly after the clock. */
+/* Next instants are strictly after this. What has come since it was settled by the old calendar is
+ * decided by the new one. */
+static int64_t planned_after(const jm_due *due)
+{
+    int64_t run_us = due->schedule.next_run_us, skip_us = due->schedule.next_skip_us;
+    int64_t first_us = run_us && (!skip_us || run_us < skip_us) ? run_us : skip_us;
+    return first_us && first_us <= due->now_us ? first_us - 1 : due->now_us;
+}
+
+/* The first instants that nobody has decided. */
 static int write_page(walk *w, jm_err *err)
 {
     static const jm_col_type types[] = {JM_COL_UUID, JM_COL_TS, JM_COL_TS};
@@ -120,7 +129,7 @@ static int write_page(walk *w, jm_err *err)
         const jm_due *due = jm_dues_at(w->dues, i);
         const jm_plan plan = {&due->schedule.recurrence, due->schedule.days};
         int64_t run_us, skip_us;
-        jm_plan_begin(&plan, due->now_us, &run_us, &skip_us);
+        jm_plan_begin(&plan, planned_after(due), &run_us, &skip_us);
         jm_col_add_uuid(&cols.col[0], &due->schedule.id);
         add_ts(&cols.col[1], run_us);
         add_ts(&cols.col[2], skip_us);
