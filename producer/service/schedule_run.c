@@ -100,6 +100,7 @@ static int audit(run *r, const char *action, const char *after, const jm_change 
     jm_pg_arg_text(&args, change->actor);
     jm_pg_arg_text(&args, change->source);
     jm_pg_arg_text(&args, change->reason);
+    jm_pg_arg_text(&args, NULL); /* now */
     return jm_pg_query(r->pg, &jm_sql_audit_insert, &args, NULL, err);
 }
 

@@ -226,6 +226,7 @@ static int write_audit(save *s, const char *action, const jm_schedule *before,
     jm_pg_arg_text(&args, s->change->actor);
     jm_pg_arg_text(&args, s->change->source);
     jm_pg_arg_text(&args, s->change->reason);
+    jm_pg_arg_ts(&args, s->clock_us); /* instants up to it are the old definition's */
     int code = jm_pg_query(s->pg, &jm_sql_audit_insert, &args, NULL, err);
     free(was);
     free(is);
