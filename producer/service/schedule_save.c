@@ -238,8 +238,7 @@ static int write_audit(save *s, const char *action, const jm_schedule *before,
 static int set_capacity(save *s, jm_err *err)
 {
     const jm_schedule *n = &s->new;
-    bool locks = n->overlap == JM_OVERLAP_QUEUE || n->overlap == JM_OVERLAP_CANCEL_RUNNING;
-    int capacity = locks ? n->max_instances : 1;
+    int capacity = n->overlap == JM_OVERLAP_ALLOW ? 1 : n->max_instances; /* skip: of a backfill */
     char name[JM_SCHEDULE_LOCK_TEXT];
     jm_pg_args args;
     if (capacity == (s->old.max_instances ? s->old.max_instances : 1) && capacity == 1)
