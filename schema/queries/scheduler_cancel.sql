@@ -6,10 +6,11 @@ SELECT w.id
           FROM unnest($1::uuid[], $2::integer[]) AS s (id, kept)
          CROSS JOIN LATERAL (
                SELECT r.id, row_number() OVER (ORDER BY r.id DESC) AS place
-                 FROM (SELECT j.id, j.status, j.submitted_by FROM jobs j
+                 FROM (SELECT j.id, j.status FROM jobs j
                         WHERE j.schedule_id = s.id AND j.id >= $3::uuid
+                          AND j.submitted_by IS DISTINCT FROM 'backfill'
                         ORDER BY j.id DESC LIMIT 1000) r
-                WHERE r.status IN ('pending', 'running') AND r.submitted_by IS DISTINCT FROM 'backfill') o
+                WHERE r.status IN ('pending', 'running')) o
          WHERE o.place > s.kept
          ORDER BY o.id) w
  CROSS JOIN LATERAL job_cancel(w.id, 'schedule', 'a newer run takes its place') c

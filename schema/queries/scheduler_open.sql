@@ -9,12 +9,11 @@ SELECT s.id,
             SELECT 1
               FROM (SELECT j.id, j.status FROM jobs j WHERE j.id = s.last_job_id
                     UNION
-                    SELECT r.id, r.status
-                      FROM (SELECT j.id, j.status, j.submitted_by FROM jobs j
-                             WHERE j.schedule_id = s.id AND j.id >= $4
-                             ORDER BY j.id DESC
-                             LIMIT CASE WHEN s.max_instances = 1 THEN 4 ELSE 1000 END) r
-                     WHERE r.submitted_by IS DISTINCT FROM 'backfill') u
+                    (SELECT j.id, j.status FROM jobs j
+                      WHERE j.schedule_id = s.id AND j.id >= $4
+                        AND j.submitted_by IS DISTINCT FROM 'backfill'
+                      ORDER BY j.id DESC
+                      LIMIT CASE WHEN s.max_instances = 1 THEN 4 ELSE 1000 END)) u
              WHERE u.status IN ('pending', 'running')
              LIMIT s.max_instances) o)::integer AS open_jobs
   FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS s (id, last_job_id, max_instances)
