@@ -195,8 +195,8 @@ static int check_backfill(run *r, const jm_backfill *b, jm_err *err)
         return jm_err_field(err, "to", "it must be after from");
     if (b->to_us > r->clock_us)
         return jm_err_field(err, "to", "it lies in the future, which runs by itself");
-    if (!(b->rate > 0 && b->rate <= 100000))
-        return jm_err_field(err, "rate", "more than 0 and at most 100000 jobs a second expected");
+    if (!(b->rate >= 0.001 && b->rate <= 100000))
+        return jm_err_field(err, "rate", "0.001 to 100000 jobs a second expected");
     int64_t n = jm_plan_count(&r->plan, b->from_us - 1, b->to_us - 1);
     if (n > JM_BACKFILL_MAX)
         return jm_err_field(err, "from",

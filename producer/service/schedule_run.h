@@ -19,7 +19,7 @@ int jm_schedules_run(struct jm_pg *pg, const jm_uuid *id, const jm_change *chang
 
 typedef struct jm_backfill {
     int64_t from_us, to_us; /* instants in [from, to), not later than PostgreSQL's clock */
-    double rate;            /* jobs that may start a second */
+    double rate;            /* jobs that may start a second, 0.001 to 100000 */
     bool missed_only;       /* leave out what fired by the calendar */
     bool dry_run;           /* count only */
     void (*progress)(void *ctx, int64_t done, int64_t of); /* or NULL */
