@@ -24,6 +24,7 @@ typedef struct why {
     jm_schedule then; /* as it was */
     int64_t clock_us, created_us, at_us;
     json_t *tick, *version;
+    json_t *off; /* the version that disabled or paused it, where it was */
     jm_buf answer;
 } why;
 
@@ -71,6 +72,14 @@ static json_t *load(const PGresult *res, int col)
     return value;
 }
 
+static void drop_then(why *w)
+{
+    json_decref(w->tick);
+    json_decref(w->version);
+    json_decref(w->off);
+    w->tick = w->version = w->off = NULL;
+}
+
 static int read_then(why *w, jm_err *err)
 {
     jm_pg_args args;
@@ -81,8 +90,10 @@ static int read_then(why *w, jm_err *err)
     int code = jm_pg_query(w->pg, &jm_sql_schedule_at, &args, &res, err);
     if (code)
         return code;
+    drop_then(w);
     w->tick = load(res, 0);
     w->version = load(res, 1);
+    w->off = load(res, 2);
     PQclear(res);
     w->then = w->now;
     const json_t *after = json_object_get(w->version, "after");
@@ -178,6 +189,19 @@ static bool is_instant(why *w)
     return true;
 }
 
+/* What is known about the moment; an instant in the second that was asked for is meant. */
+static int find_then(why *w, bool *instant, jm_err *err)
+{
+    int64_t asked_us = w->at_us;
+    int code = read_then(w, err);
+    *instant = !code && is_instant(w);
+    if (w->at_us != asked_us) {
+        code = read_then(w, err);
+        *instant = !code && is_instant(w);
+    }
+    return code;
+}
+
 static void say_no_instant(why *w)
 {
     int64_t us;
@@ -231,7 +255,8 @@ static void say_undecided(why *w)
 {
     if (w->then.days && !jm_plan_is_open(&(jm_plan){&w->then.recurrence, w->then.days}, w->at_us))
         jm_buf_adds(&w->answer, "Its calendar leaves the day out. ");
-    if (w->now.next_run_us && w->now.next_run_us <= w->at_us)
+    int64_t run_us = w->now.next_run_us, skip_us = w->now.next_skip_us;
+    if ((run_us && run_us <= w->at_us) || (skip_us && skip_us <= w->at_us))
         jm_buf_adds(&w->answer, "No producer has decided it: is one running, and does its log name "
                                 "this schedule?");
     else
@@ -243,13 +268,12 @@ static void say_undecided(why *w)
 /* Disabled or paused then, and by whom. */
 static bool say_off(why *w)
 {
-    bool off = w->version && (!w->then.enabled || w->then.paused);
+    bool off = w->off && (!w->then.enabled || w->then.paused);
     if (off)
         jm_buf_addf(&w->answer, "It was %s: version %lld, %s at %s by %s.",
                     w->then.enabled ? "paused" : "disabled",
-                    (long long)json_integer_value(json_object_get(w->version, "version")),
-                    text_in(w->version, "action"), text_in(w->version, "at"),
-                    text_in(w->version, "actor"));
+                    (long long)json_integer_value(json_object_get(w->off, "version")),
+                    text_in(w->off, "action"), text_in(w->off, "at"), text_in(w->off, "actor"));
     return off;
 }
 
@@ -267,9 +291,8 @@ static void say_future(why *w, bool instant)
         jm_buf_adds(&w->answer, "It is to come.");
 }
 
-static void say(why *w)
+static void say(why *w, bool instant)
 {
-    bool instant = is_instant(w);
     if (w->tick && instant && !strcmp(text_in(w->tick, "outcome"), "fired"))
         say_fired(w);
     else if (w->at_us > w->clock_us)
@@ -301,6 +324,7 @@ static json_t *result_of(why *w)
 int jm_schedules_why(jm_pg *pg, const jm_uuid *id, const char *at, json_t **answer, jm_err *err)
 {
     why w = {.pg = pg};
+    bool instant = false;
     *answer = NULL;
     w.zones = jm_zone_cache_new(NULL);
     w.calendars = jm_calendar_cache_new();
@@ -309,15 +333,14 @@ int jm_schedules_why(jm_pg *pg, const jm_uuid *id, const char *at, json_t **answ
     if (!code)
         code = read_at(&w, at, err);
     if (!code)
-        code = read_then(&w, err);
+        code = find_then(&w, &instant, err);
     if (!code)
         code = load_calendar(&w, err);
     if (!code) {
-        say(&w);
+        say(&w, instant);
         *answer = result_of(&w);
     }
-    json_decref(w.tick);
-    json_decref(w.version);
+    drop_then(&w);
     jm_buf_fini(&w.answer);
     jm_arena_free(w.arena);
     jm_calendar_cache_free(w.calendars);
