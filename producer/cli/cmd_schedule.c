@@ -287,7 +287,8 @@ static int read_clear(jm_cli *cli, json_t *definition)
             *c = *c == '-' ? '_' : *c;
         if (json_object_get(definition, name))
             return jm_cli_usage(cli, "--clear %s: another option sets it", name);
-        json_object_set_new(definition, name, json_null());
+        if (json_object_set_new(definition, name, json_null()))
+            return jm_cli_usage(cli, "--clear: it is not valid UTF-8");
         p += len + (p[len] == ',');
     }
     return JM_EXIT_OK;
@@ -302,11 +303,12 @@ static int update(jm_cli *cli)
         return code;
     json_object_del(definition, "project"); /* says which one is meant */
     const char *name = jm_cli_option_text(cli, "name");
-    if (name)
-        json_object_set_new(definition, "name", json_string(name));
+    if (name && json_object_set_new(definition, "name", json_string(name)))
+        code = jm_cli_usage(cli, "--name: it is not valid UTF-8");
     if (jm_cli_option_flag(cli, "no-coalesce-grace"))
         json_object_set_new(definition, "coalesce_grace", json_false());
-    code = read_clear(cli, definition);
+    if (!code)
+        code = read_clear(cli, definition);
     if (!code && jm_cli_option_int(cli, "if-version", 0, 1, INT32_MAX, &version))
         code = JM_EXIT_USAGE;
     if (!code && !json_object_size(definition))
