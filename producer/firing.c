@@ -12,8 +12,7 @@
 #include "producer/zone_watch.h"
 
 enum {
-    MAX_SCHEDULES = 1000, /* in one transaction */
-    MUTE_MS = 60000       /* a schedule that makes trouble is left alone for so long */
+    MUTE_MS = 60000 /* a schedule that makes trouble is left alone for so long */
 };
 
 typedef struct jm_muted {
@@ -30,7 +29,7 @@ struct jm_firing {
     int64_t skip_us; /* when the next instant comes that a calendar leaves out, as last heard */
     jm_muted *muted;
     size_t n_muted, cap_muted;
-    int limit; /* schedules a transaction: MAX_SCHEDULES, fewer while one that is refused is looked
+    int limit; /* schedules a transaction: JM_FIRING_MANY, fewer while one that is refused is looked
                   for */
     jm_tally submitted; /* queue, type, source */
     _Atomic uint64_t counts[JM_TICK_COALESCED + 1];
@@ -51,7 +50,7 @@ jm_firing *jm_firing_new(const char *conninfo, const char *schema, jm_db_clock *
     firing->zones = jm_zone_cache_new(NULL);
     firing->watch = jm_zone_watch_new(firing->zones);
     firing->dues = jm_dues_new();
-    firing->limit = MAX_SCHEDULES;
+    firing->limit = JM_FIRING_MANY;
     firing->skip_us = INT64_MAX;
     return firing;
 }
@@ -222,7 +221,7 @@ static void tell(void *ctx, const char *payload)
 static void committed(jm_firing *firing, jm_wakeup *wakeup)
 {
     uint64_t counts[JM_TICK_COALESCED + 1] = {0};
-    firing->limit = firing->limit * 2 < MAX_SCHEDULES ? firing->limit * 2 : MAX_SCHEDULES;
+    firing->limit = firing->limit * 2 < JM_FIRING_MANY ? firing->limit * 2 : JM_FIRING_MANY;
     jm_dues_tally(firing->dues, counts);
     for (int i = 0; i <= JM_TICK_COALESCED; i++)
         atomic_fetch_add(&firing->counts[i], counts[i]);

@@ -40,6 +40,7 @@ int jm_firing_active(jm_firing *firing, int64_t *n, jm_err *err);
  * (may be NULL). A schedule that cannot be understood or written is logged and left alone for a
  * minute; it holds up no other. */
 int jm_firing_run(jm_firing *firing, jm_wakeup *wakeup, jm_chain *items, int *taken, jm_err *err);
+enum { JM_FIRING_MANY = 1000 /* schedules in one transaction at most: more may be due */ };
 
 /* Looks again at the schedules that were left alone: some schedule has been edited. */
 void jm_firing_forgive(jm_firing *firing);

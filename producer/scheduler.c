@@ -15,8 +15,19 @@ enum {
     REFUSED_MS = 200
 };
 
+/* Fires beside the scheduler, on a connection of its own, while more is due than fits into one
+ * transaction: PostgreSQL then works on one batch while the next is prepared. */
+typedef struct jm_helper {
+    jm_scheduler *scheduler;
+    pthread_t thread;
+    jm_queue *queue; /* as the scheduler's */
+    _Atomic bool stop;
+    jm_firing *firing;
+} jm_helper;
+
 struct jm_scheduler {
     pthread_t thread;
+    jm_helper helper;
     jm_queue *queue; /* carries nothing: its wake and its close are all there is to hear */
     _Atomic bool edited, look_at_zones;
     _Atomic int64_t told_us;  /* what the look has seen since the database was asked */
@@ -54,7 +65,13 @@ void jm_scheduler_look_at_zones(jm_scheduler *scheduler)
 
 void jm_scheduler_get_stats(const jm_scheduler *scheduler, jm_firing_stats *out)
 {
+    jm_firing_stats more;
     jm_firing_get_stats(scheduler->firing, out);
+    jm_firing_get_stats(scheduler->helper.firing, &more);
+    out->fired += more.fired;
+    out->skipped += more.skipped;
+    out->missed += more.missed;
+    out->coalesced += more.coalesced;
 }
 
 static void say_started(jm_scheduler *scheduler)
@@ -67,20 +84,72 @@ static void say_started(jm_scheduler *scheduler)
     jm_logf(JM_INFO, "scheduler", "Scheduler started with %lld active schedules", (long long)n);
 }
 
-static int fire(jm_scheduler *scheduler)
+/* One batch, and its jobs to the relay. */
+static int fire_batch(jm_scheduler *scheduler, jm_firing *firing, int *taken)
 {
     jm_chain items = {0};
     jm_err err = {0};
-    int taken;
-    int rc = jm_firing_run(scheduler->firing, scheduler->wakeup, &items, &taken, &err);
-    scheduler->due_us = 0;
-    if (rc) {
+    int rc = jm_firing_run(firing, scheduler->wakeup, &items, taken, &err);
+    if (rc)
         jm_log_kv(JM_WARNING, "scheduler", err.msg, "sqlstate", *err.sqlstate ? err.sqlstate : NULL,
                   NULL);
+    else
+        jm_relay_hand_over(scheduler->relay, &items);
+    return rc;
+}
+
+static int fire(jm_scheduler *scheduler)
+{
+    int taken;
+    int rc = fire_batch(scheduler, scheduler->firing, &taken);
+    scheduler->due_us = 0;
+    if (rc)
         return rc == JM_ERR_DB ? REFUSED_MS : 0;
-    }
-    jm_relay_hand_over(scheduler->relay, &items);
+    if (taken >= JM_FIRING_MANY)
+        jm_queue_wake(scheduler->helper.queue);
     return taken ? 0 : BUSY_MS;
+}
+
+static void help(jm_helper *helper)
+{
+    jm_err err;
+    int taken = JM_FIRING_MANY;
+    if (jm_firing_ensure(helper->firing, &err))
+        return;
+    jm_firing_watch_zones(helper->firing, false);
+    while (taken >= JM_FIRING_MANY && !atomic_load(&helper->stop) &&
+           !fire_batch(helper->scheduler, helper->firing, &taken))
+        ;
+}
+
+static void *run_helper(void *arg)
+{
+    jm_helper *helper = arg;
+    jm_chain none = {0};
+    pthread_setname_np(pthread_self(), "jm-firing");
+    while (jm_queue_pop_all(helper->queue, &none, -1) != JM_ERR_CLOSED)
+        help(helper);
+    return NULL;
+}
+
+static void start_helper(jm_scheduler *scheduler, const jm_scheduler_options *options)
+{
+    jm_helper *helper = &scheduler->helper;
+    helper->scheduler = scheduler;
+    helper->queue = jm_queue_new(0);
+    helper->firing = jm_firing_new(options->conninfo, options->schema, options->clock, NULL);
+    jm_firing_count(helper->firing, options->submitted);
+    if (pthread_create(&helper->thread, NULL, run_helper, helper))
+        abort(); /* out of threads before the program has begun to work */
+}
+
+static void stop_helper(jm_helper *helper)
+{
+    atomic_store(&helper->stop, true);
+    jm_queue_close(helper->queue);
+    pthread_join(helper->thread, NULL);
+    jm_firing_free(helper->firing);
+    jm_queue_free(helper->queue);
 }
 
 /* Asks the database when the next schedule is due; returns how long to wait then, in ms. */
@@ -145,6 +214,7 @@ jm_scheduler *jm_scheduler_new(const jm_scheduler_options *options)
     scheduler->pulse = options->pulse;
     scheduler->queue = jm_queue_new(0);
     atomic_store(&scheduler->told_us, INT64_MAX);
+    start_helper(scheduler, options);
     if (pthread_create(&scheduler->thread, NULL, run, scheduler))
         abort(); /* out of threads before the program has begun to work */
     return scheduler;
@@ -156,6 +226,7 @@ void jm_scheduler_free(jm_scheduler *scheduler)
         return;
     jm_queue_close(scheduler->queue);
     pthread_join(scheduler->thread, NULL);
+    stop_helper(&scheduler->helper);
     jm_firing_free(scheduler->firing);
     jm_queue_free(scheduler->queue);
     free(scheduler);
