@@ -84,24 +84,34 @@ static int write_row(jm_pg *pg, const jm_calendars_entry *entry, bool replace, j
     return rc;
 }
 
-int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, json_t **calendar,
-                      jm_err *err)
+int jm_calendars_check(jm_pg *pg, const jm_calendars_entry *entry, jm_err *err)
 {
-    jm_err ignored;
     jm_calendar *parsed = NULL;
-    if (calendar)
-        *calendar = NULL;
     int rc = check_new(entry, &parsed, err);
     if (!rc)
         rc = check_use(pg, entry, parsed, err);
     jm_calendar_free(parsed);
-    if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
-        return rc;
-    rc = jm_replan_before_calendar(pg, entry->project, entry->name, err);
+    return rc;
+}
+
+int jm_calendars_put(jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_err *err)
+{
+    int rc = jm_replan_before_calendar(pg, entry->project, entry->name, err);
     if (!rc)
         rc = write_row(pg, entry, replace, err);
-    if (!rc)
-        rc = jm_replan_after_calendar(pg, entry->project, entry->name, err);
+    return rc ? rc : jm_replan_after_calendar(pg, entry->project, entry->name, err);
+}
+
+int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, json_t **calendar,
+                      jm_err *err)
+{
+    jm_err ignored;
+    if (calendar)
+        *calendar = NULL;
+    int rc = jm_calendars_check(pg, entry, err);
+    if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
+        return rc;
+    rc = jm_calendars_put(pg, entry, replace, err);
     if (!rc && calendar)
         rc = jm_calendars_show(pg, entry->project, entry->name, calendar, err);
     if (!rc)

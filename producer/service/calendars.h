@@ -29,6 +29,12 @@ typedef struct jm_calendars_entry {
 int jm_calendars_save(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
                       json_t **calendar, jm_err *err);
 
+/* The two halves of it, for callers with a transaction of their own: whether it may be saved, which
+ * writes nothing and needs no transaction; and the saving of one that has been checked. Who calls
+ * the latter wakes schedulers after the commit. */
+int jm_calendars_check(struct jm_pg *pg, const jm_calendars_entry *entry, jm_err *err);
+int jm_calendars_put(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_err *err);
+
 /* By project and name, without their rules. project NULL: of all. */
 int jm_calendars_list(struct jm_pg *pg, const char *project, int64_t limit, int64_t offset,
                       json_t **items, jm_err *err);

@@ -9,6 +9,7 @@ typedef struct jm_change {
     const char *source; /* cli, api, import, sync */
     const char *reason; /* or NULL */
     bool dry_run;       /* judge it all, and take it back */
+    bool ended_ok;      /* a schedule that has no instant to come is kept as one that has ended */
 } jm_change;
 
 #endif

@@ -1,17 +1,9 @@
-/* Saving schedules: adding, editing, deleting, rolling back. Every change is a version in the audit
- * log; what is due by the old definition is settled before, and the new one holds strictly after.
- */
+/* Saving a schedule: adding, editing, deleting, rolling back, each in a transaction of its own (see
+ * schedule_session.h for several in one). */
 #ifndef JM_SERVICE_SCHEDULE_SAVE_H
 #define JM_SERVICE_SCHEDULE_SAVE_H
 
-#include <jansson.h>
-#include <stdbool.h>
-
-#include "common/err.h"
-#include "common/uuid7.h"
-#include "producer/service/change.h"
-
-struct jm_pg;
+#include "producer/service/schedule_session.h"
 
 /* Adds a schedule that is due from PostgreSQL's clock on, and wakes schedulers once that has
  * committed. definition: members as for jm_schedule_apply; an interval without anchor has
@@ -20,24 +12,6 @@ struct jm_pg;
  * name), and those of the database. */
 int jm_schedules_add(struct jm_pg *pg, const json_t *definition, const char *owner,
                      const jm_change *change, jm_uuid *id, jm_err *err);
-
-typedef enum jm_edit_mode {
-    JM_EDIT_CHANGE, /* what is not named stays */
-    JM_EDIT_REPLACE /* what is not named is as the defaults; name, project and anchor stay */
-} jm_edit_mode;
-
-typedef struct jm_edit {
-    jm_edit_mode mode;
-    const json_t *definition; /* members as for jm_schedule_apply */
-    const char *action;       /* update, enable, disable, pause, resume, rollback */
-    int if_version;           /* edit only this version; 0: whatever it is */
-    const char *owner;        /* becomes the column source; NULL: stays */
-} jm_edit;
-
-typedef struct jm_edited {
-    int version;
-    bool changed; /* false: it was like that already, and nothing was written */
-} jm_edited;
 
 /* Edits a schedule. Errors as jm_schedules_add; JM_ERR_NOT_FOUND; JM_ERR_CONFLICT: it has another
  * version. */
