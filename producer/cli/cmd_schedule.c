@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "producer/cli/schedule_files.h"
 #include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
 #include "producer/service/jobs.h"
@@ -892,4 +893,5 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .summary = "Delete a schedule; its jobs stay",
      .options = change_options,
      .run = delete_it},
+    JM_CLI_SCHEDULE_FILE_COMMANDS,
     {.summary = NULL}};

@@ -1,0 +1,123 @@
+/* jobmill schedule export and import. */
+#include "producer/cli/schedule_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "producer/service/schedule_export.h"
+#include "producer/service/schedule_import.h"
+
+enum { PREVIEW_ROWS = 3, PROGRESS_MS = 10000 };
+
+int jm_cli_schedule_export(jm_cli *cli)
+{
+    json_t *document;
+    jm_err err;
+    const char *output = jm_cli_option_text(cli, "output");
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schedule_export(pg, jm_cli_option_text(cli, "project"), &document, &err))
+        return jm_cli_fail(cli, &err);
+    if (!output)
+        return jm_cli_print_json(cli, document);
+    int rc = jm_schedule_document_write(document, output, &err);
+    if (!rc)
+        fprintf(stderr, "%zu schedules and %zu calendars written\n",
+                json_array_size(json_object_get(document, "schedules")),
+                json_array_size(json_object_get(document, "calendars")));
+    json_decref(document);
+    return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
+}
+
+/* ---- importing ---- */
+
+/* A line each 10 s. */
+static void say_progress(void *ctx, const char *stage, size_t done, size_t of)
+{
+    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
+    if (now_ms - *said_ms < PROGRESS_MS)
+        return;
+    *said_ms = now_ms;
+    fprintf(stderr, "%zu of %zu schedules %s\n", done, of, stage);
+}
+
+/* What is wrong with a document, and the exit code. */
+static int refuse(jm_cli *cli, const jm_buf *findings, int rc)
+{
+    fputs(jm_buf_str(findings), stderr);
+    return jm_cli_say(cli, rc == JM_ERR_IO ? JM_EXIT_FAILURE : JM_EXIT_USAGE, "nothing is changed");
+}
+
+static int print_changes(jm_cli *cli, const jm_schedule_changes *changes)
+{
+    jm_buf text = {0};
+    if (jm_cli_json(cli))
+        return jm_cli_print_json(cli, jm_schedule_changes_json(changes));
+    jm_schedule_changes_print(changes, &text);
+    fputs(jm_buf_str(&text), stdout);
+    jm_buf_fini(&text);
+    return fflush(stdout) ? jm_cli_say(cli, JM_EXIT_FAILURE, "cannot write the answer")
+                          : JM_EXIT_OK;
+}
+
+/* Finds, shows, does. */
+static int import_document(jm_cli *cli, const jm_schedule_document *document)
+{
+    int64_t said_ms = jm_mono_ms();
+    const jm_schedule_import import = {.document = document,
+                                       .prune = jm_cli_option_flag(cli, "prune"),
+                                       .preview = jm_cli_json(cli) ? 0 : PREVIEW_ROWS,
+                                       .progress = say_progress,
+                                       .ctx = &said_ms};
+    jm_schedule_changes *changes;
+    jm_change change;
+    jm_buf findings = {0};
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    jm_cli_change(cli, &change);
+    change.source = "import";
+    int rc = jm_schedule_import_find(pg, &import, &changes, &findings, &err);
+    int code = findings.len ? refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
+    if (!rc) {
+        code = print_changes(cli, changes);
+        if (!code && jm_schedule_import_apply(pg, &import, changes, &change, &err))
+            code = jm_cli_fail(cli, &err);
+    }
+    jm_schedule_changes_free(changes);
+    jm_buf_fini(&findings);
+    return code;
+}
+
+int jm_cli_schedule_import(jm_cli *cli)
+{
+    jm_schedule_document *document;
+    jm_buf findings = {0};
+    int rc = jm_schedule_document_load(jm_cli_operand(cli, 0), &document, &findings);
+    int code = rc ? refuse(cli, &findings, rc) : import_document(cli, document);
+    jm_buf_fini(&findings);
+    jm_schedule_document_free(document);
+    return code;
+}
+
+/* ---- options ---- */
+
+const jm_cli_option jm_cli_schedule_export_options[] = {
+    {.name = "project", .value = "P", .help = "Only those of this project."},
+    {.name = "output",
+     .value = "FILE|DIR",
+     .help = "Write to this file; or to a directory (there already, or with a slash at its end), "
+             "one file for each schedule and calendar. Files of schedules that are gone stay."},
+    {.name = NULL}};
+
+const jm_cli_option jm_cli_schedule_import_options[] = {
+    {.name = "prune",
+     .help = "Delete the schedules of the document's projects that it has not. Those that a sync "
+             "owns stay, and calendars."},
+    {.name = "dry-run", .help = "Only say what would be done."},
+    {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."},
+    {.name = NULL}};
