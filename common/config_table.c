@@ -18,6 +18,8 @@ const jm_config_section jm_config_sections[] = {
     {"worker", "jobmill-worker"},
     {"scheduler", "The part of jobmill-producer that fires schedules"},
     {"relay", "The part of jobmill-producer that publishes waiting jobs"},
+    {"schedule_sync", "Schedules that another system owns and jobmill-producer fetches "
+                      "(docs/scheduling.md)"},
     {"retention", "How long what is kept"},
     {"http", "What jobmill-producer serves over HTTP"},
     {"events", "Events about jobs and schedules"},
@@ -48,6 +50,12 @@ static bool is_prefix(const char *s)
 {
     size_t n = span(s, true, "._-");
     return n && n <= 100 && !s[n];
+}
+
+static bool is_project(const char *s)
+{
+    size_t n = span(s, false, "._-");
+    return n && n <= 100 && !s[n] && !strchr("._-", s[0]);
 }
 
 /* name or name:weight, comma-separated */
@@ -228,6 +236,19 @@ const jm_config_key jm_config_keys[] = {
     INT("relay", "parent_wait_s", "3600", 1, 31536000, RELOADABLE,
         "Seconds that a job waits for one which its depends_on names and which nobody knows; then "
         "it is cancelled."),
+    TEXT("schedule_sync", "source", NULL, 0, is_set, "an http or https URL, a directory or a file",
+         "Where the document of schedules is: an http or https URL, a directory or a file. Unset: "
+         "there is no sync."),
+    INT("schedule_sync", "interval_s", "300", 5, 86400, 0,
+        "Seconds between two rounds, among all producers."),
+    TEXT("schedule_sync", "project", NULL, 0, is_project, "[a-z0-9][a-z0-9._-]{0,99}",
+         "Project that all its schedules must be in. Unset: the document says which."),
+    INT("schedule_sync", "max_deletes_percent", "20", 0, 100, 0,
+        "Percent of its schedules that a round may delete. If it would be more, and more than 5, "
+        "nothing is changed until somebody says so (jobmill schedule sync --allow-deletes)."),
+    TEXT("schedule_sync", "headers_file", NULL, 0, is_set, "a file",
+         "File of headers that go with a request, one a line, such as Authorization: Bearer ...; "
+         "read each time, and refused if everybody may read or write it."),
     INT("retention", "history_days", "0", 0, 36500, RELOADABLE,
         "Days that ended jobs are kept, rounded up to whole weeks; 0 is for ever."),
     INT("retention", "ticks_days", "0", 0, 36500, RELOADABLE,

@@ -15,6 +15,7 @@
 #include "producer/janitor.h"
 #include "producer/page.h"
 #include "producer/relay.h"
+#include "producer/schedule_sync.h"
 #include "producer/scheduler.h"
 #include "producer/standalone.h"
 
@@ -56,6 +57,7 @@ typedef struct jm_producer {
     jm_wakeup *wakeup;
     _Atomic(jm_scheduler *) scheduler;
     jm_janitor *janitor;
+    jm_schedule_sync *sync; /* NULL: there is none */
     jm_events *events;
     char status[400]; /* as last printed */
 } jm_producer;
@@ -141,6 +143,8 @@ static int start_threads(jm_producer *producer, jm_err *err)
                                       .scheduler = atomic_load(&producer->scheduler),
                                       .janitor = producer->janitor};
     jm_page_attach(producer->page, &producer->parts);
+    producer->sync = jm_schedule_sync_new(&(jm_schedule_sync_options){
+        .config = producer->config, .conninfo = producer->conninfo, .schema = producer->schema});
     return JM_OK;
 }
 
@@ -149,6 +153,7 @@ static void stop_threads(jm_producer *producer)
 {
     jm_page_free(producer->page);
     producer->page = NULL;
+    jm_schedule_sync_free(producer->sync);
     /* The wakeup's and the janitor's threads may be about to use the scheduler: they end first. The
      * wakeup's other users only queue hints, which nobody will miss, so they end before it is
      * freed. */

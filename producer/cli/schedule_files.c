@@ -51,7 +51,7 @@ static int refuse(jm_cli *cli, const jm_buf *findings, int rc)
     return jm_cli_say(cli, rc == JM_ERR_IO ? JM_EXIT_FAILURE : JM_EXIT_USAGE, "nothing is changed");
 }
 
-static int print_changes(jm_cli *cli, const jm_schedule_changes *changes)
+int jm_cli_schedule_print_changes(jm_cli *cli, const jm_schedule_changes *changes)
 {
     jm_buf text = {0};
     if (jm_cli_json(cli))
@@ -84,7 +84,7 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
     int rc = jm_schedule_import_find(pg, &import, &changes, &findings, &err);
     int code = findings.len ? refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
     if (!rc) {
-        code = print_changes(cli, changes);
+        code = jm_cli_schedule_print_changes(cli, changes);
         if (!code && jm_schedule_import_apply(pg, &import, changes, &change, &err))
             code = jm_cli_fail(cli, &err);
     }

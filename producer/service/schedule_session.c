@@ -233,8 +233,7 @@ static int resolve(jm_schedule_session *s, bool strict, jm_err *err)
 static void set_capacity(jm_schedule_session *s)
 {
     const jm_schedule *n = &s->new;
-    bool locks = n->overlap == JM_OVERLAP_QUEUE || n->overlap == JM_OVERLAP_CANCEL_RUNNING;
-    int capacity = locks ? n->max_instances : 1;
+    int capacity = n->overlap == JM_OVERLAP_ALLOW ? 1 : n->max_instances; /* skip: of a backfill */
     char payload[80];
     if (capacity == (s->old.max_instances ? s->old.max_instances : 1) && capacity == 1)
         return;
@@ -338,7 +337,8 @@ int jm_schedule_session_add(jm_schedule_session *s, const json_t *definition, co
     *id = s->new.id = jm_uuid7_new();
     jm_schedule_writes_insert(s->writes, &s->new);
     set_capacity(s);
-    jm_schedule_writes_audit(s->writes, "create", NULL, &s->new, 1);
+    jm_schedule_writes_zone(s->writes, &s->new, s->zones);
+    jm_schedule_writes_audit(s->writes, "create", NULL, &s->new, 1, s->clock_us);
     return 0;
 }
 
@@ -504,7 +504,9 @@ int jm_schedule_session_edit(jm_schedule_session *s, const jm_uuid *id, const jm
     edited->version++;
     jm_schedule_writes_update(s->writes, &s->new);
     set_capacity(s);
-    jm_schedule_writes_audit(s->writes, edit->action, &s->old, &s->new, edited->version);
+    jm_schedule_writes_zone(s->writes, &s->new, s->zones);
+    jm_schedule_writes_audit(s->writes, edit->action, &s->old, &s->new, edited->version,
+                             s->clock_us);
     return 0;
 }
 
@@ -521,7 +523,7 @@ int jm_schedule_session_delete(jm_schedule_session *s, const jm_uuid *id, int if
     if (code)
         return code;
     jm_schedule_writes_delete(s->writes, id);
-    jm_schedule_writes_audit(s->writes, "delete", &s->old, NULL, s->old.version + 1);
+    jm_schedule_writes_audit(s->writes, "delete", &s->old, NULL, s->old.version + 1, s->clock_us);
     s->deleted = true;
     return 0;
 }

@@ -130,7 +130,8 @@ static const char *text_of(jm_schedule_writes *writes, const jm_schedule *schedu
 }
 
 void jm_schedule_writes_audit(jm_schedule_writes *writes, const char *action,
-                              const jm_schedule *before, const jm_schedule *after, int version)
+                              const jm_schedule *before, const jm_schedule *after, int version,
+                              int64_t at_us)
 {
     jm_pg_args *args = add_call(writes, &jm_sql_audit_insert);
     char id[JM_UUID_TEXT];
@@ -144,6 +145,20 @@ void jm_schedule_writes_audit(jm_schedule_writes *writes, const char *action,
     jm_pg_arg_text(args, writes->change->actor);
     jm_pg_arg_text(args, writes->change->source);
     jm_pg_arg_text(args, writes->change->reason);
+    jm_pg_arg_ts(args, at_us);
+}
+
+void jm_schedule_writes_zone(jm_schedule_writes *writes, const jm_schedule *schedule,
+                             const jm_zone_cache *zones)
+{
+    char version[JM_ZONE_VERSION_TEXT];
+    if (!strcmp(schedule->when.timezone, "UTC"))
+        return;
+    jm_pg_args *args = add_call(writes, &jm_sql_timezone_use);
+    jm_zone_cache_version(zones, version);
+    jm_pg_arg_text(args, schedule->when.timezone);
+    jm_pg_arg_text(args, jm_arena_strdup(writes->arena, version));
+    jm_pg_arg_i64(args, (int64_t)jm_zone_hash(schedule->recurrence.zone));
 }
 
 bool jm_schedule_writes_is_full(const jm_schedule_writes *writes)

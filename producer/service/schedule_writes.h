@@ -19,9 +19,14 @@ void jm_schedule_writes_delete(jm_schedule_writes *writes, const jm_uuid *id);
 /* How many jobs may hold the lock of a schedule at once. */
 void jm_schedule_writes_capacity(jm_schedule_writes *writes, const jm_schedule *schedule,
                                  int capacity);
-/* A version for the audit log; before or after may be NULL. */
+/* By which rules its next instant was computed: producers compute it anew when they change. */
+void jm_schedule_writes_zone(jm_schedule_writes *writes, const jm_schedule *schedule,
+                             const jm_zone_cache *zones);
+/* A version for the audit log; before or after may be NULL. at_us: instants up to it are the old
+ * definition's. */
 void jm_schedule_writes_audit(jm_schedule_writes *writes, const char *action,
-                              const jm_schedule *before, const jm_schedule *after, int version);
+                              const jm_schedule *before, const jm_schedule *after, int version,
+                              int64_t at_us);
 
 bool jm_schedule_writes_is_full(const jm_schedule_writes *writes); /* worth a round trip */
 /* Sends what was gathered, inside the caller's transaction. Errors: JM_ERR_CONFLICT when a schedule
