@@ -228,7 +228,7 @@ static int check_redirect(const char *from, const char *to, int n, jm_err *err)
 
 static int follow(transfer *t, jm_err *err)
 {
-    char *url = jm_strdup(t->options->url), *next;
+    char *url = jm_strdup(t->options->url), *next = NULL;
     int64_t until_ms = jm_mono_ms() + TIMEOUT_MS;
     int rc;
     for (int n = 1;; n++) {

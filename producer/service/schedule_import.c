@@ -200,23 +200,27 @@ static const char *keep(search *s, const char *text)
     return jm_arena_strdup(s->changes->arena, text);
 }
 
-static void keep_change(search *s, const jm_schedule *row, const jm_document_schedule *given,
-                        const jm_schedule *is, int64_t clock_us)
+/* One more change, of what named names; row is what there is, or NULL. */
+static jm_schedule_change *keep_change(search *s, int kind, const jm_schedule *named,
+                                       const jm_schedule *row)
 {
-    jm_schedule_change *c = jm_schedule_changes_add(s->changes, !row     ? JM_SCHEDULE_ADD
-                                                                : !given ? JM_SCHEDULE_DELETE
-                                                                         : JM_SCHEDULE_EDIT);
-    const jm_schedule *named = row ? row : is;
+    jm_schedule_change *c = jm_schedule_changes_add(s->changes, kind);
     c->project = keep(s, named->project);
     c->name = keep(s, named->name);
-    c->given = given;
     if (row) {
         c->id = row->id;
         c->version = row->version;
         c->before = jm_schedule_to_json(row);
     }
-    if (!is)
-        return;
+    return c;
+}
+
+/* It is to become what is says. */
+static void keep_new(search *s, const jm_schedule *row, const jm_document_schedule *given,
+                     const jm_schedule *is, int64_t clock_us)
+{
+    jm_schedule_change *c = keep_change(s, row ? JM_SCHEDULE_EDIT : JM_SCHEDULE_ADD, is, row);
+    c->given = given;
     c->after = jm_schedule_to_json(is);
     if (s->how->preview)
         c->preview = is->enabled && !is->paused
@@ -258,7 +262,7 @@ static int compare(search *s, const jm_schedule *row, const jm_document_schedule
     if (rc)
         return judged(s, given, rc, err);
     if (changed)
-        keep_change(s, row, given, is, clock_us ? clock_us : jm_utc_us());
+        keep_new(s, row, given, is, clock_us ? clock_us : jm_utc_us());
     else
         s->changes->unchanged++;
     return JM_OK;
@@ -271,7 +275,7 @@ static void pass_by(search *s, const jm_schedule *row)
         return;
     s->changes->owned++;
     if (s->how->prune)
-        keep_change(s, row, NULL, NULL, 0);
+        keep_change(s, JM_SCHEDULE_DELETE, row, row);
 }
 
 /* Both are in the same order. */
