@@ -379,6 +379,8 @@ static int apply_all(jm_pg *pg, const jm_schedule_import *import,
         }
         for (size_t i = 0; !rc && i < changes->n; i++) {
             rc = apply_one(session, import, order[i], err);
+            if (!rc)
+                rc = jm_schedule_session_send(session, err);
             tell(import, "written", i + 1, changes->n);
         }
         rc = jm_schedule_session_end(session, rc, err);

@@ -18,6 +18,7 @@
 #include "producer/tx.h"
 
 enum {
+    ARENA_BYTES = 1 << 20,
     FORGET_MS = 5000, /* for taking deleted ids off jobs; what is left then a producer does */
     CLOCK_MS = 1000   /* a reading of PostgreSQL's clock serves additions for so long */
 };
@@ -242,18 +243,20 @@ static void set_capacity(jm_schedule_session *s)
     json_object_set_new(s->hints, payload, json_true());
 }
 
-/* Begins a change: what was gathered is sent when there is enough of it. */
-static int begin_change(jm_schedule_session *s, jm_err *err)
+/* Begins a change. What the arena has is of use until the statements have been sent. */
+static void begin_change(jm_schedule_session *s)
 {
-    int code = 0;
-    if (jm_schedule_writes_is_full(s->writes)) {
-        code = jm_schedule_writes_flush(s->writes, err);
+    if (jm_schedule_writes_is_empty(s->writes) && jm_arena_bytes(s->arena) > ARENA_BYTES) {
         jm_arena_free(s->arena);
         s->arena = jm_arena_new(0);
     }
     memset(&s->old, 0, sizeof s->old);
     s->clock_us = 0;
-    return code;
+}
+
+int jm_schedule_session_send(jm_schedule_session *s, jm_err *err)
+{
+    return jm_schedule_writes_is_full(s->writes) ? jm_schedule_writes_flush(s->writes, err) : 0;
 }
 
 static void note_hint(void *ctx, const char *payload)
@@ -326,9 +329,8 @@ static int apply_new(jm_schedule_session *s, const json_t *definition, const cha
 int jm_schedule_session_add(jm_schedule_session *s, const json_t *definition, const char *owner,
                             jm_uuid *id, jm_err *err)
 {
-    int code = begin_change(s, err);
-    if (!code)
-        code = apply_new(s, definition, owner, err);
+    begin_change(s);
+    int code = apply_new(s, definition, owner, err);
     if (!code)
         code = resolve(s, true, err);
     if (code)
@@ -486,9 +488,8 @@ static bool says_when(const jm_schedule_session *s)
 int jm_schedule_session_edit(jm_schedule_session *s, const jm_uuid *id, const jm_edit *edit,
                              jm_edited *edited, jm_err *err)
 {
-    int code = begin_change(s, err);
-    if (!code)
-        code = lock(s, id, edit->if_version, err);
+    begin_change(s);
+    int code = lock(s, id, edit->if_version, err);
     if (!code)
         code = apply(s, edit, err);
     if (code)
@@ -515,9 +516,8 @@ int jm_schedule_session_edit(jm_schedule_session *s, const jm_uuid *id, const jm
 int jm_schedule_session_delete(jm_schedule_session *s, const jm_uuid *id, int if_version,
                                jm_err *err)
 {
-    int code = begin_change(s, err);
-    if (!code)
-        code = lock(s, id, if_version, err);
+    begin_change(s);
+    int code = lock(s, id, if_version, err);
     if (!code)
         code = settle(s, err);
     if (code)
@@ -534,13 +534,12 @@ int jm_schedule_session_judge(jm_schedule_session *s, const jm_schedule *row, co
                               const jm_schedule **out, bool *changed, int64_t *clock_us,
                               jm_err *err)
 {
-    int code = begin_change(s, err);
+    begin_change(s);
     *out = &s->new;
     *changed = true;
     if (row)
         s->old = *row;
-    if (!code)
-        code = row ? apply(s, edit, err) : apply_new(s, edit->definition, edit->owner, err);
+    int code = row ? apply(s, edit, err) : apply_new(s, edit->definition, edit->owner, err);
     if (!code && row)
         *changed = !is_same(s);
     if (!code && *changed)

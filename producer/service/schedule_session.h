@@ -48,14 +48,18 @@ int jm_schedule_session_end(jm_schedule_session *session, int code, jm_err *err)
 
 /* The changes; rows are locked as they come, so several go in the order of their ids. An error that
  * is none of the database's (JM_ERR_INVALID with err->field, JM_ERR_NOT_FOUND, JM_ERR_CONFLICT) has
- * written nothing, and the transaction can go on; JM_ERR_CONFLICT may also come from statements
- * sent now, and concern an earlier change: then it is as those of the database. */
+ * written nothing, and the transaction can go on. */
 int jm_schedule_session_add(jm_schedule_session *session, const json_t *definition,
                             const char *owner, jm_uuid *id, jm_err *err);
 int jm_schedule_session_edit(jm_schedule_session *session, const jm_uuid *id, const jm_edit *edit,
                              jm_edited *edited, jm_err *err);
 int jm_schedule_session_delete(jm_schedule_session *session, const jm_uuid *id, int if_version,
                                jm_err *err);
+
+/* To be called between changes: sends what they have gathered, once it is worth it. An error (also
+ * JM_ERR_CONFLICT: somebody has added a schedule of that name) may concern any of them, and the
+ * transaction can only be ended. */
+int jm_schedule_session_send(jm_schedule_session *session, jm_err *err);
 
 /* Judges a change as the above would, without locking or writing anything and without a
  * transaction: of a row that was read, or an addition (row NULL). *out is what it would be,

@@ -161,6 +161,11 @@ void jm_schedule_writes_zone(jm_schedule_writes *writes, const jm_schedule *sche
     jm_pg_arg_i64(args, (int64_t)jm_zone_hash(schedule->recurrence.zone));
 }
 
+bool jm_schedule_writes_is_empty(const jm_schedule_writes *writes)
+{
+    return !writes->n;
+}
+
 bool jm_schedule_writes_is_full(const jm_schedule_writes *writes)
 {
     return writes->n >= FULL;

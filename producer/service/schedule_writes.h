@@ -28,6 +28,7 @@ void jm_schedule_writes_audit(jm_schedule_writes *writes, const char *action,
                               const jm_schedule *before, const jm_schedule *after, int version,
                               int64_t at_us);
 
+bool jm_schedule_writes_is_empty(const jm_schedule_writes *writes);
 bool jm_schedule_writes_is_full(const jm_schedule_writes *writes); /* worth a round trip */
 /* Sends what was gathered, inside the caller's transaction. Errors: JM_ERR_CONFLICT when a schedule
  * of a name that was to be inserted is there; those of the database. */

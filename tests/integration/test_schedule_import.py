@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from lib.paths import SCHEMA, bin_dir
+from lib.wait import wait_until
 
 DOCUMENT_SCHEMA = json.loads((SCHEMA / "schedules.v1.json").read_text())
 PARAMS = '{"big":123456789012345678901234567890,"exact":1.10,"tiny":1e-7,"text":"\\u00e9","nested":[{"a":-0.50}]}'
@@ -278,6 +279,28 @@ def test_all_or_nothing_under_a_conflict(jm2):
         give(jm2, [daily(f"s{i}") for i in range(5)])
         jm2.db.execute("DELETE FROM audit_log")
     assert counts(give(jm2, document, "--json").json()) == [1, 5, 0, 0]
+
+
+def test_a_deadlock_is_tried_again(jm2):
+    """Somebody locks the same schedules the other way round, and PostgreSQL picks the import to give way."""
+    give(jm2, [daily(f"s{i}") for i in range(5)])
+    path = jm2.dir / "d.json"
+    path.write_text(json.dumps([daily(f"s{i}", priority=1) for i in range(5)]))
+    with psycopg.connect(jm2.database_url, options="-c search_path=jobmill -c deadlock_timeout=60s") as conn:
+        first, *_, last = [i for i, in jm2.db.query("SELECT id FROM schedules ORDER BY id")]
+        conn.execute("SELECT 1 FROM schedules WHERE id = %s FOR UPDATE", (last,))
+        run = subprocess.Popen([bin_dir() / "jobmill", "schedule", "import", path], env=jm2.env(),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: jm2.db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobmill' "
+                                        "AND wait_event_type = 'Lock'"), 20, 0.02, "the import waits")
+        conn.execute("SELECT 1 FROM schedules WHERE id = %s FOR UPDATE", (first,))  # once it has given way
+        conn.commit()
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == 0 and not err, err
+    assert "0 added, 5 changed" in out
+    assert jm2.db.query("SELECT DISTINCT priority, version FROM schedules") == [(1, 2)]
+    assert jm2.db.value("SELECT count(*) FROM audit_log WHERE action = 'update'") == 5
+    assert jm2.db.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") >= 1
 
 
 def test_what_was_due_is_settled(jm2):
