@@ -2,6 +2,7 @@
 #include "producer/service/schedule_document.h"
 
 #include <check.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,17 @@ static void in_dir(const char *dir, const char *name, const char *text)
     jm_buf_fini(&path);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_dir(const char *dir)
+{
+    ck_assert_int_eq(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 static int load(const char *path)
 {
     clear();
@@ -229,6 +241,7 @@ START_TEST(directories)
     ck_assert_msg(strstr(jm_buf_str(&errors), line) != NULL, "%s", jm_buf_str(&errors));
     ck_assert_int_eq(load("/nowhere/at/all"), JM_ERR_IO);
     ck_assert_ptr_nonnull(strstr(jm_buf_str(&errors), "/nowhere/at/all: No such file"));
+    remove_dir(dir);
 }
 END_TEST
 
@@ -259,6 +272,7 @@ START_TEST(writing)
     ck_assert_int_eq(jm_schedule_document_write(whole, "/nowhere/at/all", &err), JM_ERR_IO);
     json_decref(whole);
     jm_buf_fini(&longest);
+    remove_dir(dir);
 }
 END_TEST
 
