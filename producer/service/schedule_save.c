@@ -44,6 +44,8 @@ int jm_schedules_rollback(jm_pg *pg, const jm_uuid *id, int version, const jm_ch
         return jm_err_set(err, JM_ERR_NOT_FOUND, "it has no version %d", version);
     if (code)
         return code;
+    if (!json_object_get(definition, "paused"))
+        json_object_set_new(definition, "paused", json_false()); /* as it was then */
     jm_edit how = {.mode = JM_EDIT_REPLACE, .definition = definition, .action = "rollback"};
     code = jm_schedules_edit(pg, id, &how, change, edited, err);
     json_decref(definition);

@@ -449,6 +449,7 @@ static int apply(jm_schedule_session *s, const jm_edit *edit, jm_err *err)
         s->new.project = s->old.project;
         s->new.version = s->old.version;
         s->new.source = s->old.source;
+        s->new.paused = s->old.paused; /* whoever held it lets it go */
         s->new.when.anchor_at_us = s->old.when.anchor_at_us;
         if (s->old.when.kind == JM_RECURRENCE_INTERVAL) /* which an anchor belongs to */
             s->new.when.kind = JM_RECURRENCE_INTERVAL;

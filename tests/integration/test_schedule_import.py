@@ -320,3 +320,22 @@ def test_many(jm2):
     assert "1900 schedules are like that" in give(jm2, document[:-100]).out
     assert jm2.db.one("SELECT count(*), count(*) FILTER (WHERE version = 2) FROM schedules") == (1900, 1900)
     assert jm2.db.value("SELECT count(*) FROM audit_log") == 4000
+
+
+def test_a_pause_by_hand_outlasts_an_import(jm_sql, tmp):
+    """Who paused it resumes it; a document that says paused decides."""
+    document = tmp / "s.json"
+    definition = {"name": "a", "type": "noop", "cron_expression": "@daily"}
+    document.write_text(json.dumps([definition]))
+    jm_sql.cli("schedule", "import", document)
+    jm_sql.cli("schedule", "pause", "a")
+    document.write_text(json.dumps([{**definition, "cron_expression": "@hourly"}]))
+    jm_sql.cli("schedule", "import", document)
+    row = jm_sql.cli("schedule", "show", "a", "--json").json()
+    assert row["paused"] and row["cron_expression"] == "@hourly" and row["next_run_at"] is None
+    document.write_text(json.dumps([{**definition, "paused": False}]))
+    jm_sql.cli("schedule", "import", document)
+    assert not jm_sql.cli("schedule", "show", "a", "--json").json()["paused"]
+    jm_sql.cli("schedule", "pause", "a")
+    jm_sql.cli("schedule", "rollback", "a", "--version", "1")
+    assert not jm_sql.cli("schedule", "show", "a", "--json").json()["paused"]
