@@ -55,6 +55,7 @@ python3-confluent-kafka py:confluent_kafka
 python3-jsonschema py:jsonschema
 python3-yaml py:yaml
 python3-croniter py:croniter
+faketime cmd:faketime
 nodejs cmd:node
 faketime cmd:faketime
 json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
