@@ -178,7 +178,7 @@ def test_over_a_change(faked, moment, change):
         jm.db.execute("INSERT INTO schedules (id, name, type, kind, cron_expression, timezone, dst_gap, dst_fold, "
                       "overlap, misfire_grace_seconds, next_run_at) SELECT uuid7(), %s, type, kind, %s, timezone, "
                       "%s, %s, overlap, 86400, %s FROM schedules WHERE id = %s", name, cron, gap, fold,
-                      cron_oracle.instants(cron, zone, begin, begin + 12 * HOUR, gap, fold)[0][0], sid)
+                      cron_oracle.instants(cron, zone, begin, begin + 50 * HOUR, gap, fold)[0][0], sid)
     first = clock(jm)
     producers = [jm.start_producer(wait=False) for _ in range(2)]
     producers[0].wait_log("Scheduler started")
