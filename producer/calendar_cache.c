@@ -35,13 +35,10 @@ static void forget(jm_calendar_cache *cache, known *entry)
 
 void jm_calendar_cache_free(jm_calendar_cache *cache)
 {
-    known *entry, *next;
     if (!cache)
         return;
-    HASH_ITER(hh, cache->all, entry, next)
-    {
-        forget(cache, entry);
-    }
+    while (cache->all)
+        forget(cache, cache->all);
     free(cache);
 }
 

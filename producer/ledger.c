@@ -11,17 +11,17 @@
 
 enum { PUBLISH_WITHIN_US = 2000000 /* what the relay has not been handed by then it reads */ };
 
-typedef struct line {
+typedef struct jm_line {
     jm_ledger_entry e;
     jm_uuid job_id;
     bool has_job;
     char lock[JM_SCHEDULE_LOCK_TEXT];
-} line;
+} jm_line;
 
 enum { T_SCHEDULE, T_DUE, T_KIND, T_OUTCOME, T_UNTIL, T_COUNT, T_REASON, T_JOB, N_COLS };
 
 struct jm_ledger {
-    line *entries;
+    jm_line *entries;
     size_t n, cap;
     jm_submit *submit;
 };
@@ -54,17 +54,17 @@ void jm_schedule_lock_name(const jm_uuid *schedule_id, char text[JM_SCHEDULE_LOC
     jm_uuid_format(schedule_id, text + sizeof JM_SCHEDULE_LOCK - 1);
 }
 
-size_t jm_ledger_add(jm_ledger *ledger, const jm_ledger_entry *added)
+size_t jm_ledger_add(jm_ledger *ledger, const jm_ledger_entry *entry)
 {
     if (ledger->n == ledger->cap) {
         ledger->cap = ledger->cap ? ledger->cap * 2 : 64;
         ledger->entries = jm_realloc(ledger->entries, ledger->cap * sizeof *ledger->entries);
     }
-    line *entry = &ledger->entries[ledger->n];
-    entry->e = *added;
-    entry->has_job = added->tick.outcome == JM_TICK_FIRED;
-    if (entry->has_job)
-        entry->job_id = jm_uuid7_at(added->now_us / 1000);
+    jm_line *line = &ledger->entries[ledger->n];
+    line->e = *entry;
+    line->has_job = entry->tick.outcome == JM_TICK_FIRED;
+    if (line->has_job)
+        line->job_id = jm_uuid7_at(entry->now_us / 1000);
     return ledger->n++;
 }
 
@@ -88,7 +88,7 @@ static void add_ts(jm_col *col, int64_t us)
         jm_col_add_null(col);
 }
 
-static void add_tick(jm_col *cols, const line *entry)
+static void add_tick(jm_col *cols, const jm_line *entry)
 {
     static const char *const kinds[] = {"calendar", "manual", "backfill"};
     const jm_tick *tick = &entry->e.tick;
@@ -107,7 +107,7 @@ static int keep_new(jm_ledger *ledger, const PGresult *res, jm_err *err)
 {
     int row = 0, rows = PQntuples(res);
     for (size_t i = 0; i < ledger->n; i++) {
-        line *entry = &ledger->entries[i];
+        jm_line *entry = &ledger->entries[i];
         if (!entry->has_job)
             continue;
         jm_uuid made = {{0}};
@@ -146,7 +146,7 @@ int jm_ledger_write(jm_ledger *ledger, jm_pg *pg, jm_err *err)
 /* ---- jobs ---- */
 
 /* What the job of an instant is made of. */
-static jm_job make_job(line *entry)
+static jm_job make_job(jm_line *entry)
 {
     const jm_schedule *s = entry->e.schedule;
     const char *exclusive = s->exclusive;
@@ -173,7 +173,7 @@ static jm_job make_job(line *entry)
                     .due_at_us = entry->e.tick.due_us};
 }
 
-static void add_job(jm_ledger *ledger, line *entry, jm_chain *items)
+static void add_job(jm_ledger *ledger, jm_line *entry, jm_chain *items)
 {
     jm_job job = make_job(entry);
     int64_t now_us = entry->e.now_us, start_us = entry->e.start_us;

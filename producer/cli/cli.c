@@ -269,7 +269,10 @@ bool jm_cli_has_option(const jm_cli *cli, const char *name)
 void jm_cli_change(jm_cli *cli, jm_change *change)
 {
     const char *sudo = getenv("SUDO_USER"); /* who became root */
-    const struct passwd *user = getpwuid(getuid());
+    struct passwd entry, *user = NULL;
+    char names[1024];
+    if (getpwuid_r(getuid(), &entry, names, sizeof names, &user))
+        user = NULL;
     snprintf(cli->actor, sizeof cli->actor, "cli:%s",
              sudo && *sudo ? sudo
              : user        ? user->pw_name

@@ -12,7 +12,7 @@ json_t *jm_cli_schedule_definition(jm_cli *cli, int *code);
 /* As jm_cli_fail, with the option at fault in front. */
 int jm_cli_schedule_fail(jm_cli *cli, jm_err *err);
 /* An instant as RFC 3339; *out_us stays where the option is not given. */
-int jm_cli_option_time(jm_cli *cli, const char *option, int64_t *out_us);
+int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us);
 
 /* Prints the coming instants to stderr: what was saved means this. Of a list of preview items. */
 void jm_cli_schedule_print_preview(const json_t *items);
