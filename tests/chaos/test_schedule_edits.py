@@ -11,7 +11,7 @@ from lib.wait import wait_until
 
 SECOND = dt.timedelta(seconds=1)
 EDITORS = 4
-HUNDREDS, THOUSANDS = 200, 2000
+HUNDREDS, THOUSANDS = 200, 1000  # of each kind
 CLOSED, OPEN = "2026-01-01..2089-12-31", "2026-01-01"
 # What an edit may be; "calendar" changes the calendar itself.
 WHEN = [["update", "--every", "1s"], ["update", "--every", "2s"], ["update", "--cron", "* * * * * *"],

@@ -407,3 +407,23 @@ def test_overlap_allow(jm):
     assert {r[2] for r in rows} == {"fired"} and most_at_once(jobs) >= 3
     for job in jobs:
         assert job["started_at"] - job["due_at"] < 2 * SECOND
+
+
+def test_settling_an_edit_tells_the_worker(jm):
+    """What an edit settles cancels a job at once, not when its worker next renews its lease."""
+    producer = jm.start_producer()
+    jm.start_worker()
+    jm.cli("schedule", "add", "s", "--every", "600s", "--type", "sleep", "--params", '{"seconds": 60}',
+           "--overlap", "cancel_running")
+    job = jm.cli("schedule", "run", "s").out.strip()
+    jm.wait_status(job, "running")
+    producer.terminate()
+    jm.db.execute("UPDATE schedules SET next_run_at = anchor_at - interval '5 s', anchor_at = anchor_at - "
+                  "interval '605 s'")
+    jm.cli("schedule", "pause", "s")
+    asked = jm.db.job(job)["cancel_requested"]["at"]
+    ended = jm.wait_status(job, "cancelled")["completed_at"]
+    assert ended - dt.datetime.fromisoformat(asked) < 2 * SECOND
+    [newest] = jm.db.query("SELECT id FROM jobs WHERE status <> 'cancelled'")
+    jm.cli("job", "cancel", str(newest[0]))
+    jm.wait_status(str(newest[0]), "cancelled")
