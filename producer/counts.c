@@ -10,7 +10,7 @@ static const jm_metric_def submitted_def = {.name = "jobmill_jobs_submitted_tota
                                                 "Jobs accepted, by queue, type and how they came.",
                                             .kind = JM_COUNTER,
                                             .labels = {"queue", "type", "source"}};
-static const jm_metric_def delay_def = {
+const jm_metric_def jm_schedule_delay_def = {
     .name = "jobmill_schedule_publish_delay_seconds",
     .help = "From the instant a schedule was due until Kafka acknowledged its job.",
     .kind = JM_HISTOGRAM,
@@ -70,7 +70,7 @@ static jm_series *plain(jm_metrics *metrics, const jm_metric_def *def)
 void jm_counts_init(jm_counts *counts, jm_metrics *metrics)
 {
     *counts = (jm_counts){.submitted = jm_metrics_add(metrics, &submitted_def),
-                          .delay = plain(metrics, &delay_def),
+                          .delay = plain(metrics, &jm_schedule_delay_def),
                           .ticks = jm_metrics_add(metrics, &ticks_def),
                           .published = plain(metrics, &published_def),
                           .failed = plain(metrics, &failed_def),

@@ -7,6 +7,8 @@
 #include "producer/janitor.h"
 #include "producer/relay.h"
 
+extern const jm_metric_def jm_schedule_delay_def;
+
 typedef struct jm_counts {
     /* Counted as it happens, by the threads. */
     jm_metric *submitted; /* queue, type, source */

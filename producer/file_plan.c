@@ -23,6 +23,8 @@ static int needs_database(const jm_schedule *s, jm_err *err)
         return jm_err_field(err, "overlap", "queue and cancel_running need a database");
     if (s->exclusive)
         return jm_err_field(err, "exclusive", "it needs a database");
+    if (s->callback_url)
+        return jm_err_field(err, "callback_url", "it needs a database");
     return 0;
 }
 

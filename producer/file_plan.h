@@ -22,8 +22,8 @@ typedef struct jm_file_plan {
 
 /* Takes the document. What has been running (was, may be NULL) goes on where its definition is the
  * same; all else begins strictly after now_us. Errors, with the document freed: JM_ERR_INVALID for
- * what needs a database (queue, cancel_running, exclusive), a calendar that is not there, and what
- * jm_schedule_resolve finds; the message names the schedule. */
+ * what needs a database (queue, cancel_running, exclusive, callback_url), a calendar that is not
+ * there, and what jm_schedule_resolve finds; the message names the schedule. */
 int jm_file_plan_make(jm_schedule_document *document, const jm_file_plan *was, jm_zone_cache *zones,
                       int64_t now_us, jm_file_plan *out, jm_err *err);
 void jm_file_plan_fini(jm_file_plan *plan);

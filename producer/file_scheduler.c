@@ -15,10 +15,13 @@
 #include "producer/tick_policy.h"
 
 enum {
-    TURN_MS = 100,   /* longest wait: a stop is noticed by then */
-    LOOK_MS = 10000, /* between two looks at the file */
-    ROOM = 100000,   /* jobs that Kafka has not acknowledged; more are given up */
-    AGAIN_MS = 1000, /* a job that failed is sent again after */
+    TURN_MS = 100,    /* longest wait: a stop is noticed by then */
+    LOOK_MS = 10000,  /* between two looks at the file */
+    ROOM = 100000,    /* jobs that Kafka has not acknowledged; more are given up */
+    SILENT_MS = 3000, /* without an acknowledgement for so long Kafka is away */
+    ASK_MS = 5000,    /* between two questions whether it is there, while nothing is under way */
+    ANSWER_MS = 200,  /* to answer that */
+    AGAIN_MS = 1000,  /* a job that failed is sent again after */
     MAX_TICKS = 64
 };
 
@@ -27,6 +30,7 @@ typedef struct jm_shot {
     struct jm_shot *next; /* in the list of those to be sent again */
     char *topic;
     char key[JM_UUID_TEXT];
+    int64_t due_us;
     jm_buf message;
 } jm_shot;
 
@@ -43,6 +47,9 @@ struct jm_file_scheduler {
     jm_zone_cache *zones;
     jm_file_plan plan;
     jm_shot *again;
+    int64_t since_ms; /* since when Kafka has acknowledged nothing, while there is something to */
+    int64_t ask_at_ms;
+    jm_series *delay; /* from the instant to the acknowledgement; may be NULL */
     int64_t look_at_ms, again_at_ms, told_full_ms;
     char wrong[64]; /* hash of the broken document that has been told about */
 };
@@ -62,11 +69,43 @@ static void keep(jm_file_scheduler *s, jm_shot *shot)
     s->again = shot;
 }
 
+static void set_away(jm_file_scheduler *s, bool away)
+{
+    if (atomic_exchange(&s->away, away) == away)
+        return;
+    if (away)
+        jm_logf(JM_WARNING, "scheduler", "Kafka does not answer at %s; jobs wait in memory",
+                jm_config_str(s->config, "kafka.bootstrap.servers"));
+    else
+        jm_logf(JM_INFO, "scheduler", "Kafka answers again");
+}
+
+static void look_at_kafka(jm_file_scheduler *s)
+{
+    int64_t now_ms = jm_mono_ms();
+    if (atomic_load(&s->in_flight)) {
+        if (now_ms - s->since_ms > SILENT_MS)
+            set_away(s, true);
+    } else if (now_ms >= s->ask_at_ms) {
+        set_away(s, !jm_kafka_producer_answers(s->kafka, ANSWER_MS));
+        s->ask_at_ms = jm_mono_ms() + ASK_MS;
+    }
+}
+
+static void acknowledged(jm_file_scheduler *s, const jm_shot *shot)
+{
+    int64_t late_us = jm_utc_us() - shot->due_us;
+    s->since_ms = jm_mono_ms();
+    set_away(s, false);
+    atomic_fetch_add(&s->published, 1);
+    if (s->delay)
+        jm_series_observe(s->delay, late_us > 0 ? late_us : 0);
+}
+
 static void delivered(void *ctx, void *opaque, int rc, const jm_err *err)
 {
     jm_file_scheduler *s = ctx;
     jm_shot *shot = opaque;
-    atomic_store(&s->away, rc && err->retriable);
     if (rc && err->retriable) {
         keep(s, shot);
         return;
@@ -76,7 +115,7 @@ static void delivered(void *ctx, void *opaque, int rc, const jm_err *err)
         atomic_fetch_add(&s->refused, 1);
         jm_logf(JM_ERROR, "scheduler", "Kafka refuses job %s: %s", shot->key, err->msg);
     } else {
-        atomic_fetch_add(&s->published, 1);
+        acknowledged(s, shot);
     }
     shot_free(shot);
 }
@@ -154,7 +193,9 @@ static void fire_one(jm_file_scheduler *s, const jm_schedule *schedule, int64_t 
     jm_uuid_format(&id, shot->key);
     shot->topic = jm_kafka_queue_topic(s->config, schedule->queue);
     write_message(schedule, &id, &shot->message);
-    atomic_fetch_add(&s->in_flight, 1);
+    shot->due_us = due_us;
+    if (!atomic_fetch_add(&s->in_flight, 1))
+        s->since_ms = jm_mono_ms();
     publish(s, shot);
 }
 
@@ -265,6 +306,7 @@ static void turn(jm_file_scheduler *s)
         s->look_at_ms = jm_mono_ms() + LOOK_MS;
         (void)load(s, &ignored);
     }
+    look_at_kafka(s);
     int64_t left_ms = (fire_due(s) - jm_utc_us()) / 1000;
     send_again(s);
     jm_kafka_producer_poll(s->kafka, left_ms < 0 ? 0 : left_ms < TURN_MS ? (int)left_ms : TURN_MS);
@@ -280,13 +322,14 @@ static void *run(void *arg)
     return NULL;
 }
 
-int jm_file_scheduler_new(const jm_config *config, jm_pulse *pulse, jm_file_scheduler **out,
-                          jm_err *err)
+int jm_file_scheduler_new(const jm_config *config, jm_pulse *pulse, jm_series *delay,
+                          jm_file_scheduler **out, jm_err *err)
 {
     jm_file_scheduler *s = jm_calloc(1, sizeof *s);
     s->config = config;
     s->path = jm_config_str(config, "scheduler.file");
     s->pulse = pulse;
+    s->delay = delay;
     s->zones = jm_zone_cache_new(NULL);
     int rc = jm_kafka_producer_new(config, "producer", delivered, s, &s->kafka, err);
     if (!rc)
@@ -304,20 +347,23 @@ int jm_file_scheduler_new(const jm_config *config, jm_pulse *pulse, jm_file_sche
     return JM_OK;
 }
 
-void jm_file_scheduler_free(jm_file_scheduler *s, int timeout_ms)
+size_t jm_file_scheduler_free(jm_file_scheduler *s, int timeout_ms)
 {
+    size_t lost = 0;
     if (!s)
-        return;
+        return 0;
     atomic_store(&s->stop, true);
     pthread_join(s->thread, NULL);
     jm_kafka_producer_free(s->kafka, timeout_ms);
     for (jm_shot *next; s->again; s->again = next) {
         next = s->again->next;
         shot_free(s->again);
+        lost++;
     }
     jm_file_plan_fini(&s->plan);
     jm_zone_cache_free(s->zones);
     free(s);
+    return lost;
 }
 
 void jm_file_scheduler_reload(jm_file_scheduler *s)

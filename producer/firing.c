@@ -92,6 +92,7 @@ int jm_firing_retry_in_ms(const jm_firing *firing)
 void jm_firing_forgive(jm_firing *firing)
 {
     firing->n_muted = 0;
+    jm_zone_watch_soon(firing->watch);
 }
 
 void jm_firing_get_stats(const jm_firing *firing, jm_firing_stats *out)

@@ -14,7 +14,8 @@ struct jm_page {
     jm_httpd *httpd;
     jm_gauges *gauges;
     jm_watchdog_gauges watchdog;
-    jm_series *database_up, *kafka_up;
+    jm_series *database_up;
+    jm_metric *kafka; /* not known before the relay has asked */
 };
 
 static const jm_metric_def build_def = {.name = "jobmill_build_info",
@@ -33,7 +34,7 @@ static void add_gauges(jm_page *page)
     jm_metric *build = jm_metrics_add(metrics, &build_def);
     jm_series_set(jm_metric_get(build, (const char *[]){JM_VERSION, "jobmill-producer"}), 1);
     page->database_up = jm_metric_get(jm_metrics_add(metrics, &database_def), NULL);
-    page->kafka_up = jm_metric_get(jm_metrics_add(metrics, &kafka_def), NULL);
+    page->kafka = jm_metrics_add(metrics, &kafka_def);
     jm_watchdog_gauges_init(&page->watchdog, metrics);
 }
 
@@ -55,9 +56,9 @@ static void on_write(void *ctx)
     const jm_page_parts *parts = atomic_load(&page->parts);
     jm_watchdog_gauges_set(&page->watchdog, page->options.watchdog);
     jm_series_set(page->database_up, parts && jm_janitor_is_up(parts->janitor));
-    jm_series_set(page->kafka_up, parts && jm_relay_is_up(parts->relay));
     if (!parts)
         return;
+    jm_series_set(jm_metric_get(page->kafka, NULL), jm_relay_is_up(parts->relay));
     show_counts(page, parts);
     jm_gauges_show(page->gauges);
 }

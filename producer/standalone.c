@@ -10,6 +10,7 @@
 #include "common/httpd.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "producer/counts.h"
 #include "producer/file_scheduler.h"
 #include "producer/tick_policy.h"
 
@@ -22,7 +23,7 @@ typedef struct standalone {
     jm_file_scheduler *scheduler;
     jm_metrics *metrics;
     jm_metric *ticks;
-    jm_series *published, *refused, *in_flight, *schedules;
+    jm_series *published, *refused, *in_flight, *schedules, *kafka_up, *delay;
     jm_watchdog_gauges gauges;
     jm_httpd *httpd; /* NULL: none */
     char status[300];
@@ -47,6 +48,8 @@ static const jm_metric_def refused_def = {
     .kind = JM_COUNTER};
 static const jm_metric_def in_flight_def = {
     .name = "jobmill_jobs_in_flight", .help = "Jobs not yet acknowledged.", .kind = JM_GAUGE};
+static const jm_metric_def kafka_def = {
+    .name = "jobmill_kafka_up", .help = "1 while a Kafka broker answers.", .kind = JM_GAUGE};
 static const jm_metric_def schedules_def = {
     .name = "jobmill_file_schedules", .help = "Schedules of the file.", .kind = JM_GAUGE};
 
@@ -69,6 +72,7 @@ static void on_write(void *ctx)
     jm_series_set(s->refused, (int64_t)stats.refused);
     jm_series_set(s->in_flight, (int64_t)stats.in_flight);
     jm_series_set(s->schedules, (int64_t)stats.schedules);
+    jm_series_set(s->kafka_up, !stats.kafka_away);
     jm_watchdog_gauges_set(&s->gauges, s->watchdog);
 }
 
@@ -82,8 +86,9 @@ static void make_metrics(standalone *s)
     s->refused = jm_metric_get(jm_metrics_add(metrics, &refused_def), NULL);
     s->in_flight = jm_metric_get(jm_metrics_add(metrics, &in_flight_def), NULL);
     s->schedules = jm_metric_get(jm_metrics_add(metrics, &schedules_def), NULL);
+    s->kafka_up = jm_metric_get(jm_metrics_add(metrics, &kafka_def), NULL);
+    s->delay = jm_metric_get(jm_metrics_add(metrics, &jm_schedule_delay_def), NULL);
     jm_watchdog_gauges_init(&s->gauges, metrics);
-    jm_metrics_on_write(metrics, on_write, s);
 }
 
 static void on_metrics(void *ctx, jm_http_request *request)
@@ -201,11 +206,13 @@ static int run(standalone *s, bool with_http)
                 "set");
         return 2;
     }
-    if (jm_file_scheduler_new(s->config, pulse, &s->scheduler, &err)) {
+    make_metrics(s);
+    if (jm_file_scheduler_new(s->config, pulse, s->delay, &s->scheduler, &err)) {
         jm_logf(JM_ERROR, "producer", "%s%s%s", err.field, *err.field ? ": " : "", err.msg);
+        jm_metrics_free(s->metrics);
         return 1;
     }
-    make_metrics(s);
+    jm_metrics_on_write(s->metrics, on_write, s);
     if (with_http)
         make_page(s);
     say_ready(s);
@@ -214,10 +221,12 @@ static int run(standalone *s, bool with_http)
     jm_logf(JM_INFO, "producer", "stopping");
     jm_httpd_free(s->httpd);
     say_status(s, true);
-    jm_file_scheduler_free(s->scheduler, GRACE_MS);
+    size_t lost = jm_file_scheduler_free(s->scheduler, GRACE_MS);
     jm_metrics_free(s->metrics);
+    if (lost)
+        jm_logf(JM_ERROR, "producer", "Kafka has not taken %zu jobs: they are lost", lost);
     jm_logf(JM_INFO, "producer", "stopped");
-    return 0;
+    return lost ? 1 : 0;
 }
 
 int jm_standalone_run(jm_config *config, bool with_http)

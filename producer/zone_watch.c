@@ -108,6 +108,12 @@ static int look(jm_zone_watch *watch, jm_pg *pg, jm_err *err)
     return rc;
 }
 
+void jm_zone_watch_soon(jm_zone_watch *watch)
+{
+    if (watch->compare_at_ms > watch->files_at_ms)
+        watch->compare_at_ms = watch->files_at_ms;
+}
+
 void jm_zone_watch_now(jm_zone_watch *watch)
 {
     watch->files_at_ms = 0;

@@ -16,6 +16,9 @@ void jm_zone_watch_free(jm_zone_watch *watch);
  * timezones); where they differ and are not older, computes anew, and notes it. In between it does
  * nothing. */
 void jm_zone_watch_turn(jm_zone_watch *watch, jm_pg *pg);
+/* Schedules have been saved, maybe in zones that were not looked at before: compares once more with
+ * the next look at the files. */
+void jm_zone_watch_soon(jm_zone_watch *watch);
 /* The next turn looks at the files. */
 void jm_zone_watch_now(jm_zone_watch *watch);
 

@@ -16,7 +16,10 @@
 #include "producer/service/schedule_why.h"
 #include "producer/service/schedules.h"
 
-enum { PREVIEW_ROWS = 3 /* after a change */, PROGRESS_MS = 10000 };
+enum {
+    PREVIEW_ROWS = 3,  /* after a change */
+    PREVIEW_LOOK = 400 /* instants looked at for them: the calendar may leave many out */
+};
 
 static const jm_cli_column list_columns[] = {{"NAME", "name", JM_CLI_TEXT},
                                              {"PROJECT", "project", JM_CLI_TEXT},
@@ -169,18 +172,6 @@ static const char *project_of(const jm_cli *cli)
     return jm_cli_option_text(cli, "project");
 }
 
-/* The schedule that the first operand names. */
-static int find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
-{
-    jm_err err;
-    *pg = jm_cli_pg(cli);
-    if (!*pg)
-        return JM_EXIT_FAILURE;
-    if (jm_schedules_find(*pg, jm_cli_operand(cli, 0), project_of(cli), id, &err))
-        return jm_cli_schedule_fail(cli, &err);
-    return JM_EXIT_OK;
-}
-
 /* Prints what was saved: the id (or all of it), and what it means on stderr. */
 static int print_saved(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, bool with_id)
 {
@@ -188,7 +179,8 @@ static int print_saved(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, bool wi
     json_t *schedule = NULL, *items = NULL;
     jm_err err;
     jm_uuid_format(id, text);
-    if (jm_schedules_preview(pg, text, NULL, 0, PREVIEW_ROWS, &items, &err) ||
+    if (jm_schedules_preview(pg, text, NULL, 0, jm_cli_json(cli) ? PREVIEW_ROWS : PREVIEW_LOOK,
+                             &items, &err) ||
         jm_schedules_show(pg, text, NULL, &schedule, &err)) {
         json_decref(items);
         return jm_cli_schedule_fail(cli, &err);
@@ -200,7 +192,7 @@ static int print_saved(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, bool wi
     describe(schedule);
     fprintf(stderr, "%s: %s\n", text_of(schedule, "name"), text_of(schedule, "sentence"));
     if (!strcmp(text_of(schedule, "state"), "active"))
-        jm_cli_schedule_print_preview(items);
+        jm_cli_schedule_print_preview(items, PREVIEW_ROWS);
     else
         fprintf(stderr, "it is %s\n", text_of(schedule, "state"));
     json_decref(items);
@@ -210,16 +202,26 @@ static int print_saved(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, bool wi
     return JM_EXIT_OK;
 }
 
-/* What a dry run says: the instants of what would have been saved. */
-static int print_dry(jm_cli *cli, const json_t *definition)
+static void say_sentence(const json_t *definition)
+{
+    jm_buf sentence = {0};
+    if (!jm_schedule_sentence(definition, &sentence))
+        fprintf(stderr, "%s\n", jm_buf_str(&sentence));
+    jm_buf_fini(&sentence);
+}
+
+/* What a dry run says: the sentence and the instants of what would have been saved. */
+static int print_dry(jm_cli *cli, struct jm_pg *pg, const json_t *definition)
 {
     json_t *items;
     jm_err err;
-    if (jm_schedule_preview_json(definition, jm_utc_us(), PREVIEW_ROWS, &items, &err))
+    int64_t count = jm_cli_json(cli) ? PREVIEW_ROWS : PREVIEW_LOOK;
+    if (jm_schedule_preview_json(pg, definition, jm_utc_us(), count, &items, &err))
         return jm_cli_schedule_fail(cli, &err);
     if (jm_cli_json(cli))
         return jm_cli_print_list(cli, items, preview_columns, "");
-    jm_cli_schedule_print_preview(items);
+    say_sentence(definition);
+    jm_cli_schedule_print_preview(items, PREVIEW_ROWS);
     json_decref(items);
     return JM_EXIT_OK;
 }
@@ -249,8 +251,18 @@ static int add(jm_cli *cli)
     if (!code && jm_schedules_add(pg, definition, NULL, &change, &id, &err))
         code = jm_cli_schedule_fail(cli, &err);
     else if (!code)
-        code = change.dry_run ? print_dry(cli, definition) : print_saved(cli, pg, &id, true);
+        code = change.dry_run ? print_dry(cli, pg, definition) : print_saved(cli, pg, &id, true);
     json_decref(definition);
+    return code;
+}
+
+/* What an edit means, made or only tried. */
+static int print_edited(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id, jm_edited *edited)
+{
+    if (!edited->would)
+        return print_saved(cli, pg, id, false);
+    int code = print_dry(cli, pg, edited->would);
+    json_decref(edited->would);
     return code;
 }
 
@@ -262,7 +274,7 @@ static int edit(jm_cli *cli, const json_t *definition, const char *action, int i
     jm_err err;
     jm_change change;
     jm_edited edited;
-    int code = find(cli, &pg, &id);
+    int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_cli_change(cli, &change);
@@ -273,7 +285,7 @@ static int edit(jm_cli *cli, const json_t *definition, const char *action, int i
         fprintf(stderr, "nothing changes: version %d is like that\n", edited.version);
     else
         fprintf(stderr, "%s version %d\n", change.dry_run ? "would make" : "made", edited.version);
-    return change.dry_run ? JM_EXIT_OK : print_saved(cli, pg, &id, false);
+    return print_edited(cli, pg, &id, &edited);
 }
 
 /* --clear a,b: those members are as by default again. */
@@ -306,10 +318,13 @@ static int update(jm_cli *cli)
     const char *name = jm_cli_option_text(cli, "name");
     if (name && json_object_set_new(definition, "name", json_string(name)))
         code = jm_cli_usage(cli, "--name: it is not valid UTF-8");
-    if (jm_cli_option_flag(cli, "no-coalesce-grace"))
+    if (jm_cli_option_flag(cli, "no-coalesce-grace") && jm_cli_option_flag(cli, "coalesce-grace"))
+        code = jm_cli_usage(cli, "give one of --coalesce-grace and --no-coalesce-grace");
+    else if (jm_cli_option_flag(cli, "no-coalesce-grace"))
         json_object_set_new(definition, "coalesce_grace", json_false());
     if (!code)
-        code = read_clear(cli, definition);
+        if (!code)
+            code = read_clear(cli, definition);
     if (!code && jm_cli_option_int(cli, "if-version", 0, 1, INT32_MAX, &version))
         code = JM_EXIT_USAGE;
     if (!code && !json_object_size(definition))
@@ -354,7 +369,7 @@ static int delete_it(jm_cli *cli)
     jm_uuid id;
     jm_err err;
     jm_change change;
-    int code = find(cli, &pg, &id);
+    int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_cli_change(cli, &change);
@@ -402,7 +417,7 @@ static int rollback(jm_cli *cli)
     int64_t version;
     if (jm_cli_option_int(cli, "version", 0, 1, INT32_MAX, &version))
         return JM_EXIT_USAGE;
-    int code = find(cli, &pg, &id);
+    int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_cli_change(cli, &change);
@@ -413,7 +428,7 @@ static int rollback(jm_cli *cli)
     else
         fprintf(stderr, "%s version %d, as version %lld was\n",
                 change.dry_run ? "would make" : "made", edited.version, (long long)version);
-    return change.dry_run ? JM_EXIT_OK : print_saved(cli, pg, &id, false);
+    return print_edited(cli, pg, &id, &edited);
 }
 
 static int run_it(jm_cli *cli)
@@ -423,7 +438,7 @@ static int run_it(jm_cli *cli)
     jm_err err;
     jm_change change;
     char text[JM_UUID_TEXT];
-    int code = find(cli, &pg, &id);
+    int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_cli_change(cli, &change);
@@ -431,70 +446,6 @@ static int run_it(jm_cli *cli)
         return jm_cli_schedule_fail(cli, &err);
     jm_uuid_format(&job, text);
     return jm_cli_print_value(cli, json_pack("{s:s}", "job_id", text), "job_id");
-}
-
-/* A line each 10 s. */
-static void say_progress(void *ctx, int64_t done, int64_t of)
-{
-    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
-    if (now_ms - *said_ms < PROGRESS_MS)
-        return;
-    *said_ms = now_ms;
-    fprintf(stderr, "%lld of %lld instants\n", (long long)done, (long long)of);
-}
-
-static void say_backfilled(const jm_backfill *b, const jm_backfilled *done)
-{
-    char first[JM_RFC3339_TEXT] = "", last[JM_RFC3339_TEXT] = "";
-    if (done->instants) {
-        jm_rfc3339_format(done->first_us, first);
-        jm_rfc3339_format(done->last_us, last);
-    }
-    fprintf(stderr, "%lld instants%s%s%s%s: ", (long long)done->instants,
-            done->instants ? " from " : "", first, done->instants ? " to " : "", last);
-    if (b->missed_only)
-        fprintf(stderr, "%lld had fired by the calendar, ", (long long)done->left_out);
-    if (b->dry_run)
-        fprintf(stderr, "the others would start over %.0f s\n", done->seconds);
-    else
-        fprintf(stderr, "%lld jobs made, %lld had been backfilled before; they start over %.0f s\n",
-                (long long)done->fired, (long long)done->already, done->seconds);
-}
-
-static int backfill(jm_cli *cli)
-{
-    struct jm_pg *pg;
-    jm_uuid id;
-    jm_err err;
-    jm_change change;
-    jm_backfilled done;
-    int64_t said_ms = jm_mono_ms();
-    jm_backfill b = {.rate = 10,
-                     .missed_only = jm_cli_option_flag(cli, "missed"),
-                     .progress = say_progress,
-                     .ctx = &said_ms};
-    const char *rate = jm_cli_option_text(cli, "rate");
-    char *end = NULL;
-    if (rate)
-        b.rate = strtod(rate, &end);
-    if (rate && (end == rate || *end))
-        return jm_cli_usage(cli, "--rate \"%s\" is no number of jobs a second", rate);
-    if (jm_cli_option_time(cli, "from", &b.from_us) || jm_cli_option_time(cli, "to", &b.to_us))
-        return JM_EXIT_USAGE;
-    int code = find(cli, &pg, &id);
-    if (code)
-        return code;
-    jm_cli_change(cli, &change);
-    b.dry_run = change.dry_run;
-    if (jm_schedules_backfill(pg, &id, &b, &change, &done, &err))
-        return jm_cli_schedule_fail(cli, &err);
-    if (jm_cli_json(cli))
-        return jm_cli_print_json(
-            cli, json_pack("{s:I, s:I, s:I, s:I, s:f}", "instants", (json_int_t)done.instants,
-                           "fired", (json_int_t)done.fired, "already", (json_int_t)done.already,
-                           "left_out", (json_int_t)done.left_out, "seconds", done.seconds));
-    say_backfilled(&b, &done);
-    return JM_EXIT_OK;
 }
 
 static int history(jm_cli *cli)
@@ -508,7 +459,7 @@ static int history(jm_cli *cli)
     if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
         jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
         return JM_EXIT_USAGE;
-    int code = find(cli, &pg, &id);
+    int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_uuid_format(&id, text);
@@ -544,9 +495,13 @@ static int ticks(jm_cli *cli)
         jm_cli_option_time(cli, "from", &filter.from_us) ||
         jm_cli_option_time(cli, "to", &filter.to_us))
         return JM_EXIT_USAGE;
-    int code = find(cli, &pg, &id);
-    if (code || at)
-        return code ? code : answer_why(cli, pg, &id, at);
+    pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schedules_find_gone(pg, jm_cli_operand(cli, 0), project_of(cli), &id, &err))
+        return jm_cli_schedule_fail(cli, &err);
+    if (at)
+        return answer_why(cli, pg, &id, at);
     if (jm_schedules_ticks(pg, &id, &filter, &items, &err))
         return jm_cli_schedule_fail(cli, &err);
     return jm_cli_print_list(cli, items, ticks_columns, "no instants have come yet");
@@ -614,9 +569,11 @@ static int preview_given(jm_cli *cli, int64_t from_us, int64_t count, json_t **i
         !jm_cli_option_text(cli, "at"))
         code = jm_cli_usage(cli, "give one of --cron, --every and --at");
     json_object_del(definition, "project");
-    if (!code &&
-        jm_schedule_preview_json(definition, from_us ? from_us : jm_utc_us(), count, items, &err))
+    if (!code && jm_schedule_preview_json(NULL, definition, from_us ? from_us : jm_utc_us(), count,
+                                          items, &err))
         code = jm_cli_schedule_fail(cli, &err);
+    if (!code && !jm_cli_json(cli))
+        say_sentence(definition);
     json_decref(definition);
     return code;
 }
@@ -831,7 +788,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .examples = "jobmill schedule backfill nightly --from 2026-11-01T00:00:00Z --to "
                  "2026-11-08T00:00:00Z --dry-run",
      .options = backfill_options,
-     .run = backfill},
+     .run = jm_cli_schedule_backfill},
     {.verb = "list",
      .summary = "List schedules, newest first",
      .options = list_options,

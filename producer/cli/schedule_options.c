@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "producer/service/schedules.h"
 
 const char *const jm_cli_overlap_words[] = {"skip", "queue", "allow", "cancel_running", NULL};
 const char *const jm_cli_catch_up_words[] = {"skip", "one", "all", NULL};
@@ -60,8 +61,20 @@ int jm_cli_schedule_fail(jm_cli *cli, jm_err *err)
         }
     }
     if (name)
-        jm_err_prefix(err, "%s", name);
+        jm_err_prefix(err, "%s%s", jm_cli_has_option(cli, name) ? "--" : "", name);
     return jm_cli_fail(cli, err);
+}
+
+int jm_cli_schedule_find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
+{
+    jm_err err;
+    *pg = jm_cli_pg(cli);
+    if (!*pg)
+        return JM_EXIT_FAILURE;
+    if (jm_schedules_find(*pg, jm_cli_operand(cli, 0), jm_cli_option_text(cli, "project"), id,
+                          &err))
+        return jm_cli_schedule_fail(cli, &err);
+    return JM_EXIT_OK;
 }
 
 int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us)
@@ -151,17 +164,41 @@ json_t *jm_cli_schedule_definition(jm_cli *cli, int *code)
 
 /* ---- what it means ---- */
 
-void jm_cli_schedule_print_preview(const json_t *items)
+static const char *text_in(const json_t *item, const char *member)
 {
-    size_t i;
-    json_t *item;
-    json_array_foreach((json_t *)items, i, item)
-    {
-        const char *note = json_string_value(json_object_get(item, "note"));
-        fprintf(stderr, "%s %s%s%s%s\n", i ? "     " : "runs ",
-                json_string_value(json_object_get(item, "local")), *note ? "  (" : "", note,
+    return json_string_value(json_object_get(item, member));
+}
+
+/* Those that the calendar leaves out, from the i-th on, in one line. Returns the first behind them.
+ */
+static size_t pass_excluded(const json_t *items, size_t i)
+{
+    size_t first = i;
+    while (i < json_array_size(items) &&
+           strstr(text_in(json_array_get(items, i), "note"), "excluded"))
+        i++;
+    if (i - first == 1)
+        fprintf(stderr, "not   %s  (excluded by calendar)\n",
+                text_in(json_array_get(items, first), "local"));
+    else if (i > first)
+        fprintf(stderr, "not   %s to %s: %zu excluded by calendar\n",
+                text_in(json_array_get(items, first), "local"),
+                text_in(json_array_get(items, i - 1), "local"), i - first);
+    return i;
+}
+
+void jm_cli_schedule_print_preview(const json_t *items, int rows)
+{
+    size_t n = json_array_size(items);
+    for (size_t i = 0; rows > 0; rows--, i++) {
+        i = pass_excluded(items, i);
+        if (i >= n)
+            break;
+        const json_t *item = json_array_get(items, i);
+        const char *note = text_in(item, "note");
+        fprintf(stderr, "runs  %s%s%s%s\n", text_in(item, "local"), *note ? "  (" : "", note,
                 *note ? ")" : "");
     }
-    if (!json_array_size(items))
+    if (!n)
         fprintf(stderr, "it does not run any more\n");
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "common/uuid7.h"
 #include "producer/cli/commands.h"
 
 /* The definition that the options given make; NULL after a message, with *code the exit code. The
@@ -11,11 +12,17 @@
 json_t *jm_cli_schedule_definition(jm_cli *cli, int *code);
 /* As jm_cli_fail, with the option at fault in front. */
 int jm_cli_schedule_fail(jm_cli *cli, jm_err *err);
+/* The schedule that the first operand names, in the project that --project names. Returns an exit
+ * code, after a message where that is none of success. */
+int jm_cli_schedule_find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id);
+/* schedule backfill. */
+int jm_cli_schedule_backfill(jm_cli *cli);
 /* An instant as RFC 3339; *out_us stays where the option is not given. */
 int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us);
 
-/* Prints the coming instants to stderr: what was saved means this. Of a list of preview items. */
-void jm_cli_schedule_print_preview(const json_t *items);
+/* Prints up to rows coming instants to stderr: what was saved means this. Of a list of preview
+ * items; those that a calendar leaves out before them take a line. */
+void jm_cli_schedule_print_preview(const json_t *items, int rows);
 
 extern const char *const jm_cli_overlap_words[],
     *const jm_cli_catch_up_words[], *const jm_cli_gap_words[], *const jm_cli_fold_words[];

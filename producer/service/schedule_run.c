@@ -205,7 +205,7 @@ static int check_backfill(run *r, const jm_backfill *b, jm_err *err)
     return 0;
 }
 
-/* The next instant of the range that is to be run. fired holds those that did by the calendar, in
+/* The next instant of the range that is to be run. fired holds those that are to be left out, in
  * order; *at moves through it. */
 static bool next_instant(run *r, const jm_backfill *b, const PGresult *fired, int *at,
                          int64_t *cur_us, jm_backfilled *done)
@@ -214,16 +214,20 @@ static bool next_instant(run *r, const jm_backfill *b, const PGresult *fired, in
         done->instants++;
         done->first_us = done->first_us ? done->first_us : *cur_us;
         done->last_us = *cur_us;
-        while (fired && *at < PQntuples(fired) && jm_pg_get_ts(fired, *at, 0) < *cur_us)
+        while (*at < PQntuples(fired) && jm_pg_get_ts(fired, *at, 0) < *cur_us)
             (*at)++;
-        if (!fired || *at == PQntuples(fired) || jm_pg_get_ts(fired, *at, 0) != *cur_us)
+        if (*at == PQntuples(fired) || jm_pg_get_ts(fired, *at, 0) != *cur_us)
             return true;
-        done->left_out++;
+        if (jm_pg_get_bool(fired, *at, 1))
+            done->already++;
+        else
+            done->left_out++;
     }
     return false;
 }
 
-/* Instants of the range that fired by the calendar, where they are to be left out. */
+/* Instants of the range that were backfilled before or, where those are to be left out, fired by
+ * the calendar. */
 static int read_fired(run *r, const jm_backfill *b, PGresult **fired, jm_err *err)
 {
     jm_pg_args args;
@@ -231,8 +235,9 @@ static int read_fired(run *r, const jm_backfill *b, PGresult **fired, jm_err *er
     jm_pg_arg_uuid(&args, &r->schedule.id);
     jm_pg_arg_ts(&args, b->from_us);
     jm_pg_arg_ts(&args, b->to_us);
+    jm_pg_arg_bool(&args, b->missed_only);
     jm_pg_call call = {.sql = &jm_sql_schedule_fired, .args = &args, .binary = true};
-    int code = b->missed_only ? jm_pg_run(r->pg, &call, 1, err) : 0;
+    int code = jm_pg_run(r->pg, &call, 1, err);
     *fired = call.res;
     return code;
 }
@@ -284,7 +289,9 @@ static int fill(run *r, const jm_backfill *b, const PGresult *fired, jm_backfill
             batch++;
             n++;
         }
-        if (batch && !b->dry_run)
+        if (b->dry_run)
+            done->fired += (int64_t)batch;
+        else if (batch)
             code = commit_batch(r, batch, done, err);
         if (b->progress && !code)
             b->progress(b->ctx, done->instants, of);
@@ -320,7 +327,7 @@ int jm_schedules_backfill(jm_pg *pg, const jm_uuid *id, const jm_backfill *backf
         code = read_fired(&r, backfill, &fired, err);
     if (!code)
         code = fill(&r, backfill, fired, done, err);
-    if (done->fired) {
+    if (done->fired && !backfill->dry_run) {
         tell_all(&r);
         if (!code)
             code = note_backfill(&r, backfill, done, change, err);

@@ -28,7 +28,7 @@ typedef struct jm_backfill {
 
 typedef struct jm_backfilled {
     int64_t instants; /* in the range, on open days */
-    int64_t fired;    /* jobs made */
+    int64_t fired;    /* jobs made, or that a dry run would make */
     int64_t already;  /* had been run by a backfill before */
     int64_t left_out; /* had fired by the calendar (missed_only) */
     int64_t first_us, last_us;

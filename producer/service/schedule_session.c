@@ -504,6 +504,8 @@ int jm_schedule_session_edit(jm_schedule_session *s, const jm_uuid *id, const jm
     if (code)
         return code;
     edited->version++;
+    if (s->change.dry_run)
+        edited->would = jm_schedule_to_json(&s->new);
     jm_schedule_writes_update(s->writes, &s->new);
     set_capacity(s);
     jm_schedule_writes_zone(s->writes, &s->new, s->zones);

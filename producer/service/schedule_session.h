@@ -29,7 +29,8 @@ typedef struct jm_edit {
 
 typedef struct jm_edited {
     int version;
-    bool changed; /* false: it was like that already, and nothing was written */
+    bool changed;  /* false: it was like that already, and nothing was written */
+    json_t *would; /* after a dry run: the definition it would have; the caller drops it */
 } jm_edited;
 
 typedef struct jm_schedule_session jm_schedule_session; /* used by one thread */

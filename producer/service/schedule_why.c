@@ -23,7 +23,7 @@ typedef struct why {
     jm_schedule now;  /* as it is */
     jm_schedule then; /* as it was */
     int64_t clock_us, created_us, at_us;
-    json_t *tick, *version;
+    json_t *tick, *version, *other;
     json_t *off; /* the version that disabled or paused it, where it was */
     jm_buf answer;
 } why;
@@ -77,7 +77,8 @@ static void drop_then(why *w)
     json_decref(w->tick);
     json_decref(w->version);
     json_decref(w->off);
-    w->tick = w->version = w->off = NULL;
+    json_decref(w->other);
+    w->tick = w->version = w->off = w->other = NULL;
 }
 
 static int read_then(why *w, jm_err *err)
@@ -94,6 +95,7 @@ static int read_then(why *w, jm_err *err)
     w->tick = load(res, 0);
     w->version = load(res, 1);
     w->off = load(res, 2);
+    w->other = load(res, 3);
     PQclear(res);
     w->then = w->now;
     const json_t *after = json_object_get(w->version, "after");
@@ -171,8 +173,15 @@ static int read_local(why *w, const char *text, jm_err *err)
 static int read_at(why *w, const char *text, jm_err *err)
 {
     jm_err ignored;
+    char full[48];
     if (!jm_rfc3339_parse(text, strlen(text), &w->at_us, &ignored))
         return 0;
+    /* the same without seconds */
+    if (strlen(text) > 16 && strlen(text) < 30 && strchr("Zz+-", text[16])) {
+        snprintf(full, sizeof full, "%.16s:00%s", text, text + 16);
+        if (!jm_rfc3339_parse(full, strlen(full), &w->at_us, &ignored))
+            return 0;
+    }
     return read_local(w, text, err);
 }
 
@@ -205,9 +214,14 @@ static int find_then(why *w, bool *instant, jm_err *err)
 static void say_no_instant(why *w)
 {
     int64_t us;
+    const jm_recurrence_spec *when = &w->then.when;
     jm_buf_adds(&w->answer, "It was not to run then (");
-    (void)jm_recurrence_describe(&w->then.when, &w->answer, NULL);
+    (void)jm_recurrence_describe(when, &w->answer, NULL);
     jm_buf_addc(&w->answer, ')');
+    if (when->starts_at_us && w->at_us < when->starts_at_us)
+        jm_buf_adds(&w->answer, ", before its starts_at");
+    if (when->ends_at_us && w->at_us > when->ends_at_us)
+        jm_buf_adds(&w->answer, ", after its ends_at");
     if (jm_recurrence_previous(&w->then.recurrence, w->at_us, &us, NULL)) {
         jm_buf_adds(&w->answer, "; before that it was to run at ");
         say_time(w, us);
@@ -219,13 +233,13 @@ static void say_no_instant(why *w)
     jm_buf_addc(&w->answer, '.');
 }
 
-static void say_fired(why *w)
+static void say_job(why *w, const json_t *tick, const char *how)
 {
-    const char *status = text_in(w->tick, "job_status"), *job = text_in(w->tick, "job_id");
-    const char *error = json_string_value(json_object_get(w->tick, "job_error"));
-    if (!json_is_string(json_object_get(w->tick, "job_status")))
+    const char *status = text_in(tick, "job_status"), *job = text_in(tick, "job_id");
+    const char *error = json_string_value(json_object_get(tick, "job_error"));
+    if (!json_is_string(json_object_get(tick, "job_status")))
         status = "gone (deleted, or older than what is kept)";
-    jm_buf_addf(&w->answer, "It ran: job %s is %s", job, status);
+    jm_buf_addf(&w->answer, "It %s: job %s is %s", how, job, status);
     if (error)
         jm_buf_addf(&w->answer, " (%.300s)", error);
     jm_buf_addc(&w->answer, '.');
@@ -274,6 +288,9 @@ static bool say_off(why *w)
                     w->then.enabled ? "paused" : "disabled",
                     (long long)json_integer_value(json_object_get(w->off, "version")),
                     text_in(w->off, "action"), text_in(w->off, "at"), text_in(w->off, "actor"));
+    const char *reason = json_string_value(json_object_get(w->off, "reason"));
+    if (off && reason)
+        jm_buf_addf(&w->answer, " The reason given: %.300s.", reason);
     return off;
 }
 
@@ -291,10 +308,23 @@ static void say_future(why *w, bool instant)
         jm_buf_adds(&w->answer, "It is to come.");
 }
 
+/* Beside the calendar, which may have had its reason not to. */
+static void say_other(why *w, bool instant)
+{
+    bool manual = !strcmp(text_in(w->other, "kind"), "manual");
+    say_job(w, w->other, manual ? "was run by hand" : "was run by a backfill");
+    if (w->tick && instant) {
+        jm_buf_adds(&w->answer, " By its calendar it had not run: ");
+        say_unfired(w);
+    }
+}
+
 static void say(why *w, bool instant)
 {
     if (w->tick && instant && !strcmp(text_in(w->tick, "outcome"), "fired"))
-        say_fired(w);
+        say_job(w, w->tick, "ran");
+    else if (w->other)
+        say_other(w, instant);
     else if (w->at_us > w->clock_us)
         say_future(w, instant);
     else if (w->at_us < w->created_us) {

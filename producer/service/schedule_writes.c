@@ -17,8 +17,8 @@ struct jm_schedule_writes {
     const jm_change *change;
     jm_arena *arena; /* since the last flush: parameters, and texts that are made here */
     jm_pg_call calls[MAX_WRITES];
-    int n, inserts;
-    const char *project, *name; /* of the last insert */
+    int n, named;
+    const char *project, *name; /* of the last row */
 };
 
 jm_schedule_writes *jm_schedule_writes_new(jm_pg *pg, const jm_change *change)
@@ -90,17 +90,24 @@ static void fill_row(jm_pg_args *args, const jm_schedule *schedule)
     jm_pg_arg_ts(args, schedule->next_skip_us);
 }
 
+/* Which name is at fault if it is taken. */
+static void note_name(jm_schedule_writes *writes, const jm_schedule *schedule)
+{
+    writes->project = schedule->project;
+    writes->name = schedule->name;
+    writes->named++;
+}
+
 void jm_schedule_writes_insert(jm_schedule_writes *writes, const jm_schedule *schedule)
 {
     fill_row(add_call(writes, &jm_sql_schedule_insert), schedule);
-    writes->project = schedule->project;
-    writes->name = schedule->name;
-    writes->inserts++;
+    note_name(writes, schedule);
 }
 
 void jm_schedule_writes_update(jm_schedule_writes *writes, const jm_schedule *schedule)
 {
     fill_row(add_call(writes, &jm_sql_schedule_update), schedule);
+    note_name(writes, schedule);
 }
 
 void jm_schedule_writes_delete(jm_schedule_writes *writes, const jm_uuid *id)
@@ -173,10 +180,12 @@ bool jm_schedule_writes_is_full(const jm_schedule_writes *writes)
 
 static int is_there(const jm_schedule_writes *writes, jm_err *err)
 {
-    if (writes->inserts == 1)
+    if (writes->named == 1)
         return jm_err_set(err, JM_ERR_CONFLICT, "project %s has a schedule \"%.255s\" already",
                           writes->project, writes->name);
-    return jm_err_set(err, JM_ERR_CONFLICT, "somebody else has added one of these schedules");
+    return jm_err_set(
+        err, JM_ERR_CONFLICT,
+        "one of these names is taken by now: somebody else has added or renamed a schedule");
 }
 
 int jm_schedule_writes_flush(jm_schedule_writes *writes, jm_err *err)
@@ -185,9 +194,9 @@ int jm_schedule_writes_flush(jm_schedule_writes *writes, jm_err *err)
         return JM_OK;
     int code = jm_pg_run(writes->pg, writes->calls, writes->n, err);
     jm_pg_calls_clear(writes->calls, writes->n);
-    if (code == JM_ERR_DB && writes->inserts && !strcmp(err->sqlstate, "23505"))
+    if (code == JM_ERR_DB && writes->named && !strcmp(err->sqlstate, "23505"))
         code = is_there(writes, err);
-    writes->n = writes->inserts = 0;
+    writes->n = writes->named = 0;
     jm_arena_free(writes->arena);
     writes->arena = jm_arena_new(0);
     return code;

@@ -71,9 +71,8 @@ int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **ite
 
 /* ---- versions ---- */
 
-/* The id of a schedule, or of one that is gone. */
-static int find_gone(jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
-                     jm_err *err)
+int jm_schedules_find_gone(jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
+                           jm_err *err)
 {
     int code = jm_schedules_find(pg, id_or_name, project, id, err);
     if (code == JM_ERR_NOT_FOUND && jm_uuid_parse(id_or_name, strlen(id_or_name), id))
@@ -88,7 +87,7 @@ int jm_schedules_versions(jm_pg *pg, const char *id_or_name, const char *project
     char text[JM_UUID_TEXT];
     jm_pg_args args;
     *items = NULL;
-    int code = find_gone(pg, id_or_name, project, &id, err);
+    int code = jm_schedules_find_gone(pg, id_or_name, project, &id, err);
     if (code)
         return code;
     jm_uuid_format(&id, text);
@@ -143,22 +142,38 @@ json_t *jm_schedule_preview_of(const jm_schedule *schedule, int64_t from_us, int
     return items;
 }
 
-int jm_schedule_preview_json(const json_t *definition, int64_t from_us, int64_t count,
+/* The instants of a schedule that is not resolved, by its calendar where pg is given. */
+static int preview_row(jm_pg *pg, const jm_schedule *row, int64_t from_us, int64_t count,
+                       json_t **items, jm_err *err)
+{
+    jm_schedule s = *row;
+    jm_zone_cache *zones = jm_zone_cache_new(NULL);
+    jm_calendar_cache *calendars = jm_calendar_cache_new();
+    bool has_calendar = pg && s.calendar;
+    int code = jm_recurrence_init(&s.recurrence, &s.when, zones, err);
+    if (!code && has_calendar)
+        code = jm_calendar_cache_refresh(calendars, pg, &s.project, &s.calendar, 1, err);
+    if (!code && has_calendar)
+        code = jm_calendar_cache_get(calendars, s.project, s.calendar, &s.days, err);
+    if (!code)
+        *items = jm_schedule_preview_of(&s, from_us, count);
+    jm_calendar_cache_free(calendars);
+    jm_zone_cache_free(zones);
+    return code;
+}
+
+int jm_schedule_preview_json(jm_pg *pg, const json_t *definition, int64_t from_us, int64_t count,
                              json_t **items, jm_err *err)
 {
     jm_schedule schedule;
     *items = NULL;
     jm_arena *arena = jm_arena_new(0);
-    jm_zone_cache *zones = jm_zone_cache_new(NULL);
     jm_schedule_init(&schedule);
     int code = jm_schedule_apply(&schedule, definition, arena, err);
     if (!code && !schedule.when.anchor_at_us)
         schedule.when.anchor_at_us = from_us; /* as if it were made at that moment */
     if (!code)
-        code = jm_recurrence_init(&schedule.recurrence, &schedule.when, zones, err);
-    if (!code)
-        *items = jm_schedule_preview_of(&schedule, from_us, count);
-    jm_zone_cache_free(zones);
+        code = preview_row(pg, &schedule, from_us, count, items, err);
     jm_arena_free(arena);
     return code;
 }
@@ -207,24 +222,6 @@ static int read_row(jm_pg *pg, const jm_uuid *id, jm_arena *arena, jm_schedule *
         *clock_us = jm_pg_get_ts(call.res, 0, PQfnumber(call.res, "clock"));
     }
     jm_pg_calls_clear(&call, 1);
-    return code;
-}
-
-static int preview_row(jm_pg *pg, const jm_schedule *row, int64_t from_us, int64_t count,
-                       json_t **items, jm_err *err)
-{
-    jm_schedule s = *row;
-    jm_zone_cache *zones = jm_zone_cache_new(NULL);
-    jm_calendar_cache *calendars = jm_calendar_cache_new();
-    int code = jm_recurrence_init(&s.recurrence, &s.when, zones, err);
-    if (!code && s.calendar)
-        code = jm_calendar_cache_refresh(calendars, pg, &s.project, &s.calendar, 1, err);
-    if (!code && s.calendar)
-        code = jm_calendar_cache_get(calendars, s.project, s.calendar, &s.days, err);
-    if (!code)
-        *items = jm_schedule_preview_of(&s, from_us, count);
-    jm_calendar_cache_free(calendars);
-    jm_zone_cache_free(zones);
     return code;
 }
 

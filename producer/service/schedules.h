@@ -29,6 +29,9 @@ int jm_schedules_list(struct jm_pg *pg, const jm_schedules_filter *filter, json_
 
 int jm_schedules_find(struct jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
                       jm_err *err);
+/* Also one that is gone, by its id. */
+int jm_schedules_find_gone(struct jm_pg *pg, const char *id_or_name, const char *project,
+                           jm_uuid *id, jm_err *err);
 int jm_schedules_show(struct jm_pg *pg, const char *id_or_name, const char *project,
                       json_t **schedule, jm_err *err);
 
@@ -55,9 +58,9 @@ int jm_schedules_preview(struct jm_pg *pg, const char *id_or_name, const char *p
 /* The first count instants strictly after from_us: [{"at": UTC, "local": in the zone, "note": "dst
  * gap", "dst fold", "excluded by calendar", several with commas, or ""}]. */
 json_t *jm_schedule_preview_of(const jm_schedule *schedule, int64_t from_us, int64_t count);
-/* The same of a definition, without a database and therefore without its calendar. */
-int jm_schedule_preview_json(const json_t *definition, int64_t from_us, int64_t count,
-                             json_t **items, jm_err *err);
+/* The same of a definition; without a database (pg NULL) its calendar is not looked at. */
+int jm_schedule_preview_json(struct jm_pg *pg, const json_t *definition, int64_t from_us,
+                             int64_t count, json_t **items, jm_err *err);
 
 /* Appends the English sentence for when a row runs. */
 int jm_schedule_sentence(const json_t *row, jm_buf *out);

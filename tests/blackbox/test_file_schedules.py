@@ -138,3 +138,21 @@ def test_kafka_away_loses_nothing(make_stack, private_kafka):
     got = wait_records(jm, n + 3, "a", 60)
     assert_each_second({m["id"]: m for m in got}.values())
     assert producer.terminate() == 0
+
+
+def test_kafka_away_is_said(make_stack, private_kafka):
+    """Readiness, metric and log name it; what Kafka has not taken at the end is counted as lost."""
+    jm = make_stack(None, private_kafka.bootstrap)
+    jm.topic()
+    jm.file = jm.dir / "schedules.json"
+    write(jm, every("a"))
+    producer = start(jm)
+    wait_records(jm, 1)
+    assert page.metric(producer, "jobmill_kafka_up") == 1
+    assert page.metric(producer, "jobmill_schedule_publish_delay_seconds_count") >= 1
+    private_kafka.stop()
+    producer.wait_log("Kafka does not answer", 30)
+    assert page.get(producer, "/readyz").status == 503 and page.metric(producer, "jobmill_kafka_up") == 0
+    assert producer.terminate(40) == 1
+    assert "jobs: they are lost" in producer.text()
+    private_kafka.start()
