@@ -1,6 +1,7 @@
 """Schedules in files: export and import are each other's inverse, a document changes all that it says
 or nothing, and what is wrong with one is named."""
 import json
+import os
 import subprocess
 import time
 
@@ -117,6 +118,30 @@ def test_directory(jm2):
     (tree / "again.json").write_text(json.dumps([daily("x", project="other")]))
     done = jm2.cli("schedule", "import", tree, check=False)
     assert done.code == 2 and "again.json" in done.err and "other/x.json" in done.err
+
+
+def test_export_replaces_only_regular_files(jm2):
+    give(jm2, [daily("a")])
+    out, made = export(jm2), jm2.dir / "made"
+    made.mkdir()
+    there, link, dangling, fifo = made / "there", made / "link", made / "dangling", made / "fifo"
+    there.write_text("old")
+    there.chmod(0o640)
+    link.symlink_to("there")
+    jm2.cli("schedule", "export", "--output", link)
+    assert link.is_symlink() and there.read_text() == out and there.stat().st_mode & 0o7777 == 0o640
+    dangling.symlink_to("new")
+    jm2.cli("schedule", "export", "--output", dangling)
+    assert dangling.is_symlink() and (made / "new").read_text() == out
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True) as reader:
+        jm2.cli("schedule", "export", "--output", fifo)
+        assert reader.stdout.read() == out and fifo.is_fifo()
+    full = made / "full"
+    full.symlink_to("/dev/full")
+    done = jm2.cli("schedule", "export", "--output", full, check=False)
+    assert done.code == 1 and "No space left" in done.err and full.is_char_device()
+    assert sorted(p.name for p in made.iterdir()) == ["dangling", "fifo", "full", "link", "new", "there"]
 
 
 def test_changes_are_shown_and_made(jm2):
