@@ -302,15 +302,34 @@ static int read_field(cursor *c, uint64_t *out)
     }
 }
 
-static int count_fields(const char *text)
+/* *bad: where the seventh begins, else behind the last. */
+static int count_fields(const char *text, int *bad)
 {
     int n = 0;
+    *bad = 1;
     for (const char *p = text; *p;) {
         p += strspn(p, " \t");
         n += *p != 0;
+        if (*p && n == FIELDS + 1)
+            *bad = (int)(p - text) + 1;
         p += strcspn(p, " \t");
+        if (n <= FIELDS && p > text && p[-1] != ' ' && p[-1] != '\t')
+            *bad = (int)(p - text) + 1;
     }
     return n;
+}
+
+static int check_fields(const char *text, int *n, jm_err *err)
+{
+    int bad;
+    *n = count_fields(text, &bad);
+    if (*n == FIELDS || *n == FIELDS - 1)
+        return 0;
+    return jm_err_field(err, "cron_expression",
+                        "character %d: %s; 5 fields expected (minute, hour, day of month, month, "
+                        "day of week), or 6 with seconds first, not %d",
+                        bad, *n > FIELDS ? "a field too many" : "fields are missing at the end",
+                        *n);
 }
 
 static bool is_word(const char *text, size_t len, const char *word)
@@ -326,10 +345,15 @@ static int expand_macro(const char **text, jm_err *err)
     int at = (int)(name - *text) + 1;
     size_t len = strcspn(name, " \t");
     for (size_t i = 0; i < sizeof macros / sizeof *macros; i++) {
-        if (is_word(name, len, macros[i].name) && !name[len + strspn(name + len, " \t")]) {
-            *text = macros[i].text;
-            return 0;
-        }
+        if (!is_word(name, len, macros[i].name))
+            continue;
+        const char *rest = name + len + strspn(name + len, " \t");
+        if (*rest)
+            return jm_err_field(err, "cron_expression",
+                                "character %d: the end expected; %s stands alone",
+                                (int)(rest - *text) + 1, macros[i].name);
+        *text = macros[i].text;
+        return 0;
     }
     if (is_word(name, len, "@every"))
         return jm_err_field(err, "cron_expression",
@@ -677,13 +701,23 @@ int64_t jm_cron_count(const jm_cron *cron, int64_t from_s, int64_t to_s)
 
 /* ---- parsing ---- */
 
-static int check_possible(const jm_cron *cron, jm_err *err)
+/* at: where each field begins, from 1. */
+static int check_possible(const jm_cron *cron, const int at[FIELDS], jm_err *err)
 {
     int64_t day;
+    jm_cron any_weekday = *cron;
     /* Dates repeat after 400 years, weekdays too. */
     if (next_day(cron, 0, 146097, &day))
         return 0;
-    return jm_err_field(err, "cron_expression", "no such day exists in any year");
+    any_weekday.weekdays = 0x7f;
+    any_weekday.either_day = false;
+    if (next_day(&any_weekday, 0, 146097, &day))
+        return jm_err_field(err, "cron_expression",
+                            "character %d (%s): no such day is one of the days of month",
+                            at[WEEKDAY], fields[WEEKDAY].name);
+    return jm_err_field(err, "cron_expression",
+                        "character %d (%s): no such day exists in any of the months", at[DAY],
+                        fields[DAY].name);
 }
 
 int jm_cron_parse(jm_cron *out, const char *text, jm_err *err)
@@ -693,19 +727,19 @@ int jm_cron_parse(jm_cron *out, const char *text, jm_err *err)
     int code = expand_macro(&text, err);
     if (code)
         return code;
-    int n = count_fields(text);
-    if (n != 5 && n != 6)
-        return jm_err_field(err, "cron_expression",
-                            "5 fields expected (minute, hour, day of month, month, day of week), "
-                            "or 6 with seconds first, not %d",
-                            n);
+    int n;
+    code = check_fields(text, &n, err);
+    if (code)
+        return code;
     uint64_t sets[FIELDS] = {[SECOND] = 1};
     bool star[FIELDS] = {false};
+    int at[FIELDS] = {0};
     *out = (jm_cron){0};
     cursor c = {.text = text, .p = text, .cron = out, .err = err};
     for (int i = n == 6 ? SECOND : MINUTE; i < FIELDS; i++) {
         c.field = &fields[i];
         c.p += strspn(c.p, " \t");
+        at[i] = here(&c, c.p);
         star[i] = *c.p == '*' || *c.p == '?';
         code = read_field(&c, &sets[i]);
         if (code)
@@ -719,5 +753,5 @@ int jm_cron_parse(jm_cron *out, const char *text, jm_err *err)
     out->weekdays = (uint8_t)((sets[WEEKDAY] | sets[WEEKDAY] >> 7) & 0x7f);
     out->either_day = !star[DAY] && !star[WEEKDAY];
     out->fixed = !star[MINUTE] && !star[HOUR];
-    return check_possible(out, err);
+    return check_possible(out, at, err);
 }
