@@ -57,11 +57,12 @@ python3-yaml py:yaml
 python3-croniter py:croniter
 faketime cmd:faketime
 nodejs cmd:node
-faketime cmd:faketime
 json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END
     lint) cat <<'END' ;;
 check pc:check
+g++ cmd:c++
+libcctz-dev file:/usr/include/cctz/time_zone.h
 clang-format cmd:clang-format
 clang-tidy cmd:clang-tidy
 cppcheck cmd:cppcheck
