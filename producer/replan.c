@@ -18,7 +18,8 @@ typedef struct walk {
     jm_zone_cache *zones;
     jm_dues *dues;
     jm_uuid last;
-    int64_t n; /* schedules seen */
+    jm_col *ended; /* takes the ids of those that run no more; NULL: nobody asks */
+    int64_t n;     /* schedules seen */
 } walk;
 
 static void walk_init(walk *w, jm_pg *pg, const jm_sql *page, const char *first, const char *second,
@@ -133,6 +134,8 @@ static int write_page(walk *w, jm_err *err)
         jm_col_add_uuid(&cols.col[0], &due->schedule.id);
         add_ts(&cols.col[1], run_us);
         add_ts(&cols.col[2], skip_us);
+        if (w->ended && due->schedule.next_run_us && !run_us)
+            jm_col_add_uuid(w->ended, &due->schedule.id);
     }
     jm_pg_args_init(&args);
     jm_pg_arg_cols(&args, &cols);
@@ -156,13 +159,15 @@ static int do_page(walk *w, bool settle, bool write, bool *more, jm_err *err)
     return rc;
 }
 
-static int walk_calendar(jm_pg *pg, const char *project, const char *name, bool settle, jm_err *err)
+static int walk_calendar(jm_pg *pg, const char *project, const char *name, bool settle,
+                         jm_col *ended, jm_err *err)
 {
     walk w;
     bool more = true;
     int rc = JM_OK;
     jm_zone_cache *zones = jm_zone_cache_new(NULL);
     walk_init(&w, pg, &jm_sql_replan_calendar, project, name, zones);
+    w.ended = ended;
     while (!rc && more)
         rc = do_page(&w, settle, !settle, &more, err);
     jm_dues_free(w.dues);
@@ -172,12 +177,13 @@ static int walk_calendar(jm_pg *pg, const char *project, const char *name, bool 
 
 int jm_replan_before_calendar(jm_pg *pg, const char *project, const char *name, jm_err *err)
 {
-    return walk_calendar(pg, project, name, true, err);
+    return walk_calendar(pg, project, name, true, NULL, err);
 }
 
-int jm_replan_after_calendar(jm_pg *pg, const char *project, const char *name, jm_err *err)
+int jm_replan_after_calendar(jm_pg *pg, const char *project, const char *name, jm_col *ended,
+                             jm_err *err)
 {
-    return walk_calendar(pg, project, name, false, err);
+    return walk_calendar(pg, project, name, false, ended, err);
 }
 
 int jm_replan_zone(jm_pg *pg, const char *timezone, jm_zone_cache *zones, int64_t *n, jm_err *err)

@@ -30,6 +30,17 @@ static int no_calendar(const char *project, const char *name, jm_err *err)
                       name, project);
 }
 
+/* Names in n rows, and how many more there are. */
+static void add_names(jm_buf *out, const PGresult *res, int n)
+{
+    int said = 0;
+    for (; said < n && out->len < NAMES_BYTES; said++)
+        jm_buf_addf(out, "%s\"%s\"", said ? ", " : "", PQgetvalue(res, said, 0));
+    long total = n ? strtol(PQgetvalue(res, 0, 1), NULL, 10) : 0;
+    if (total > said)
+        jm_buf_addf(out, " and %ld more", total - said);
+}
+
 /* ---- saving ---- */
 
 static int check_name(const char *name, jm_err *err)
@@ -94,12 +105,44 @@ int jm_calendars_check(jm_pg *pg, const jm_calendars_entry *entry, jm_err *err)
     return rc;
 }
 
-int jm_calendars_put(jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_err *err)
+/* Nobody asked for schedules to end. */
+static int refuse_ended(jm_pg *pg, jm_col *ended, jm_col *may_end, jm_err *err)
 {
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_buf names = {0};
+    if (!ended->n)
+        return JM_OK;
+    jm_pg_args_init(&args);
+    jm_pg_arg_col(&args, ended);
+    jm_pg_arg_col(&args, may_end);
+    int rc = jm_pg_query(pg, &jm_sql_calendar_ended, &args, &res, err);
+    int n = rc ? 0 : PQntuples(res);
+    add_names(&names, res, n);
+    if (n)
+        rc = jm_err_field(err, "definition", "it leaves no instant for schedule%s %s",
+                          n > 1 ? "s" : "", jm_buf_str(&names));
+    PQclear(res);
+    jm_buf_fini(&names);
+    return rc;
+}
+
+int jm_calendars_put(jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_col *may_end,
+                     jm_err *err)
+{
+    jm_col ended, none;
+    jm_col_init(&ended, JM_COL_UUID);
+    jm_col_init(&none, JM_COL_UUID);
     int rc = jm_replan_before_calendar(pg, entry->project, entry->name, err);
     if (!rc)
         rc = write_row(pg, entry, replace, err);
-    return rc ? rc : jm_replan_after_calendar(pg, entry->project, entry->name, err);
+    if (!rc)
+        rc = jm_replan_after_calendar(pg, entry->project, entry->name, &ended, err);
+    if (!rc)
+        rc = refuse_ended(pg, &ended, may_end ? may_end : &none, err);
+    jm_col_fini(&ended);
+    jm_col_fini(&none);
+    return rc;
 }
 
 int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, json_t **calendar,
@@ -111,7 +154,7 @@ int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, 
     int rc = jm_calendars_check(pg, entry, err);
     if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
         return rc;
-    rc = jm_calendars_put(pg, entry, replace, err);
+    rc = jm_calendars_put(pg, entry, replace, NULL, err);
     if (!rc && calendar)
         rc = jm_calendars_show(pg, entry->project, entry->name, calendar, err);
     if (!rc)
@@ -194,12 +237,8 @@ static int refuse_users(jm_pg *pg, const char *project, const char *name, jm_err
     jm_buf names = {0};
     start_args(&args, project, name);
     int rc = jm_pg_query(pg, &jm_sql_calendar_users, &args, &res, err);
-    int n = rc ? 0 : PQntuples(res), said = 0;
-    for (; said < n && names.len < NAMES_BYTES; said++)
-        jm_buf_addf(&names, "%s\"%s\"", said ? ", " : "", PQgetvalue(res, said, 0));
-    long total = n ? strtol(PQgetvalue(res, 0, 1), NULL, 10) : 0;
-    if (total > said)
-        jm_buf_addf(&names, " and %ld more", total - said);
+    int n = rc ? 0 : PQntuples(res);
+    add_names(&names, res, n);
     if (n)
         rc = jm_err_set(err, JM_ERR_CONFLICT, "schedules use calendar \"%.100s\": %s", name,
                         jm_buf_str(&names));

@@ -11,6 +11,7 @@
 #include "common/err.h"
 
 struct jm_pg;
+struct jm_col;
 
 enum { JM_CALENDARS_DAYS_MAX = 100000 };
 
@@ -24,16 +25,18 @@ typedef struct jm_calendars_entry {
 /* Adds a calendar, or with replace gives one that is there another definition, and makes the
  * schedules that use it be computed anew, in one transaction. *calendar (may be NULL) is as
  * jm_calendars_show gives it. Errors: JM_ERR_INVALID with field "name" or "definition" (also of one
- * that leaves no day open from now on), JM_ERR_NOT_FOUND (project), JM_ERR_CONFLICT (it is there),
- * and those of the database. */
+ * that leaves no day open from now on, or a schedule that had a next instant without one),
+ * JM_ERR_NOT_FOUND (project), JM_ERR_CONFLICT (it is there), and those of the database. */
 int jm_calendars_save(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
                       json_t **calendar, jm_err *err);
 
 /* The two halves of it, for callers with a transaction of their own: whether it may be saved, which
  * writes nothing and needs no transaction; and the saving of one that has been checked. Who calls
- * the latter wakes schedulers after the commit. */
+ * the latter wakes schedulers after the commit. may_end: ids of schedules that the calendar may
+ * leave without an instant; NULL: none. */
 int jm_calendars_check(struct jm_pg *pg, const jm_calendars_entry *entry, jm_err *err);
-int jm_calendars_put(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_err *err);
+int jm_calendars_put(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
+                     struct jm_col *may_end, jm_err *err);
 
 /* By project and name, without their rules. project NULL: of all. */
 int jm_calendars_list(struct jm_pg *pg, const char *project, int64_t limit, int64_t offset,

@@ -366,6 +366,40 @@ static int apply_one(jm_schedule_session *session, const jm_schedule_import *imp
     return rc;
 }
 
+/* Whether a change says itself when the schedule runs: what comes of that was shown. */
+static bool changes_when(const jm_schedule_change *c)
+{
+    static const char *const members[] = {
+        "kind",    "cron_expression", "interval_seconds", "anchor_at", "run_at",   "timezone",
+        "dst_gap", "dst_fold",        "starts_at",        "ends_at",   "calendar", "enabled",
+        "paused"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const json_t *was = json_object_get(c->before, members[i]);
+        const json_t *is = json_object_get(c->after, members[i]);
+        if (was != is && !json_equal(was, is))
+            return true;
+    }
+    return false;
+}
+
+static int put_calendars(jm_pg *pg, const jm_schedule_changes *changes, jm_err *err)
+{
+    jm_col may_end;
+    int rc = JM_OK;
+    jm_col_init(&may_end, JM_COL_UUID);
+    for (size_t i = 0; i < changes->n; i++)
+        if (changes->items[i].kind != JM_SCHEDULE_ADD && changes_when(&changes->items[i]))
+            jm_col_add_uuid(&may_end, &changes->items[i].id);
+    for (size_t i = 0; !rc && i < changes->n_calendars; i++) {
+        const jm_calendars_entry entry = entry_of(changes->calendars[i].given);
+        rc = jm_calendars_put(pg, &entry, !changes->calendars[i].added, &may_end, err);
+        if (rc == JM_ERR_INVALID)
+            jm_err_prefix(err, "calendar \"%.100s\" of project %.100s", entry.name, entry.project);
+    }
+    jm_col_fini(&may_end);
+    return rc;
+}
+
 static int apply_all(jm_pg *pg, const jm_schedule_import *import,
                      const jm_schedule_changes *changes, const jm_schedule_change *const *order,
                      const jm_change *change, jm_err *err)
@@ -373,10 +407,7 @@ static int apply_all(jm_pg *pg, const jm_schedule_import *import,
     jm_schedule_session *session = jm_schedule_session_new(pg, change);
     int rc = jm_schedule_session_begin(session, err);
     if (!rc) {
-        for (size_t i = 0; !rc && i < changes->n_calendars; i++) {
-            const jm_calendars_entry entry = entry_of(changes->calendars[i].given);
-            rc = jm_calendars_put(pg, &entry, !changes->calendars[i].added, err);
-        }
+        rc = put_calendars(pg, changes, err);
         for (size_t i = 0; !rc && i < changes->n; i++) {
             rc = apply_one(session, import, order[i], err);
             if (!rc)

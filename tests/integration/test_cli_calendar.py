@@ -124,6 +124,41 @@ def test_a_calendar_that_is_used_stays(jm_sql):
     cli("calendar", "delete", "c")
 
 
+def test_no_edit_ends_schedules(jm_sql, tmp):
+    cli, db = jm_sql.cli, jm_sql.db
+    cli("calendar", "add", "c", "--exclude", "2031-01-01")
+    for i in range(6):
+        cli("schedule", "add", f"s{i}", "--type", "noop", "--at", f"2031-01-{i + 6:02}T10:00:00Z", "--calendar", "c")
+    cli("schedule", "add", "sundays", "--type", "noop", "--cron", "0 0 * * 0", "--calendar", "c")
+    cli("schedule", "add", "off", "--type", "noop", "--at", "2031-01-02T10:00:00Z", "--calendar", "c")
+    cli("schedule", "disable", "off")
+    (tmp / "c.ics").write_text(ICS.replace("20260501", "20310106"))
+    before = db.query("SELECT to_jsonb(s) FROM schedules s ORDER BY id"), definition(jm_sql, "c")
+
+    def refused(names, *args):
+        done = cli(*args, check=False)
+        assert done.code == 2 and done.err.strip().endswith(f"it leaves no instant for {names}"), done.err
+        assert before == (db.query("SELECT to_jsonb(s) FROM schedules s ORDER BY id"), definition(jm_sql, "c"))
+
+    refused('schedule "s0"', "calendar", "import", "c", tmp / "c.ics", "--to-year", 2031, "--replace")
+    refused('schedule "sundays"', "calendar", "add", "c", "--replace", "--exclude", "sun")
+    refused('schedules "s0", "s1", "s2", "s3", "s4" and 2 more',
+            "calendar", "add", "c", "--replace", "--include", "2032-01-01,2031-01-01")
+    document = {"calendars": [{"name": "c", "definition": {"exclude": ["sun"]}}]}
+    path = tmp / "d.json"
+    path.write_text(json.dumps(document))
+    refused('schedule "sundays"', "schedule", "import", path)
+    refused('schedule "sundays"', "schedule", "import", path, "--dry-run")
+    weekly = {"name": "sundays", "type": "noop", "cron_expression": "0 0 * * 0", "calendar": "c"}
+    path.write_text(json.dumps({**document, "schedules": [{**weekly, "queue": "q"}]}))
+    refused('schedule "sundays"', "schedule", "import", path)
+    path.write_text(json.dumps({**document, "schedules": [{**weekly, "cron_expression": "0 0 * * 1"}]}))
+    cli("schedule", "import", path)
+    cli("calendar", "add", "c", "--replace", "--exclude", "sun,2031-01-01")
+    cli("schedule", "delete", "s0")
+    cli("calendar", "add", "c", "--replace", "--exclude", "2031-01-06")
+
+
 @pytest.mark.parametrize("code,word,args", [
     (2, "give --exclude", ["add", "a"]),
     (2, "give --exclude", ["add", "a", "--exclude", "sat", "--definition", "{}"]),
