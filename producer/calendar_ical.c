@@ -48,6 +48,7 @@ typedef struct exception {
 } exception;
 
 typedef struct import {
+    const jm_ical_events *found;
     int64_t first, last; /* days wanted */
     bool *closed;        /* of each */
     int n_closed;
@@ -234,6 +235,23 @@ static int read_change(import *in, event *e)
     return read_time(in, e, id, "RECURRENCE-ID", 0, icalproperty_get_recurrenceid(id), &e->changed);
 }
 
+/* Local times need no rules, but a zone that is defined nowhere is a mistake. */
+static int check_zone(import *in, const event *e)
+{
+    const jm_zone *zone;
+    jm_err ignored;
+    if (!e->start.zone || !strcmp(e->start.zone, "UTC"))
+        return JM_OK;
+    if (spend(in, (int64_t)in->found->n_zones))
+        return in->err->code;
+    if (jm_ical_events_has_zone(in->found, e->start.zone) ||
+        !jm_zone_cache_get(in->zones, e->start.zone, &zone, &ignored))
+        return JM_OK;
+    return fail(in, JM_ERR_INVALID, e, "DTSTART", 0,
+                "\"%s\" is neither a time zone of the system nor a VTIMEZONE of the file",
+                e->start.zone);
+}
+
 static int read_event(import *in, event *e)
 {
     icalproperty *dtstart, *status, *uid;
@@ -255,7 +273,7 @@ static int read_event(import *in, event *e)
     if (read_time(in, e, dtstart, "DTSTART", 0, icalproperty_get_dtstart(dtstart), &e->start) ||
         read_length(in, e))
         return in->err->code;
-    return read_change(in, e);
+    return check_zone(in, e) ? in->err->code : read_change(in, e);
 }
 
 /* ---- exceptions ---- */
@@ -506,6 +524,7 @@ static int read_events(import *in, const jm_ical_events *found)
 {
     in->events = jm_calloc(found->n + 1, sizeof *in->events);
     in->changes = jm_calloc(found->n + 1, sizeof(event *));
+    in->found = found;
     for (size_t i = 0; i < found->n; i++) {
         event *e = &in->events[in->n_events++];
         e->at = &found->items[i];

@@ -143,6 +143,27 @@ static int end(scanner *s, const content_line *line)
     return JM_OK;
 }
 
+/* The value of a line, unfolded. */
+static void add_zone(jm_ical_events *events, const content_line *line)
+{
+    const char *value = memchr(line->at, ':', line->len), *end = line->at + line->len;
+    if (!value)
+        return;
+    char *tzid = jm_malloc((size_t)(end - value)), *to = tzid;
+    for (const char *p = value + 1; p < end; p++) {
+        if (*p == '\r' || *p == '\n')
+            p += *p == '\r' ? 2 : 1; /* the space or tab behind goes too */
+        else
+            *to++ = *p;
+    }
+    *to = '\0';
+    if (events->n_zones == events->cap_zones) {
+        events->cap_zones = events->cap_zones ? events->cap_zones * 2 : 16;
+        events->zones = jm_realloc(events->zones, events->cap_zones * sizeof *events->zones);
+    }
+    events->zones[events->n_zones++] = tzid;
+}
+
 static int look_at(scanner *s, const content_line *line)
 {
     if (is_named(line, "BEGIN"))
@@ -155,6 +176,8 @@ static int look_at(scanner *s, const content_line *line)
     if (!line->name_len)
         return jm_err_set(s->err, JM_ERR_INVALID, "line %d: a name and a colon expected",
                           line->number);
+    if (s->depth == 2 && component_is(&s->open[1], "VTIMEZONE") && is_named(line, "TZID"))
+        add_zone(s->events, line);
     return JM_OK;
 }
 
@@ -196,8 +219,19 @@ int jm_ical_events_scan(jm_ical_events *events, const char *text, size_t len, jm
 
 void jm_ical_events_fini(jm_ical_events *events)
 {
+    for (size_t i = 0; i < events->n_zones; i++)
+        free(events->zones[i]);
+    free(events->zones);
     free(events->items);
     *events = (jm_ical_events){0};
+}
+
+bool jm_ical_events_has_zone(const jm_ical_events *events, const char *tzid)
+{
+    size_t i = 0;
+    while (i < events->n_zones && strcmp(events->zones[i], tzid) != 0)
+        i++;
+    return i < events->n_zones;
 }
 
 /* ---- one event ---- */

@@ -3,6 +3,7 @@
 #ifndef JM_ICAL_EVENTS_H
 #define JM_ICAL_EVENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/err.h"
@@ -18,6 +19,8 @@ typedef struct jm_ical_event {
 typedef struct jm_ical_events {
     jm_ical_event *items;
     size_t n, cap;
+    char **zones; /* the TZID of every VTIMEZONE */
+    size_t n_zones, cap_zones;
 } jm_ical_events;
 
 /* Finds the events that stand directly in a calendar. Borrows the text. Errors: JM_ERR_INVALID with
@@ -25,6 +28,9 @@ typedef struct jm_ical_events {
  * not match. */
 int jm_ical_events_scan(jm_ical_events *events, const char *text, size_t len, jm_err *err);
 void jm_ical_events_fini(jm_ical_events *events);
+
+/* Whether a VTIMEZONE of the text has that TZID; looks at each. */
+bool jm_ical_events_has_zone(const jm_ical_events *events, const char *tzid);
 
 /* How many properties of that name the event has itself, not what is inside it; at_line (may be
  * NULL) is that of the one with number nth, from 0, and else left alone. A value of a list that

@@ -57,8 +57,11 @@ static const struct {
     {ONE("DTSTART;TZID=Europe/Paris:20260301T220000" NL "DTEND:20260301T220000Z" NL), "2026-03-01"},
     {ONE("DTSTART;TZID=America/New_York:20260301T220000" NL "DTEND:20260302T060000Z" NL),
      "2026-03-01..2026-03-02"},
-    {ONE("DTSTART;TZID=My Zone:20260301T090000" NL "DTEND;TZID=My Zone:20260301T100000" NL),
+    {CALENDAR(EVENT("DTSTART;TZID=My Zone:20260301T090000" NL
+                    "DTEND;TZID=My Zone:20260301T100000" NL) "BEGIN:VTIMEZONE" NL "TZID:My Z" NL
+                                                             " one" NL "END:VTIMEZONE" NL),
      "2026-03-01"},
+    {ONE("DTSTART;VALUE=DATE;TZID=Mars/Base:20260301" NL), "2026-03-01"},
     /* several, joined and sorted; parts of no account */
     {CALENDAR(EVENT("DTSTART:20260302" NL) EVENT("DTSTART:20260301" NL) EVENT("DTSTART:20260704" NL
                                                                               "STATUS:CANCELLED" NL)
@@ -166,6 +169,11 @@ static const struct {
      "line 5: RECURRENCE-ID: changes of all later", JM_ERR_UNSUPPORTED},
     {ONE("DTSTART;TZID=My Zone:20260102T100000" NL "DTEND:20260102T100000Z" NL),
      "line 5: DTEND: it is in another time zone than DTSTART, and \"My Zone\"", JM_ERR_UNSUPPORTED},
+    {ONE("SUMMARY:x" NL "DTSTART;TZID=Mars/Base:20260102T100000" NL),
+     "line 5: DTSTART: \"Mars/Base\" is neither a time zone of the system nor a VTIMEZONE", 0},
+    {CALENDAR("BEGIN:VTIMEZONE" NL "TZID:My Zone" NL
+              "END:VTIMEZONE" NL EVENT("DTSTART;TZID=My Zon:20260102T100000" NL)),
+     "line 7: DTSTART: \"My Zon\" is neither", 0},
     {ONE("DTSTART:20250102" NL), "no event takes place from 2026 to 2028", 0},
 };
 
