@@ -256,6 +256,20 @@ static int check_text(const char *text, const char *field, jm_err *err)
     return 0;
 }
 
+/* No control characters but those of allowed: a terminal would obey them. */
+static int check_printable(const char *text, const char *field, const char *allowed, jm_err *err)
+{
+    int n = 1; /* characters */
+    for (const char *p = text; p && *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if ((c < 0x20 || c == 0x7f) && !strchr(allowed, c))
+            return jm_err_field(err, field, "character %d: control characters (U+%04X) are refused",
+                                n, c);
+        n += (p[1] & 0xc0) != 0x80;
+    }
+    return 0;
+}
+
 /* A JSON object; with scalars, one without objects and arrays in it. */
 static int check_object(const char *text, const char *field, bool scalars, jm_err *err)
 {
@@ -289,6 +303,10 @@ int jm_schedule_check_contents(const jm_schedule *s, jm_err *err)
         code = check_text(s->name, "name", err);
     if (!code)
         code = check_text(s->description, "description", err);
+    if (!code)
+        code = check_printable(s->name, "name", "", err);
+    if (!code)
+        code = check_printable(s->description, "description", "\n\t", err);
     if (!code && s->profile && (!*s->profile || strlen(s->profile) > 100))
         code = jm_err_field(err, "profile", "1 to 100 characters expected");
     return code ? code : check_text(s->profile, "profile", err);
