@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "common/mem.h"
 #include "producer/service/schedule_diff.h"
 #include "producer/service/schedules.h"
@@ -92,13 +93,69 @@ static void print_change(const jm_schedule_change *change, jm_buf *out)
         print_preview(change, out);
 }
 
+/* As it was written, without the spaces of the database. */
+static json_t *definition_of(const char *text)
+{
+    json_t *value = NULL;
+    (void)jm_json_exact_load(text, strlen(text), &value, NULL);
+    return value;
+}
+
+static void add_compact(jm_buf *out, const char *definition)
+{
+    json_t *value = definition_of(definition);
+    char *text = value ? jm_json_exact_dump(value, JSON_COMPACT) : NULL;
+    jm_buf_adds(out, text ? text : definition);
+    free(text);
+    json_decref(value);
+}
+
+static void add_text(jm_buf *out, const char *text)
+{
+    if (text)
+        jm_buf_add_json(out, text, strlen(text));
+    else
+        jm_buf_addc(out, '-');
+}
+
+static bool is_other_definition(const jm_calendar_change *c)
+{
+    json_t *was = definition_of(c->definition), *is = definition_of(c->given->definition);
+    bool other = !was || !is || !json_equal(was, is);
+    json_decref(was);
+    json_decref(is);
+    return other;
+}
+
+static void print_calendar(const jm_calendar_change *c, jm_buf *out)
+{
+    const jm_document_calendar *given = c->given;
+    add_name(out, c->added ? "+" : "~", "calendar ", given->project, given->name);
+    if (!c->added) {
+        bool definition = is_other_definition(c);
+        if (definition) {
+            jm_buf_adds(out, "  definition ");
+            add_compact(out, c->definition);
+            jm_buf_adds(out, " -> ");
+            add_compact(out, given->definition);
+        }
+        if (given->description &&
+            strcmp(c->description ? c->description : "", given->description) != 0) {
+            jm_buf_adds(out, definition ? ", description " : "  description ");
+            add_text(out, c->description);
+            jm_buf_adds(out, " -> ");
+            add_text(out, given->description);
+        }
+        jm_buf_addf(out, " (%lld schedule%s it)", (long long)c->schedules,
+                    c->schedules == 1 ? " uses" : "s use");
+    }
+    jm_buf_adds(out, "\n");
+}
+
 void jm_schedule_changes_print(const jm_schedule_changes *changes, jm_buf *out)
 {
-    for (size_t i = 0; i < changes->n_calendars; i++) {
-        const jm_calendar_change *c = &changes->calendars[i];
-        add_name(out, c->added ? "+" : "~", "calendar ", c->given->project, c->given->name);
-        jm_buf_adds(out, "\n");
-    }
+    for (size_t i = 0; i < changes->n_calendars; i++)
+        print_calendar(&changes->calendars[i], out);
     for (size_t i = 0; i < changes->n; i++)
         print_change(&changes->items[i], out);
     if (jm_schedule_changes_is_none(changes))

@@ -18,6 +18,8 @@ typedef struct jm_schedule_change {
 typedef struct jm_calendar_change {
     bool added; /* otherwise changed */
     const jm_document_calendar *given;
+    const char *definition, *description; /* before, when changed */
+    int64_t schedules;                    /* that use it before */
 } jm_calendar_change;
 
 /* Borrows the document. */

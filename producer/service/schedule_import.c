@@ -119,8 +119,9 @@ static jm_calendars_entry entry_of(const jm_document_calendar *c)
 }
 
 /* One that is to be added or changed. */
-static int take_calendar(search *s, const jm_document_calendar *c, bool added, jm_err *err)
+static int take_calendar(search *s, jm_calendar_change change, jm_err *err)
 {
+    const jm_document_calendar *c = change.given;
     const jm_calendars_entry entry = entry_of(c);
     int rc = jm_calendars_check(s->pg, &entry, err);
     if (rc == JM_ERR_INVALID || rc == JM_ERR_NOT_FOUND) {
@@ -129,7 +130,7 @@ static int take_calendar(search *s, const jm_document_calendar *c, bool added, j
     }
     if (rc)
         return rc;
-    s->changes->calendars[s->changes->n_calendars++] = (jm_calendar_change){added, c};
+    s->changes->calendars[s->changes->n_calendars++] = change;
     jm_schedule_session_put_calendar(s->session, c->project, c->name, c->definition);
     return JM_OK;
 }
@@ -144,7 +145,14 @@ static int compare_calendar(search *s, const PGresult *res, const jm_document_ca
     if (row < n && same_json(PQgetvalue(res, row, 2), c->definition) &&
         (!c->description || !strcmp(c->description, PQgetvalue(res, row, 3))))
         return JM_OK;
-    return take_calendar(s, c, row == n, err);
+    jm_calendar_change change = {.added = row == n, .given = c};
+    if (row < n) {
+        change.definition = jm_arena_strdup(s->changes->arena, PQgetvalue(res, row, 2));
+        if (!PQgetisnull(res, row, 3))
+            change.description = jm_arena_strdup(s->changes->arena, PQgetvalue(res, row, 3));
+        change.schedules = strtoll(PQgetvalue(res, row, 4), NULL, 10);
+    }
+    return take_calendar(s, change, err);
 }
 
 static int find_calendars(search *s, jm_err *err)

@@ -214,7 +214,11 @@ def test_calendars(jm2):
     give(jm2, document)
     other = {**OFFICE, "definition": {"exclude": ["mon-fri"]}}
     done = give(jm2, {"calendars": [other]})
-    assert done.out.splitlines() == ["~ calendar p/office", "0 added, 0 changed, 0 deleted, 0 unchanged"]
+    assert done.out.splitlines() == [
+        '~ calendar p/office  definition {"exclude":["sat-sun","12-25"]} -> {"exclude":["mon-fri"]} (1 schedule uses it)',
+        "0 added, 0 changed, 0 deleted, 0 unchanged"]
+    done = give(jm2, {"calendars": [{**other, "description": "Shop"}]}, "--dry-run")
+    assert done.out.startswith('~ calendar p/office  description "Büro" -> "Shop" (1 schedule uses it)\n')
     assert jm2.db.value("SELECT next_run_at FROM schedules").isoweekday() > 5
     assert jm2.db.value("SELECT version FROM calendars") == 2
     assert "nothing changes" in give(jm2, {"calendars": [{k: v for k, v in other.items() if k != "description"}]}).out
