@@ -134,11 +134,24 @@ static int read_day(jm_cli *cli, const char *option, int64_t *day)
 
 /* ---- commands ---- */
 
+/* Of lists from options the place begins with the option's name: exclude[1] "...". */
+static void name_option(jm_err *err)
+{
+    jm_err was = *err;
+    if (!strncmp(was.msg, "exclude[", 8) || !strncmp(was.msg, "include[", 8)) {
+        const char *rest = strchr(was.msg, ']');
+        int nth = (int)strtol(was.msg + 8, NULL, 10) + 1;
+        jm_err_set(err, was.code, "--%.7s: rule %d%s", was.msg, nth, rest ? rest + 1 : "");
+    }
+}
+
 /* As jm_cli_fail, with the option at fault in front. */
 static int fail(jm_cli *cli, jm_err *err, const char *source)
 {
     if (err->code == JM_ERR_INVALID && !strcmp(err->field, "definition") && source)
         jm_err_prefix(err, "%s", source);
+    else if (err->code == JM_ERR_INVALID && !strcmp(err->field, "definition"))
+        name_option(err);
     else if (err->code == JM_ERR_INVALID && !strcmp(err->field, "name"))
         jm_err_prefix(err, "NAME");
     return jm_cli_fail(cli, err);

@@ -162,9 +162,9 @@ def test_no_edit_ends_schedules(jm_sql, tmp):
 @pytest.mark.parametrize("code,word,args", [
     (2, "give --exclude", ["add", "a"]),
     (2, "give --exclude", ["add", "a", "--exclude", "sat", "--definition", "{}"]),
-    (2, 'exclude[1] "2026-02-31": there is no such day', ["add", "a", "--exclude", "sat,2026-02-31"]),
-    (2, 'include[0] "fri#9"', ["add", "a", "--include", "fri#9"]),
-    (2, 'exclude[1] ""', ["add", "a", "--exclude", "sat,,sun"]),
+    (2, '--exclude: rule 2 "2026-02-31": there is no such day', ["add", "a", "--exclude", "sat,2026-02-31"]),
+    (2, '--include: rule 1 "fri#9"', ["add", "a", "--include", "fri#9"]),
+    (2, '--exclude: rule 2 ""', ["add", "a", "--exclude", "sat,,sun"]),
     (2, "--definition: a JSON object", ["add", "a", "--definition", "[]"]),
     (2, 'did you mean "exclude"', ["add", "a", "--definition", '{"excludes": []}']),
     (2, "no day open", ["add", "a", "--exclude", "mon-sun"]),
