@@ -698,7 +698,7 @@ def test_bad_input(jm_sql):
     assert everything(jm) == before
 
 
-@pytest.mark.parametrize("name", ["'; DROP TABLE schedules; --", '"x" \\ $1 %s', "a\nb\tc", "ünï 日本 🙂",
+@pytest.mark.parametrize("name", ["'; DROP TABLE schedules; --", '"x" \\ $1 %s', "a  b", "ünï 日本 🙂",
                                   "--name", "%", "_", "0198a5a0-0000-7000-8000-00000000000g", " "])
 def test_names(jm_sql, name):
     jm = jm_sql
