@@ -351,7 +351,7 @@ static int apply_one(jm_schedule_session *session, const jm_schedule_import *imp
                      const jm_schedule_change *c, jm_err *err)
 {
     jm_uuid id;
-    jm_edited edited;
+    jm_edited edited = {0};
     jm_edit edit = {.mode = JM_EDIT_REPLACE, .action = "update", .if_version = c->version};
     int rc = JM_OK;
     switch (c->kind) {
@@ -362,6 +362,7 @@ static int apply_one(jm_schedule_session *session, const jm_schedule_import *imp
     case JM_SCHEDULE_EDIT:
         edit.definition = c->given->definition;
         rc = jm_schedule_session_edit(session, &c->id, &edit, &edited, err);
+        json_decref(edited.would); /* the diff has said it */
         break;
     case JM_SCHEDULE_DELETE:
         rc = jm_schedule_session_delete(session, &c->id, c->version, err);

@@ -20,11 +20,16 @@ int jm_schedules_edit(jm_pg *pg, const jm_uuid *id, const jm_edit *edit, const j
                       jm_edited *edited, jm_err *err)
 {
     jm_schedule_session *session = jm_schedule_session_new(pg, change);
+    *edited = (jm_edited){0};
     int code = jm_schedule_session_begin(session, err);
     if (!code)
         code = jm_schedule_session_end(
             session, jm_schedule_session_edit(session, id, edit, edited, err), err);
     jm_schedule_session_free(session);
+    if (code) {
+        json_decref(edited->would);
+        edited->would = NULL;
+    }
     return code;
 }
 

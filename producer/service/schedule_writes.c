@@ -183,9 +183,8 @@ static int is_there(const jm_schedule_writes *writes, jm_err *err)
     if (writes->named == 1)
         return jm_err_set(err, JM_ERR_CONFLICT, "project %s has a schedule \"%.255s\" already",
                           writes->project, writes->name);
-    return jm_err_set(
-        err, JM_ERR_CONFLICT,
-        "one of these names is taken by now: somebody else has added or renamed a schedule");
+    return jm_err_set(err, JM_ERR_CONFLICT,
+                      "somebody else has added one of these schedules, or given another its name");
 }
 
 int jm_schedule_writes_flush(jm_schedule_writes *writes, jm_err *err)
