@@ -323,8 +323,7 @@ static int update(jm_cli *cli)
     else if (jm_cli_option_flag(cli, "no-coalesce-grace"))
         json_object_set_new(definition, "coalesce_grace", json_false());
     if (!code)
-        if (!code)
-            code = read_clear(cli, definition);
+        code = read_clear(cli, definition);
     if (!code && jm_cli_option_int(cli, "if-version", 0, 1, INT32_MAX, &version))
         code = JM_EXIT_USAGE;
     if (!code && !json_object_size(definition))
