@@ -109,6 +109,14 @@ void jm_col_add_ts(jm_col *col, int64_t us)
     add_8(col, us - EPOCH_2000_US);
 }
 
+void jm_col_add_time(jm_col *col, int64_t us)
+{
+    if (us)
+        jm_col_add_ts(col, us);
+    else
+        jm_col_add_null(col);
+}
+
 void jm_col_add_uuid(jm_col *col, const jm_uuid *id)
 {
     assert(col->type == JM_COL_UUID);

@@ -38,6 +38,7 @@ void jm_col_add_bool(jm_col *col, bool v);
 void jm_col_add_i32(jm_col *col, int32_t v); /* also for JM_COL_I16 */
 void jm_col_add_i64(jm_col *col, int64_t v);
 void jm_col_add_ts(jm_col *col, int64_t us);                   /* microseconds since 1970 */
+void jm_col_add_time(jm_col *col, int64_t us);                 /* the same; 0: null */
 void jm_col_add_uuid(jm_col *col, const jm_uuid *id);          /* NULL: null */
 void jm_col_add_bytes(jm_col *col, const void *p, size_t len); /* text, jsonb, bytea; NULL: null */
 void jm_col_add_str(jm_col *col, const char *s);               /* NUL-terminated; NULL: null */

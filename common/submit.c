@@ -93,14 +93,6 @@ jm_submit_way jm_submit_way_of(const jm_job *job, int64_t now_us)
                : JM_SUBMIT_PUBLISH;
 }
 
-static void add_ts(jm_col *col, int64_t us)
-{
-    if (us)
-        jm_col_add_ts(col, us);
-    else
-        jm_col_add_null(col);
-}
-
 /* What the job is. */
 static void add_job(jm_col *cols, const jm_job *job)
 {
@@ -120,14 +112,14 @@ static void add_job(jm_col *cols, const jm_job *job)
     jm_col_add_str(&cols[C_ORDERING_KEY], job->key);
     jm_col_add_str(&cols[C_EXCLUSIVE], job->exclusive);
     jm_col_add_uuid(&cols[C_SCHEDULE_ID], job->has_schedule ? &job->schedule_id : NULL);
-    add_ts(&cols[C_DUE_AT], job->due_at_us);
+    jm_col_add_time(&cols[C_DUE_AT], job->due_at_us);
     jm_col_add_str(&cols[C_DEDUP_KEY], job->dedup_key);
     jm_col_add_bytes(&cols[C_METADATA], job->metadata, job->metadata_len);
     jm_col_add_str(&cols[C_CALLBACK_URL], job->callback_url);
     jm_col_add_str(&cols[C_TRACE_CONTEXT], job->trace_context);
     jm_col_add_str(&cols[C_SUBMITTED_BY], job->submitted_by);
-    add_ts(&cols[C_RUN_AT], job->run_at_us);
-    add_ts(&cols[C_START_BY], job->start_by_us);
+    jm_col_add_time(&cols[C_RUN_AT], job->run_at_us);
+    jm_col_add_time(&cols[C_START_BY], job->start_by_us);
     jm_col_add_str(&cols[C_DEPENDS_ON], job->depends_on);
 }
 

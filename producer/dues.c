@@ -201,14 +201,6 @@ int jm_dues_decide(jm_dues *dues, jm_pg *pg, jm_err *err)
 
 enum { A_ID, A_NEXT, A_SKIP, A_LAST_RUN, A_LAST_JOB, A_SKIPPED, N_ADVANCE_COLS };
 
-static void add_ts(jm_col *col, int64_t us)
-{
-    if (us)
-        jm_col_add_ts(col, us);
-    else
-        jm_col_add_null(col);
-}
-
 /* Whether an instant that did not fire counts as a run that was left out. */
 static bool is_left_out(const jm_tick *tick)
 {
@@ -231,9 +223,9 @@ static void add_advance(const jm_dues *dues, jm_col *cols, const jm_due *due)
         }
     }
     jm_col_add_uuid(&cols[A_ID], &due->schedule.id);
-    add_ts(&cols[A_NEXT], due->next_run_us);
-    add_ts(&cols[A_SKIP], due->next_skip_us);
-    add_ts(&cols[A_LAST_RUN], last_run_us);
+    jm_col_add_time(&cols[A_NEXT], due->next_run_us);
+    jm_col_add_time(&cols[A_SKIP], due->next_skip_us);
+    jm_col_add_time(&cols[A_LAST_RUN], last_run_us);
     jm_col_add_uuid(&cols[A_LAST_JOB], last_job);
     jm_col_add_i64(&cols[A_SKIPPED], skipped);
 }

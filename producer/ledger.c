@@ -80,14 +80,6 @@ const jm_uuid *jm_ledger_job(const jm_ledger *ledger, size_t i)
 
 /* ---- instants ---- */
 
-static void add_ts(jm_col *col, int64_t us)
-{
-    if (us)
-        jm_col_add_ts(col, us);
-    else
-        jm_col_add_null(col);
-}
-
 static void add_tick(jm_col *cols, const jm_line *entry)
 {
     static const char *const kinds[] = {"calendar", "manual", "backfill"};
@@ -96,7 +88,7 @@ static void add_tick(jm_col *cols, const jm_line *entry)
     jm_col_add_ts(&cols[T_DUE], tick->due_us);
     jm_col_add_str(&cols[T_KIND], kinds[entry->e.kind]);
     jm_col_add_str(&cols[T_OUTCOME], jm_tick_outcome_text(tick->outcome));
-    add_ts(&cols[T_UNTIL], tick->until_us);
+    jm_col_add_time(&cols[T_UNTIL], tick->until_us);
     jm_col_add_i64(&cols[T_COUNT], tick->count);
     jm_col_add_str(&cols[T_REASON], tick->reason);
     jm_col_add_uuid(&cols[T_JOB], entry->has_job ? &entry->job_id : NULL);

@@ -102,14 +102,6 @@ static int settle_page(walk *w, jm_col *ids, jm_err *err)
     return rc;
 }
 
-static void add_ts(jm_col *col, int64_t us)
-{
-    if (us)
-        jm_col_add_ts(col, us);
-    else
-        jm_col_add_null(col);
-}
-
 /* Next instants are strictly after this. What has come since it was settled by the old calendar is
  * decided by the new one. */
 static int64_t planned_after(const jm_due *due)
@@ -132,8 +124,8 @@ static int write_page(walk *w, jm_err *err)
         int64_t run_us, skip_us;
         jm_plan_begin(&plan, planned_after(due), &run_us, &skip_us);
         jm_col_add_uuid(&cols.col[0], &due->schedule.id);
-        add_ts(&cols.col[1], run_us);
-        add_ts(&cols.col[2], skip_us);
+        jm_col_add_time(&cols.col[1], run_us);
+        jm_col_add_time(&cols.col[2], skip_us);
         if (w->ended && due->schedule.next_run_us && !run_us)
             jm_col_add_uuid(w->ended, &due->schedule.id);
     }

@@ -24,14 +24,6 @@ static const jm_col_type dead_types[] = {JM_COL_UUID,  JM_COL_TEXT,  JM_COL_I32,
                                          JM_COL_TEXT,  JM_COL_TEXT};
 static const jm_col_type id_types[] = {JM_COL_UUID, JM_COL_TEXT, JM_COL_TEXT, JM_COL_BOOL};
 
-static void add_ts(jm_col *col, int64_t us)
-{
-    if (us)
-        jm_col_add_ts(col, us);
-    else
-        jm_col_add_null(col);
-}
-
 static void add_positive(jm_col *col, int v)
 {
     if (v)
@@ -66,8 +58,8 @@ static void add_insert(jm_cols *cols, jm_accept_state *a, int i)
     jm_col_add_str(&c[11], job->dedup_key);
     jm_col_add_bytes(&c[12], job->metadata, job->metadata_len);
     jm_col_add_str(&c[13], job->trace_context);
-    add_ts(&c[14], job->run_at_us);
-    add_ts(&c[15], job->start_by_us);
+    jm_col_add_time(&c[14], job->run_at_us);
+    jm_col_add_time(&c[15], job->start_by_us);
     jm_col_add_str(&c[16], a->waits[i]);
     jm_col_add_str(&c[17], job->callback_url);
     jm_col_add_str(&c[18], job->depends_on);
