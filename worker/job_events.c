@@ -50,7 +50,8 @@ static jm_job_event event_of(const jm_db_clock *clock, const jm_report *report)
     if (report->end == JM_END_NONE) {
         event.at_us = jm_db_clock_us(clock);
     } else {
-        event.at_us = at(clock, report, report->ended_us);
+        event.at_us =
+            report->completed_us ? report->completed_us : at(clock, report, report->ended_us);
         event.duration_ms = (report->ended_us - report->started_us) / 1000;
     }
     if (kinds[report->end].ended)

@@ -45,6 +45,7 @@ typedef struct jm_report {
     const char *reason; /* for job_attempts.outcome where it is more exact: "timeout", or NULL */
     int64_t retry_in_us;
     int64_t started_us, ended_us; /* monotonic: of the attempt */
+    int64_t completed_us;         /* jobs.completed_at once it is recorded, or 0 */
     jm_step_row *steps;
     int n_steps;
     jm_log_row *logs;

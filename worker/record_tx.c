@@ -270,6 +270,8 @@ static void mark_passed(jm_record_group *g, int from, int to, const PGresult *re
                 continue;
             next = (int)(found - g->reports);
         }
+        if (PQnfields(res) > 2 && !PQgetisnull(res, row, 2))
+            g->reports[next]->completed_us = jm_pg_get_ts(res, row, 2);
         g->passed[next++] = true;
     }
 }

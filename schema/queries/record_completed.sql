@@ -4,7 +4,7 @@
 -- of each step: $9 job id, $10 seq, $11 name, $12 status, $13 data, $14 error, $15 attempts, $16 started,
 --   $17 ended, $18 milliseconds;
 -- of each log row: $19 job id, $20 seq, $21 step, $22 time, $23 level, $24 message, $25 details.
--- Result: of each job that was ended, its id, and whether jobs wait for it.
+-- Result: of each job that was ended, its id, whether jobs wait for it, and when it is recorded to have ended.
 WITH ended AS (
     UPDATE jobs j
     SET status = 'completed', completed_at = greatest(e.ended, j.started_at), duration_ms = e.ms,
@@ -13,7 +13,7 @@ WITH ended AS (
         AS e (id, attempt, ended, ms, result)
     WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $7::uuid AND j.id <= $8::uuid
         AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
-    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents,
+    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents, j.completed_at,
         CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END, e.ended, e.ms
 ), steps AS (
     INSERT INTO job_steps (job_id, attempt, seq, name, status, data, error, attempts, created_at, started_at,
@@ -35,4 +35,4 @@ WITH ended AS (
     SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, 'completed', count(*), sum(ms)
     FROM ended GROUP BY 1, 2, 3, 4
 )
-SELECT id, has_dependents FROM ended
+SELECT id, has_dependents, completed_at FROM ended

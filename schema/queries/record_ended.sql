@@ -10,7 +10,8 @@
 --   $32 ended, $33 milliseconds;
 -- of each log row: $34 job id, $35 seq, $36 step, $37 time, $38 level, $39 message, $40 details;
 -- of each searchable key among the metadata: $41 job id, $42 key, $43 value.
--- Result: of each job that passed the fence, its id, and whether jobs wait for it and it has ended.
+-- Result: of each job that passed the fence, its id, whether jobs wait for it and it has ended, and when it is
+-- recorded to have ended.
 WITH given AS (
     SELECT * FROM unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[],
         $9::jsonb[], $10::jsonb[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[], $15::text[],
@@ -37,7 +38,7 @@ WITH given AS (
     WHERE j.id = g.id AND j.id = ANY ($2::uuid[]) AND j.id >= $22::uuid AND j.id <= $23::uuid
         AND j.attempt = g.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
     RETURNING j.id, j.attempt, j.status, j.project, j.type, j.queue, j.priority, j.start_by, j.schedule_id,
-        j.dedup_key, j.has_dependents,
+        j.dedup_key, j.has_dependents, j.completed_at,
         CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END,
         g.ended, g.ms, g.again_at, g.outcome, g.started, g.error, g.out_text, g.err_text,
         g.return_code, g.output_files, g.total_size
@@ -92,4 +93,4 @@ WITH given AS (
     SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, status, count(*), coalesce(sum(ms), 0)
     FROM ended WHERE status NOT IN ('running', 'pending') GROUP BY 1, 2, 3, 4, 5
 )
-SELECT id, has_dependents AND status NOT IN ('running', 'pending') FROM ended
+SELECT id, has_dependents AND status NOT IN ('running', 'pending'), completed_at FROM ended

@@ -2,7 +2,7 @@
 -- log row a job, made from what the UPDATE returns, with no join. The fence is that of record_completed.
 -- $1 worker id, of each job: $2 id, $3 attempt, $4 started, $5 ended, $6 milliseconds, $7 the step's name, $8 its
 -- data, which is the job's result as well, $9 message of the log row; $10 smallest, $11 largest id.
--- Result: of each job that was ended, its id, and whether jobs wait for it.
+-- Result: of each job that was ended, its id, whether jobs wait for it, and when it is recorded to have ended.
 WITH ended AS (
     UPDATE jobs j
     SET status = 'completed', completed_at = greatest(e.ended, j.started_at), duration_ms = e.ms,
@@ -11,7 +11,7 @@ WITH ended AS (
         $9::text[]) AS e (id, attempt, started, ended, ms, step, data, message)
     WHERE j.id = e.id AND j.id = ANY ($2::uuid[]) AND j.id >= $10::uuid AND j.id <= $11::uuid
         AND j.attempt = e.attempt AND j.worker_id = $1::uuid AND j.status = 'running'
-    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents,
+    RETURNING j.id, j.attempt, j.project, j.type, j.schedule_id, j.has_dependents, j.completed_at,
         CASE WHEN j.callback_url IS NOT NULL OR j.callback_of IS NOT NULL THEN job_call(j) END,
         e.started, e.ended, e.ms, e.step, e.data, e.message
 ), steps AS (
@@ -26,4 +26,4 @@ WITH ended AS (
     SELECT date_bin('1 hour', ended, 'epoch'), project, type, schedule_id, 'completed', count(*), sum(ms)
     FROM ended GROUP BY 1, 2, 3, 4
 )
-SELECT id, has_dependents FROM ended
+SELECT id, has_dependents, completed_at FROM ended

@@ -2,6 +2,7 @@
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -144,6 +145,15 @@ class Program:
         return (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def stacks(pid):
+    """Where each thread of a process is: its stack where gdb is at hand, else what it waits for."""
+    if shutil.which("gdb"):
+        return subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 16"], text=True,
+                              capture_output=True, timeout=120, check=False).stdout
+    return "\n".join(f"{(task / 'comm').read_text().strip()}: {(task / 'wchan').read_text()}"
+                     for task in sorted(pathlib.Path(f"/proc/{pid}/task").iterdir()))
+
+
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
                    "ERROR: LeakSanitizer", "Assertion `")
 
@@ -166,7 +176,7 @@ def end_all(programs, timeout=15):
         try:
             p.wait(max(0.1, deadline - time.monotonic()))
         except AssertionError:
-            wrong.append(f"{p.name} (pid {p.pid}) ignored SIGTERM for {timeout} s")
+            wrong.append(f"{p.name} (pid {p.pid}) ignored SIGTERM for {timeout} s\n{stacks(p.pid)}\n{p.tail()}")
             p.signal(signal.SIGKILL)
             p.wait(10)
     for p in programs:

@@ -1,0 +1,116 @@
+/* One request of the API, as its handler sees it: who asks, what is in it, and how it is answered.
+ * A handler parses, calls a service, and prints. */
+#ifndef JM_HTTP_REQUEST_H
+#define JM_HTTP_REQUEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "producer/service/change.h"
+
+struct jm_pg;
+struct jm_api;
+
+typedef struct jm_req jm_req;
+
+/* Called on a thread of the pool. Answers the request, once, by one of the functions below, before
+ * it returns, or gives it away with jm_req_defer. */
+typedef void jm_req_handler(jm_req *req);
+
+typedef enum jm_scope {
+    JM_SCOPE_NONE, /* no key is needed */
+    JM_SCOPE_READ,
+    JM_SCOPE_SUBMIT,
+    JM_SCOPE_ADMIN
+} jm_scope;
+
+typedef struct jm_api_route {
+    const char *method; /* GET, POST, PUT, PATCH, DELETE; NULL ends a table */
+    const char *path;   /* below /api/v1, with parameters in braces: "/jobs/{id}/steps" */
+    jm_scope scope;
+    jm_req_handler *handler;
+    const char *query; /* names of the parameters it takes, parted by spaces, or NULL; "*": any */
+} jm_api_route;
+
+/* ---- what is in it ---- */
+
+struct jm_api *jm_req_api(const jm_req *req);
+/* A connection of the pool, checked, for as long as the handler runs. NULL: it has been answered
+ * with 503, return. */
+struct jm_pg *jm_req_pg(jm_req *req);
+
+const char *jm_req_path(const jm_req *req, const char *name);  /* decoded; never NULL */
+const char *jm_req_query(const jm_req *req, const char *name); /* decoded, or NULL */
+const char *jm_req_header(const jm_req *req, const char *name);
+
+/* A whole number from min to max, def where it is not given. false: answered with 400, return. */
+bool jm_req_query_int(jm_req *req, const char *name, int64_t def, int64_t min, int64_t max,
+                      int64_t *out);
+/* 1, true, 0, false. false: answered with 400, return. */
+bool jm_req_query_bool(jm_req *req, const char *name, bool def, bool *out);
+/* An RFC 3339 time in microseconds since 1970, 0 where it is not given. */
+bool jm_req_query_time(jm_req *req, const char *name, int64_t *us);
+
+/* The page of a list: limit (50, at most 1000), offset, cursor, total. */
+typedef struct jm_req_page {
+    int64_t limit, offset;
+    const char *cursor; /* as a page before gave it in "next", or NULL */
+    bool total;         /* ?total=1: count them, up to 10,000 */
+} jm_req_page;
+bool jm_req_get_page(jm_req *req, jm_req_page *page);
+
+/* The body, parsed exactly (no duplicate keys, no broken UTF-8, no digit lost), of that type;
+ * borrowed. NULL: answered with 400 or 415, return. */
+const json_t *jm_req_body(jm_req *req, json_type type);
+/* The same, where there may be none: an empty object then. */
+const json_t *jm_req_body_or_empty(jm_req *req);
+/* As it came. */
+const char *jm_req_body_text(const jm_req *req, size_t *len);
+/* false: a member of the body is none of those named (NULL-terminated) and was answered with 400,
+ * which names the nearest one. */
+bool jm_req_body_members(jm_req *req, const json_t *body, const char *const *names);
+
+/* ---- who asks ---- */
+
+/* The project that its key is bound to; NULL: all. */
+const char *jm_req_project(const jm_req *req);
+/* For what is created or listed: the project asked for (NULL: none was named), within what the key
+ * may see. false: answered with 404, return. A bound key that names none gets its own. */
+bool jm_req_narrow(jm_req *req, const char *asked, const char **project);
+/* Whether an object of that project is there for this key; when not: answered with 404 in the same
+ * words as one that does not exist, return. */
+bool jm_req_sees(jm_req *req, const char *project, const char *what, const char *id);
+bool jm_req_may(const jm_req *req, jm_scope scope);
+const char *jm_req_actor(const jm_req *req); /* "key:name", "session:name", "anonymous" */
+const char *jm_req_id(const jm_req *req);    /* X-Request-Id, given or made */
+/* For the audit log: actor, source "api", the header X-Reason, ?dry_run=1. Lives as long as req. */
+void jm_req_change(jm_req *req, jm_change *change);
+
+/* ---- answers; each takes the reference to its value ---- */
+
+void jm_req_ok(jm_req *req, json_t *value);                            /* 200 */
+void jm_req_created(jm_req *req, const char *location, json_t *value); /* 201 with Location */
+void jm_req_answer(jm_req *req, int status, json_t *value);            /* any */
+void jm_req_no_content(jm_req *req);                                   /* 204 */
+/* {"items": [...], "next": cursor or null, "total"}; next may be NULL, total < 0: not counted. */
+void jm_req_list(jm_req *req, json_t *items, const char *next, int64_t total);
+void jm_req_text(jm_req *req, int status, const char *content_type, const char *text, size_t len);
+/* As a service failed: 400 with a pointer to the field, 404, 409, 503, 500. */
+void jm_req_fail(jm_req *req, const jm_err *err);
+/* application/problem+json. field: member of the body at fault as a JSON pointer ("/params/x"), a
+ * parameter as "?name", or NULL. */
+void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,
+                    ...) __attribute__((format(printf, 5, 6)));
+void jm_req_set_header(jm_req *req, const char *name, const char *value); /* before the answer */
+
+/* A version of what is answered, as its ETag; before the answer. */
+void jm_req_etag(jm_req *req, int64_t version);
+/* The version that If-Match asks for, 0 where it does not. false: answered with 412 or 400. */
+bool jm_req_if_match(jm_req *req, int64_t *version);
+
+/* The handler returns without an answer; another thread will give it. jm_req_pg is given back. */
+void jm_req_defer(jm_req *req);
+
+#endif
