@@ -389,13 +389,15 @@ static void one_round(jm_relay *relay, jm_chain *chain)
         atomic_store(&relay->away, false);
 }
 
-/* What is in flight may still be acknowledged; the rest of the table is the next relay's. */
+/* What is in flight may still be acknowledged, unless Kafka is away; the rest of the table, and
+ * what was not acknowledged, is the next relay's. */
 static void finish(jm_relay *relay)
 {
     int64_t deadline = jm_mono_ms() + atomic_load(&relay->grace_ms);
-    while (relay->in_flight && jm_mono_ms() < deadline) {
+    while (relay->in_flight && !atomic_load(&relay->away) && jm_mono_ms() < deadline) {
         jm_kafka_producer_poll(relay->producer, 20);
         settle(relay);
+        watch_kafka(relay);
     }
     jm_kafka_producer_free(relay->producer, 0); /* reports the rest as failed */
     relay->producer = NULL;

@@ -106,6 +106,15 @@ def ledger(db, schedule):
                     "ORDER BY due_at", schedule)
 
 
+def test_relay_does_not_wait_for_a_kafka_that_is_away(jm):
+    """What is in flight stays in the table: to wait out the grace of 10 s would help nobody."""
+    producer = jm.start_producer(**{"kafka.bootstrap.servers": "127.0.0.1:1"}, wait=False)
+    jm.db.execute("SELECT submit('noop')")
+    producer.wait_log("1 records wait for it")
+    assert producer.terminate(timeout=8) == 0
+    assert pending(jm.db) == {"unpublished": 1}
+
+
 def test_each_instant_once_with_three_producers(jm):
     for _ in range(3):
         jm.start_producer()
