@@ -255,12 +255,36 @@ const jm_config_key jm_config_keys[] = {
         "Days that the ledger of schedules keeps what became of an instant, longer while its job "
         "has "
         "not ended; 0 is for ever."),
-    TEXT("http", "listen", "127.0.0.1:8470", 0, is_listen, LISTEN_NEEDS,
-         "Address of the producer's health page and metrics. Where it is taken, the producer says "
-         "so "
-         "and goes on without. The ready line names the port."),
-    CHOICE("http", "auth", "keys", auth_words, UNUSED,
+    TEXT(
+        "http", "listen", "127.0.0.1:8470", 0, is_listen, LISTEN_NEEDS,
+        "Address of the API, the health page and the metrics. Where it is taken, the producer says "
+        "so "
+        "and goes on without. The ready line names the port."),
+    CHOICE("http", "auth", "keys", auth_words, 0,
            "Whether requests need a key; off is allowed on loopback only."),
+    BOOL("http", "behind_proxy", "false", 0,
+         "Whether a proxy that has TLS stands in front: no warning about an address that others "
+         "reach, and session cookies that travel by TLS only."),
+    TEXT("http", "tls_cert_file", NULL, 0, NULL, NULL,
+         "PEM file with the certificate and its chain: the API speaks TLS. Needs tls_key_file."),
+    TEXT("http", "tls_key_file", NULL, 0, NULL, NULL, "PEM file with the certificate's key."),
+    INT("http", "threads", "16", 1, 512, 0, "Requests that are worked on at once."),
+    INT("http", "max_connections", "1200", 16, 65536, 0,
+        "Connections at once; each listener to events is one."),
+    INT("http", "max_connections_per_ip", "0", 0, 65536, 0,
+        "Connections at once of one address; 0: as many as there may be."),
+    INT("http", "max_body_bytes", "8388608", 1024, 1073741824, 0,
+        "Bytes in the body of a request."),
+    INT("http", "timeout_s", "10", 1, 3600, 0,
+        "Seconds in which nothing comes and nothing goes before a connection is closed."),
+    BOOL("http", "access_log", "true", 0, "Whether each request of the API is a line in the log."),
+    INT("http", "pool_keep", "5", 0, 1000, 0, "Connections to PostgreSQL that the API keeps."),
+    INT("http", "pool_most", "15", 1, 1000, 0,
+        "Connections to PostgreSQL that the API has at most."),
+    INT("http", "pool_wait_s", "30", 1, 600, 0,
+        "Seconds that a request waits for a connection before it is answered 503."),
+    INT("http", "pool_recycle_s", "3600", 0, 604800, 0,
+        "Seconds after which a connection to PostgreSQL is made anew; 0: never."),
     TEXT("http", "keys_file", NULL, UNUSED, NULL, NULL,
          "Keys that hold where there is no database."),
     CHOICE("events", "publish", "ended", publish_words, 0,

@@ -1,18 +1,18 @@
-/* The HTTP server. */
-#include "common/httpd.h"
-
+/* The HTTP server: listening, and the way of a request through it. */
+#include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/httpd_priv.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -20,119 +20,59 @@ enum {
     TIMEOUT_S = 10,
     MAX_CONNECTIONS = 64,
     CONNECTION_BYTES = 32768, /* request line and headers of one connection */
-    BACKLOG = 64
+    BACKLOG = 256
 };
 
 struct jm_httpd {
     jm_httpd_options options;
     struct MHD_Daemon *daemon;
+    jm_http_pool *pool; /* NULL: pages only */
     char address[160];
 };
 
-struct jm_http_request {
-    jm_httpd *httpd;
-    struct MHD_Connection *connection;
-    const char *path;
-    bool answered;
-    enum MHD_Result result;
-};
+/* ---- one request ---- */
 
-/* ---- answers ---- */
-
-static void queue(jm_http_request *request, int status, struct MHD_Response *response)
+/* Called first of all, with what is asked for as it came: decoded, a %2F could not be told from a
+ * slash. What is returned is the request's state. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
 {
-    request->answered = true;
-    request->result = MHD_queue_response(request->connection, (unsigned)status, response);
-    MHD_destroy_response(response);
+    jm_http_request *request = jm_calloc(1, sizeof *request);
+    request->httpd = cls;
+    request->connection = connection;
+    request->path = jm_strndup(uri, strcspn(uri, "?"));
+    request->started_us = jm_mono_us();
+    return request;
 }
 
-static struct MHD_Response *new_response(const jm_buf *body, const char *content_type)
+static void free_request(jm_http_request *request)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body->len, (void *)(uintptr_t)jm_buf_str(body), MHD_RESPMEM_MUST_COPY);
-    if (!response)
-        return NULL;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    return response;
+    if (request->response)
+        MHD_destroy_response(request->response);
+    for (int i = 0; i < request->n_headers; i++)
+        free(request->headers[i].value);
+    jm_buf_fini(&request->body);
+    free(request->path);
+    free(request);
 }
 
-void jm_http_answer(jm_http_request *request, int status, const char *content_type,
-                    const jm_buf *body)
+/* What MHD has told us about a request of the pool is over, whether it was answered or not. */
+static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode why)
 {
-    struct MHD_Response *response = new_response(body, content_type);
-    if (response && !request->answered)
-        queue(request, status, response);
+    (void)cls, (void)connection, (void)why;
+    if (*state)
+        free_request(*state);
+    *state = NULL;
 }
 
-void jm_http_answer_json(jm_http_request *request, int status, const jm_buf *body)
+static enum MHD_Result queue_answer(jm_http_request *request)
 {
-    jm_http_answer(request, status, "application/json", body);
+    if (!request->answered)
+        jm_http_problem(request, 500, "internal", NULL, "this request was not answered");
+    return MHD_queue_response(request->connection, (unsigned)request->status, request->response);
 }
 
-static const char *title_of(int status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return "Internal Server Error";
-    }
-}
-
-static void add_member(jm_buf *body, const char *name, const char *value)
-{
-    jm_buf_addf(body, ",\"%s\":", name);
-    jm_buf_add_json(body, value, strlen(value));
-}
-
-static void write_problem(jm_buf *body, int status, const char *code, const char *parameter,
-                          const char *detail)
-{
-    jm_buf_addf(body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", title_of(status),
-                status);
-    add_member(body, "code", code);
-    add_member(body, "detail", detail);
-    if (parameter) {
-        jm_buf_adds(body, ",\"errors\":[{\"parameter\":");
-        jm_buf_add_json(body, parameter, strlen(parameter));
-        add_member(body, "detail", detail);
-        jm_buf_adds(body, "}]");
-    }
-    jm_buf_adds(body, "}\n");
-}
-
-void jm_http_problem(jm_http_request *request, int status, const char *code, const char *parameter,
-                     const char *detail)
-{
-    jm_buf body = {0};
-    write_problem(&body, status, code, parameter, detail);
-    struct MHD_Response *response = new_response(&body, "application/problem+json");
-    if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    if (response && !request->answered)
-        queue(request, status, response);
-    jm_buf_fini(&body);
-}
-
-const char *jm_http_query(jm_http_request *request, const char *name)
-{
-    const char *value = NULL;
-    size_t len = 0;
-    if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name,
-                                      strlen(name), &value, &len) != MHD_YES)
-        return NULL;
-    return value ? value : "";
-}
-
-/* ---- requests ---- */
+/* ---- pages ---- */
 
 static const jm_http_route *find_route(const jm_httpd *httpd, const char *path)
 {
@@ -142,31 +82,125 @@ static const jm_http_route *find_route(const jm_httpd *httpd, const char *path)
     return NULL;
 }
 
-static void serve(jm_http_request *request, const char *method)
+static bool is_get(const char *method)
 {
-    const jm_http_route *route = find_route(request->httpd, request->path);
+    return !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
+}
+
+static void serve_page(jm_http_request *request, const jm_http_route *route)
+{
     if (!route)
         jm_http_problem(request, 404, "not_found", NULL, "there is nothing at this path");
-    else if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+    else if (!is_get(request->method))
         jm_http_problem(request, 405, "method_not_allowed", NULL,
                         "this path takes GET and HEAD only");
     else
         route->handler(request->httpd->options.ctx, request);
-    if (!request->answered)
-        jm_http_problem(request, 500, "internal", NULL, "this request was not answered");
 }
 
-/* Called once its headers are there: no request has a body that is looked at, so each is answered
- * at once, and a connection that goes on sending is closed. */
+/* ---- what the pool answers ---- */
+
+static void work(void *ctx, jm_http_request *request)
+{
+    const jm_httpd *httpd = ctx;
+    httpd->options.rest(httpd->options.rest_ctx, request); /* and it may be gone */
+}
+
+/* A message that two readers could take for two different ones is refused (RFC 9112, 6.1). */
+static bool is_ambiguous(const jm_http_request *request)
+{
+    const char *encoding = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    return encoding && (MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+                        strcasecmp(encoding, "chunked") != 0);
+}
+
+static size_t max_body(const jm_httpd *httpd)
+{
+    return httpd->options.max_body_bytes ? httpd->options.max_body_bytes : JM_HTTP_MAX_BODY;
+}
+
+static bool is_too_long(const jm_http_request *request)
+{
+    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                     MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length && strtoull(length, NULL, 10) > max_body(request->httpd);
+}
+
+static void refuse_size(jm_http_request *request)
+{
+    char text[80];
+    snprintf(text, sizeof text, "the body has more than %zu bytes", max_body(request->httpd));
+    jm_http_add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+    jm_http_problem(request, 413, "too_large", NULL, text);
+}
+
+/* Called when its headers are there. What is answered now need not send its body. */
+static enum MHD_Result begin(jm_http_request *request)
+{
+    if (is_ambiguous(request)) {
+        jm_http_add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+        jm_http_problem(request, 400, "bad_request", NULL,
+                        "send either Content-Length or Transfer-Encoding: chunked");
+    } else if (is_too_long(request)) {
+        refuse_size(request);
+    }
+    return request->answered ? queue_answer(request) : MHD_YES;
+}
+
+static enum MHD_Result add_body(jm_http_request *request, const char *upload, size_t *size)
+{
+    size_t most = max_body(request->httpd);
+    if (request->body.len + *size > 4 * most)
+        return MHD_NO; /* it does not stop: neither do we listen */
+    request->too_large |= request->body.len + *size > most;
+    jm_buf_add(&request->body, upload, *size);
+    *size = 0;
+    return MHD_YES;
+}
+
+/* The body is there. */
+static enum MHD_Result hand_over(jm_http_request *request)
+{
+    if (request->too_large) {
+        refuse_size(request);
+        return queue_answer(request);
+    }
+    request->stage = JM_HTTP_WORKING;
+    MHD_suspend_connection(request->connection);
+    if (jm_http_pool_push(request->httpd->pool, request))
+        return MHD_YES;
+    jm_http_add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    jm_http_problem(request, 503, "busy", NULL, "the server is stopping or has too much to do");
+    jm_http_finish(request);
+    return MHD_YES;
+}
+
+/* First with the headers, then with each part of the body, then with none; once more when an answer
+ * has been found. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **state)
 {
-    (void)version, (void)upload, (void)upload_size, (void)state;
-    jm_http_request request = {
-        .httpd = cls, .connection = connection, .path = url, .result = MHD_NO};
-    serve(&request, method);
-    return request.result;
+    const jm_httpd *httpd = cls;
+    jm_http_request *request = *state;
+    (void)connection, (void)version;
+    if (request->stage == JM_HTTP_NEW) {
+        const jm_http_route *route = find_route(httpd, url);
+        request->method = method;
+        request->stage = JM_HTTP_READING;
+        if (httpd->pool && !route)
+            return begin(request);
+        /* No page has a body that is looked at: each is answered at once, and a connection that
+         * goes on sending is closed. */
+        serve_page(request, route);
+        return queue_answer(request);
+    }
+    if (*upload_size)
+        return request->stage == JM_HTTP_READING ? add_body(request, upload, upload_size) : MHD_NO;
+    return request->stage == JM_HTTP_READING && !request->answered ? hand_over(request)
+                                                                   : queue_answer(request);
 }
 
 static void on_log(void *cls, const char *format, va_list args)
@@ -248,13 +282,24 @@ static int open_listener(jm_httpd *httpd, jm_err *err)
 static struct MHD_Daemon *start_daemon(jm_httpd *httpd, int fd)
 {
     const jm_httpd_options *o = &httpd->options;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
+                     MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
+                                   {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},
+                                   {MHD_OPTION_END, 0, NULL}};
+    if (!o->tls_cert)
+        tls[0] = tls[2];
+    else
+        flags |= MHD_USE_TLS;
     return MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(o->timeout_s ? o->timeout_s : TIMEOUT_S),
-        MHD_OPTION_CONNECTION_LIMIT,
+        flags, 0, NULL, NULL, on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        httpd, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(o->timeout_s ? o->timeout_s : TIMEOUT_S), MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(o->max_connections ? o->max_connections : MAX_CONNECTIONS),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
+        1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 int jm_httpd_new(const jm_httpd_options *options, jm_httpd **out, jm_err *err)
@@ -266,11 +311,15 @@ int jm_httpd_new(const jm_httpd_options *options, jm_httpd **out, jm_err *err)
         free(httpd);
         return fd;
     }
+    if (options->threads)
+        httpd->pool = jm_http_pool_new(options->threads, work, httpd);
     httpd->daemon = start_daemon(httpd, fd);
     if (!httpd->daemon) {
+        jm_http_pool_free(httpd->pool);
         close(fd);
         free(httpd);
-        return jm_err_set(err, JM_ERR_IO, "cannot start the HTTP server on %s", options->listen);
+        return jm_err_set(err, JM_ERR_IO, "cannot start the HTTP server on %s%s", options->listen,
+                          options->tls_cert ? ": is the certificate one, and is the key its?" : "");
     }
     *out = httpd;
     return JM_OK;
@@ -281,10 +330,18 @@ const char *jm_httpd_address(const jm_httpd *httpd)
     return httpd->address;
 }
 
+void jm_httpd_stop(jm_httpd *httpd)
+{
+    if (httpd->pool)
+        jm_http_pool_close(httpd->pool);
+}
+
 void jm_httpd_free(jm_httpd *httpd)
 {
     if (!httpd)
         return;
+    jm_httpd_stop(httpd);
     MHD_stop_daemon(httpd->daemon); /* closes the socket */
+    jm_http_pool_free(httpd->pool);
     free(httpd);
 }

@@ -12,6 +12,7 @@
 #include "common/metrics.h"
 #include "common/migrate.h"
 #include "common/wakeup.h"
+#include "producer/http/routes.h"
 #include "producer/janitor.h"
 #include "producer/page.h"
 #include "producer/relay.h"
@@ -28,7 +29,7 @@ enum {
 };
 
 static const char usage[] =
-    "usage: jobmill-producer [--no-scheduler] [--no-http] [--config FILE] "
+    "usage: jobmill-producer [--no-scheduler] [--no-http] [--print-routes] [--config FILE] "
     "[--section.key=value]...\n"
     "\n"
     "Fires schedules, publishes waiting jobs to Kafka, rescues the jobs of lost workers and keeps "
@@ -36,7 +37,8 @@ static const char usage[] =
     "database in order. Any number of producers may run at once.\n"
     "\n"
     "  --no-scheduler    fire no schedules; publish and keep order all the same\n"
-    "  --no-http         serve neither health nor metrics";
+    "  --no-http         serve neither the API nor health nor metrics\n"
+    "  --print-routes    print the routes of the API";
 
 typedef struct jm_producer {
     jm_config *config;
@@ -59,6 +61,7 @@ typedef struct jm_producer {
     jm_janitor *janitor;
     jm_schedule_sync *sync; /* NULL: there is none */
     jm_events *events;
+    jm_api *api;
     char status[400]; /* as last printed */
 } jm_producer;
 
@@ -188,8 +191,16 @@ static void make_page(jm_producer *producer)
                                .conninfo = producer->conninfo,
                                .schema = producer->schema,
                                .watchdog = producer->watchdog};
+    jm_api_options api = {.config = producer->config,
+                          .conninfo = producer->conninfo,
+                          .schema = producer->schema,
+                          .metrics = producer->metrics,
+                          .clock = &producer->clock};
     if (!producer->with_http)
         return;
+    if (jm_api_new(&api, &producer->api, &err))
+        jm_log_kv(JM_ERROR, "producer", "no API", "why", err.msg, NULL);
+    options.api = producer->api;
     if (jm_page_new(&options, &producer->page, &err))
         jm_log_kv(JM_WARNING, "producer", "no health page and no metrics", "why", err.msg, NULL);
     else
@@ -353,6 +364,10 @@ int main(int argc, char **argv)
     int status;
     producer.with_scheduler = !take_flag(&argc, argv, "--no-scheduler");
     producer.with_http = !take_flag(&argc, argv, "--no-http");
+    if (take_flag(&argc, argv, "--print-routes")) {
+        jm_routes_print();
+        return 0;
+    }
     if (!jm_daemon_start(&producer.config, argc, argv, "jobmill-producer", usage, &status))
         return status;
     jm_daemon_init();
@@ -375,6 +390,7 @@ int main(int argc, char **argv)
         status = run(&producer);
     }
     jm_page_free(producer.page);
+    jm_api_free(producer.api);
     jm_pg_free(producer.pg);
     jm_watchdog_free(producer.watchdog);
     jm_metrics_free(producer.metrics);

@@ -95,7 +95,6 @@ static void on_readyz(void *ctx, jm_http_request *request)
     jm_reasons_answer(&reasons, request, "ready");
 }
 
-/* The HTTP API will be further routes of this server. */
 static const jm_http_route routes[] = {
     {"/healthz", on_healthz}, {"/readyz", on_readyz}, {"/metrics", on_metrics}, {NULL, NULL}};
 
@@ -107,6 +106,8 @@ int jm_page_new(const jm_page_options *options, jm_page **out, jm_err *err)
     page->gauges = jm_gauges_new(options->conninfo, options->schema, options->metrics);
     jm_metrics_on_write(options->metrics, on_write, page);
     jm_httpd_options httpd = {.listen = options->listen, .routes = routes, .ctx = page};
+    if (options->api)
+        jm_api_serve(options->api, &httpd);
     int rc = jm_httpd_new(&httpd, &page->httpd, err);
     if (rc) {
         jm_metrics_on_write(options->metrics, NULL, NULL);
@@ -133,6 +134,9 @@ void jm_page_free(jm_page *page)
 {
     if (!page)
         return;
+    jm_httpd_stop(page->httpd);
+    if (page->options.api)
+        jm_api_stop(page->options.api);
     jm_httpd_free(page->httpd);
     jm_metrics_on_write(page->options.metrics, NULL, NULL);
     jm_gauges_free(page->gauges);

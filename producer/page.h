@@ -1,11 +1,12 @@
-/* What a producer serves on [http] listen: /healthz, /readyz, /metrics. Served from the start, also
- * while the database is away. */
+/* What a producer serves on [http] listen: /healthz, /readyz, /metrics, and the API. Served from
+ * the start, also while the database is away. */
 #ifndef JM_PAGE_H
 #define JM_PAGE_H
 
 #include "common/metrics.h"
 #include "common/watchdog.h"
 #include "producer/counts.h"
+#include "producer/http/api.h"
 #include "producer/janitor.h"
 #include "producer/relay.h"
 #include "producer/scheduler.h"
@@ -13,6 +14,7 @@
 /* All borrowed: they outlive the page. */
 typedef struct jm_page_options {
     const char *listen;
+    jm_api *api; /* NULL: none; stopped by the page */
     jm_metrics *metrics;
     const jm_counts *counts;
     const char *conninfo, *schema; /* for the gauges that PostgreSQL is asked for */

@@ -31,7 +31,8 @@ typedef struct jm_api_route {
     const char *path;   /* below /api/v1, with parameters in braces: "/jobs/{id}/steps" */
     jm_scope scope;
     jm_req_handler *handler;
-    const char *query; /* names of the parameters it takes, parted by spaces, or NULL; "*": any */
+    const char *query; /* names of the parameters it takes, parted by spaces, or NULL; "metadata.*":
+                          all that begin so */
 } jm_api_route;
 
 /* ---- what is in it ---- */
@@ -110,7 +111,13 @@ void jm_req_etag(jm_req *req, int64_t version);
 /* The version that If-Match asks for, 0 where it does not. false: answered with 412 or 400. */
 bool jm_req_if_match(jm_req *req, int64_t *version);
 
-/* The handler returns without an answer; another thread will give it. jm_req_pg is given back. */
+/* The handler returns without an answer; another thread will give it, and then calls jm_req_finish.
+ * The connection of jm_req_pg is given back. */
 void jm_req_defer(jm_req *req);
+void jm_req_finish(jm_req *req); /* answered 500 if it was not; the request is gone */
+
+struct jm_http_stream;
+/* 200 with text/event-stream, until the stream is ended; the request may be finished before. */
+struct jm_http_stream *jm_req_stream(jm_req *req);
 
 #endif

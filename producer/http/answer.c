@@ -1,0 +1,216 @@
+/* Answers of the API. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json_exact.h"
+#include "common/log.h"
+#include "producer/http/request_priv.h"
+
+/* ---- values ---- */
+
+void jm_req_answer(jm_req *req, int status, json_t *value)
+{
+    jm_buf body = {0};
+    char *text = jm_json_exact_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    jm_buf_adds(&body, text);
+    jm_buf_adds(&body, "\n");
+    free(text);
+    json_decref(value);
+    jm_http_answer_json(req->http, status, &body);
+    jm_buf_fini(&body);
+}
+
+void jm_req_ok(jm_req *req, json_t *value)
+{
+    jm_req_answer(req, 200, value);
+}
+
+void jm_req_created(jm_req *req, const char *location, json_t *value)
+{
+    jm_req_set_header(req, "Location", location);
+    jm_req_answer(req, 201, value);
+}
+
+void jm_req_no_content(jm_req *req)
+{
+    jm_buf none = {0};
+    jm_http_answer(req->http, 204, NULL, &none);
+}
+
+void jm_req_text(jm_req *req, int status, const char *content_type, const char *text, size_t len)
+{
+    jm_buf body = {0};
+    jm_buf_add(&body, text, len);
+    jm_http_answer(req->http, status, content_type, &body);
+    jm_buf_fini(&body);
+}
+
+void jm_req_set_header(jm_req *req, const char *name, const char *value)
+{
+    jm_http_add_header(req->http, name, value);
+}
+
+/* ---- lists ---- */
+
+static void add_encoded(jm_buf *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
+            jm_buf_addc(out, *text);
+        else if ((c >= '0' && c <= '9') || strchr("-._~", *text))
+            jm_buf_addc(out, *text);
+        else
+            jm_buf_addf(out, "%%%02X", c);
+    }
+}
+
+/* All parameters but where the page begins. */
+static bool add_parameter(void *ctx, const char *name, const char *value, size_t len)
+{
+    jm_buf *link = ctx;
+    (void)len;
+    if (!strcmp(name, "cursor") || !strcmp(name, "offset"))
+        return true;
+    add_encoded(link, name);
+    jm_buf_addc(link, '=');
+    add_encoded(link, value);
+    jm_buf_addc(link, '&');
+    return true;
+}
+
+void jm_req_list(jm_req *req, json_t *items, const char *next, int64_t total)
+{
+    json_t *list = json_pack("{s:o, s:s?}", "items", items, "next", next);
+    if (total >= 0)
+        json_object_set_new(list, "total", json_integer(total));
+    if (next) {
+        jm_buf link = {0};
+        jm_buf_addf(&link, "<%s?", jm_http_path(req->http));
+        jm_http_query_each(req->http, add_parameter, &link);
+        jm_buf_adds(&link, "cursor=");
+        add_encoded(&link, next);
+        jm_buf_adds(&link, ">; rel=\"next\"");
+        jm_req_set_header(req, "Link", jm_buf_str(&link));
+        jm_buf_fini(&link);
+    }
+    jm_req_ok(req, list);
+}
+
+/* ---- versions ---- */
+
+void jm_req_etag(jm_req *req, int64_t version)
+{
+    char text[32];
+    snprintf(text, sizeof text, "\"%lld\"", (long long)version);
+    jm_req_set_header(req, "ETag", text);
+}
+
+bool jm_req_if_match(jm_req *req, int64_t *version)
+{
+    const char *text = jm_req_header(req, "If-Match");
+    char *end = NULL;
+    *version = 0;
+    if (!text || !strcmp(text, "*"))
+        return true;
+    if (!strncmp(text, "W/", 2))
+        text += 2;
+    if (*text == '"' && strspn(text + 1, "0123456789") < 19)
+        *version = strtoll(text + 1, &end, 10);
+    if (end && end > text + 1 && !strcmp(end, "\"") && *version > 0)
+        return true;
+    jm_req_problem(req, 400, "bad_header", NULL,
+                   "If-Match is %.60s, needs an ETag that an answer had, such as \"3\"", text);
+    return false;
+}
+
+/* ---- problems ---- */
+
+void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,
+                    ...)
+{
+    char detail[700];
+    va_list args;
+    if (jm_http_is_answered(req->http))
+        return;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    if (field && *field == '?')
+        jm_http_problem(req->http, status, code, field + 1, detail);
+    else
+        jm_http_problem_at(req->http, status, code, field, detail);
+}
+
+static const struct failure {
+    int code, status;
+    const char *word;
+} failures[] = {{JM_ERR_INVALID, 400, "invalid"},
+                {JM_ERR_UNSUPPORTED, 400, "unsupported"},
+                {JM_ERR_NOT_FOUND, 404, "not_found"},
+                {JM_ERR_CONFLICT, 409, "conflict"},
+                {JM_ERR_DB_DOWN, 503, "database_away"},
+                {JM_ERR_TIMEOUT, 503, "busy"},
+                {JM_ERR_KAFKA, 503, "kafka_away"},
+                {JM_ERR_CLOSED, 503, "stopping"},
+                {0, 0, NULL}};
+
+/* "depends_on[0].external_id" as the pointer "/depends_on/0/external_id". */
+static void point(const char *field, char pointer[sizeof((jm_err *)0)->field + 2])
+{
+    char *to = pointer;
+    *to++ = '/';
+    for (; *field; field++) {
+        if (*field == '.' || *field == '[')
+            *to++ = '/';
+        else if (*field != ']')
+            *to++ = *field;
+    }
+    *to = 0;
+}
+
+/* What PostgreSQL refuses about a value is the caller's; what it cannot do now may be asked again.
+ */
+static struct failure judge(const jm_err *err)
+{
+    if (err->code == JM_ERR_DB &&
+        (!strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2)))
+        return (struct failure){JM_ERR_DB, 400, "invalid"};
+    if (err->code == JM_ERR_DB &&
+        (err->retriable || !strncmp(err->sqlstate, "57", 2) || !strncmp(err->sqlstate, "53", 2)))
+        return (struct failure){JM_ERR_DB, 503, "busy"};
+    const struct failure *f = failures;
+    while (f->word && f->code != err->code)
+        f++;
+    return f->word ? *f : (struct failure){err->code, 500, "internal"};
+}
+
+void jm_req_fail(jm_req *req, const jm_err *err)
+{
+    char pointer[sizeof err->field + 2];
+    struct failure f = judge(err);
+    if (f.status == 500) { /* what is inside is not for those outside */
+        jm_log_kv(JM_ERROR, "http", err->msg, "request_id", req->id, NULL);
+        jm_req_problem(req, 500, f.word, NULL, "something went wrong; the log has it as request %s",
+                       req->id);
+        return;
+    }
+    if (f.status == 503)
+        jm_req_set_header(req, "Retry-After", "1");
+    point(err->field, pointer);
+    jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s", err->msg);
+}
+
+/* ---- later ---- */
+
+void jm_req_defer(jm_req *req)
+{
+    req->deferred = true;
+    jm_req_give_back(req);
+}
+
+jm_http_stream *jm_req_stream(jm_req *req)
+{
+    return jm_http_answer_stream(req->http, 200, "text/event-stream; charset=utf-8");
+}

@@ -1,0 +1,34 @@
+/* A request as the API keeps it. */
+#ifndef JM_HTTP_REQUEST_PRIV_H
+#define JM_HTTP_REQUEST_PRIV_H
+
+#include "common/httpd.h"
+#include "producer/http/api.h"
+#include "producer/http/request.h"
+
+enum { JM_REQ_SEGMENTS = 8, JM_REQ_ID = 64 };
+
+struct jm_req {
+    jm_api *api;
+    jm_http_request *http;
+    const jm_api_route *route; /* NULL: there is none */
+    char *segments[JM_REQ_SEGMENTS];
+    int n_segments;
+    jm_pg *pg; /* borrowed from the pool, or NULL */
+    json_t *body;
+    bool deferred, dry_run;
+    char id[JM_REQ_ID + 1];
+    /* Who asks. */
+    jm_scope scope;
+    char actor[140];
+    char project[101]; /* "": all */
+};
+
+/* Cuts the path into its decoded segments; false: it cannot name anything. */
+bool jm_req_split(jm_req *req, const char *path);
+/* Looks at the names and values of all parameters; false: answered. */
+bool jm_req_check_query(jm_req *req);
+void jm_req_free(jm_req *req);
+void jm_req_give_back(jm_req *req); /* its connection */
+
+#endif

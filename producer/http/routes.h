@@ -1,0 +1,19 @@
+/* The tables of routes, one a noun. */
+#ifndef JM_HTTP_ROUTES_H
+#define JM_HTTP_ROUTES_H
+
+#include "producer/http/request.h"
+
+extern const jm_api_route jm_routes_meta[];
+
+/* All of them; ended by NULL. */
+extern const jm_api_route *const jm_route_tables[];
+
+/* Finds the route of a path below /api/v1, whose segments are decoded, n of them. NULL: there is
+ * none; *methods (may be NULL) then names those that the path takes, or is "". */
+const jm_api_route *jm_route_find(const char *method, char *const *segments, int n,
+                                  char methods[64]);
+/* Writes a line for each: method and path. */
+void jm_routes_print(void);
+
+#endif
