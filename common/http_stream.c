@@ -99,6 +99,14 @@ int jm_http_stream_write(jm_http_stream *stream, const void *data, size_t len)
     return rc;
 }
 
+void jm_http_stream_drop(jm_http_stream *stream, const char *text)
+{
+    pthread_mutex_lock(&stream->lock);
+    jm_buf_adds(&stream->waiting, text);
+    pthread_mutex_unlock(&stream->lock);
+    jm_http_stream_end(stream);
+}
+
 void jm_http_stream_end(jm_http_stream *stream)
 {
     pthread_mutex_lock(&stream->lock);

@@ -100,6 +100,8 @@ jm_http_stream *jm_http_answer_stream(jm_http_request *request, int status,
 /* Any thread; never blocks. JM_ERR_CLOSED: the other side is gone. JM_ERR_TIMEOUT: it reads too
  * slowly, more than 256 KiB wait for it. Either way end it. */
 int jm_http_stream_write(jm_http_stream *stream, const void *data, size_t len);
+/* As end, with a last word for one that reads too slowly. */
+void jm_http_stream_drop(jm_http_stream *stream, const char *text);
 /* What was written still goes out; the stream is not to be used any more. */
 void jm_http_stream_end(jm_http_stream *stream);
 

@@ -8,8 +8,10 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/uuid7.h"
+#include "producer/http/live.h"
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
+#include "producer/http/tail.h"
 
 #define PREFIX "/api/v1"
 
@@ -20,6 +22,8 @@ struct jm_api {
     bool access_log;
     char *tls_cert, *tls_key; /* PEM, or NULL */
     jm_metric *requests, *durations;
+    jm_live *live;
+    jm_tail *tail;
 };
 
 static const jm_metric_def requests_def = {.name = "jobmill_http_requests_total",
@@ -230,6 +234,8 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
                               .recycle_s = (int)jm_config_int(config, "http.pool_recycle_s"),
                               .timeout_ms = 30000,
                               .clock = options->clock});
+    api->live = jm_live_new(options->conninfo, options->schema);
+    api->tail = jm_tail_new(config);
     *out = api;
     return JM_OK;
 }
@@ -250,13 +256,16 @@ void jm_api_serve(jm_api *api, jm_httpd_options *httpd)
 
 void jm_api_stop(jm_api *api)
 {
-    (void)api;
+    jm_live_stop(api->live);
+    jm_tail_stop(api->tail);
 }
 
 void jm_api_free(jm_api *api)
 {
     if (!api)
         return;
+    jm_live_free(api->live);
+    jm_tail_free(api->tail);
     jm_pg_pool_free(api->pool);
     free(api->tls_cert);
     free(api->tls_key);
@@ -271,4 +280,14 @@ const jm_config *jm_api_config(const jm_api *api)
 jm_pg_pool *jm_api_pool(const jm_api *api)
 {
     return api->pool;
+}
+
+jm_live *jm_api_live(const jm_api *api)
+{
+    return api->live;
+}
+
+jm_tail *jm_api_tail(const jm_api *api)
+{
+    return api->tail;
 }

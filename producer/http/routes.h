@@ -4,6 +4,7 @@
 
 #include "producer/http/request.h"
 
+extern const jm_api_route jm_routes_live[];
 extern const jm_api_route jm_routes_meta[];
 
 /* All of them; ended by NULL. */

@@ -1,0 +1,126 @@
+"""Server-sent events: a job's state, and the events of everything."""
+import socket
+
+import pytest
+
+from lib.api import Api
+from lib.wait import wait_until
+
+
+@pytest.fixture
+def api(jm):
+    return Api.of(jm.start_producer(**{"http.auth": "off"}))
+
+
+def test_state_of_a_job_until_it_ends(jm, api):
+    job = jm.db.value("SELECT submit('noop')")
+    with api.listen(f"/jobs/{job}/events") as listener:
+        name, data, ident = listener.next()
+        assert (name, data["status"], data["attempt"]) == ("status", "pending", 0)
+        jm.start_worker()
+        events = listener.until("end")
+        assert events[-2][1]["status"] == "completed"
+        assert listener.next() is None
+    # Who comes back with the state that he has is told only that there is no more.
+    with api.listen(f"/jobs/{job}/events", Last_Event_ID=events[-2][2]) as listener:
+        assert [e[0] for e in listener.until("end")] == ["end"]
+
+
+def test_a_job_that_is_not_there(jm, api):
+    answer = api.call("GET", "/api/v1/jobs/01a227d5-9622-7422-9fdf-09bd781321ce/events")
+    assert answer.status == 404 and answer.json["code"] == "not_found"
+
+
+def test_a_job_that_is_deleted_meanwhile(jm, api):
+    job = jm.db.value("SELECT submit('nobody-runs-this')")
+    with api.listen(f"/jobs/{job}/events") as listener:
+        assert listener.next()[0] == "status"
+        jm.db.execute("DELETE FROM pending_jobs WHERE job_id = %s", job)
+        jm.db.execute("DELETE FROM jobs WHERE id = %s", job)
+        assert listener.next()[0] == "end"
+
+
+def end_jobs(jm, n, project="default"):
+    if project != "default":
+        jm.db.execute("INSERT INTO projects (name) VALUES (%s) ON CONFLICT DO NOTHING", project)
+    jobs = [str(jm.db.value("SELECT submit('noop', '{}', jsonb_build_object('project', %s::text))", project))
+            for _ in range(n)]
+    return jobs
+
+
+def test_events_of_everything_resume_where_one_left(jm, api):
+    jm.start_worker()
+    first = end_jobs(jm, 1)  # so that the topic is there
+    jm.wait_ended(1)
+    with api.listen("/events") as listener:
+        assert listener.status == 200
+        told = end_until_told(jm, listener)
+        name, event, place = told
+        assert name == "jobmill.job.completed" and event["subject"] not in first
+        all_ended(jm)
+        while (more := quiet(listener)):
+            place = more[2]
+    missed = end_jobs(jm, 30)
+    all_ended(jm)
+    with api.listen("/events", Last_Event_ID=place) as back, api.listen("/events?type=jobmill.schedule") as other:
+        got = [back.next() for _ in range(30)]
+        assert sorted(e[1]["subject"] for e in got) == sorted(missed)
+        # and a third one, from the middle
+        with api.listen("/events", Last_Event_ID=got[9][2]) as third:
+            rest = [third.next()[1]["subject"] for _ in range(20)]
+        assert rest == [e[1]["subject"] for e in got[10:]]
+        other.socket.settimeout(0.5)
+        with pytest.raises((TimeoutError, socket.timeout)):
+            other.next(0.5)
+
+
+def all_ended(jm):
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs WHERE completed_at IS NULL") == 0, 30,
+               what="all have ended")
+
+
+def quiet(listener):
+    """The next event, or None when none comes for two seconds."""
+    try:
+        return listener.next(2)
+    except (TimeoutError, socket.timeout):
+        listener.again()
+        return None
+
+
+def end_until_told(jm, listener):
+    """One who has just come is told from a moment on that only he knows: jobs until he is."""
+    for _ in range(50):
+        end_jobs(jm, 1)
+        try:
+            return listener.next(1)
+        except (TimeoutError, socket.timeout):
+            listener.again()
+    raise AssertionError("the listener was told nothing")
+
+
+def test_events_of_one_project(jm, api):
+    jm.start_worker()
+    end_jobs(jm, 1)
+    jm.wait_ended(1)
+    with api.listen("/events?project=p2") as mine, api.listen("/events") as all_of_them:
+        end_until_told(jm, all_of_them)
+        job = end_jobs(jm, 1, "p2")[0]
+        assert mine.next()[1]["subject"] == job
+
+
+def test_bad_places(api):
+    for place in ("x", "0", "0:", "0:-1", "64:1", "0:1;1:2"):
+        answer = api.call("GET", "/api/v1/events", Last_Event_ID=place)
+        assert answer.status == 400, place
+        assert answer.json["code"] == "bad_header"
+
+
+def test_listeners_are_told_when_the_producer_stops(jm):
+    producer = jm.start_producer(**{"http.auth": "off"})
+    api = Api.of(producer)
+    job = jm.db.value("SELECT submit('nobody-runs-this')")
+    with api.listen(f"/jobs/{job}/events") as one, api.listen("/events") as two:
+        assert one.next()[0] == "status"
+        assert producer.terminate() == 0
+        assert one.until("stopping") and two.until("stopping")
