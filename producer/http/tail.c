@@ -160,13 +160,14 @@ static bool find_end(jm_tail *tail, rd_kafka_t *rk)
 {
     const rd_kafka_metadata_t *about = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, tail->topic, NULL);
-    bool known = !rd_kafka_metadata(rk, 0, topic, &about, ASK_MS) && about->topic_cnt == 1 &&
-                 about->topics[0].partition_cnt > 0;
-    int n = known ? about->topics[0].partition_cnt : 0;
-    tail->n_partitions = n < PARTITIONS ? n : PARTITIONS;
-    rd_kafka_topic_destroy(topic);
-    if (about)
+    int n = 0;
+    if (!rd_kafka_metadata(rk, 0, topic, &about, ASK_MS)) {
+        n = about->topic_cnt == 1 ? about->topics[0].partition_cnt : 0;
         rd_kafka_metadata_destroy(about);
+    }
+    rd_kafka_topic_destroy(topic);
+    tail->n_partitions = n < PARTITIONS ? n : PARTITIONS;
+    bool known = n > 0;
     for (int i = 0; known && i < tail->n_partitions; i++) {
         int64_t low = 0;
         known = !rd_kafka_query_watermark_offsets(rk, tail->topic, i, &low, &tail->at[i], ASK_MS);
