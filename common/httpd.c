@@ -87,15 +87,25 @@ static bool is_get(const char *method)
     return !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
 }
 
-static void serve_page(jm_http_request *request, const jm_http_route *route)
+static bool has_body(const jm_http_request *request)
 {
-    if (!route)
+    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                     MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length && strcmp(length, "0") != 0) ||
+           MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+static enum MHD_Result serve_page(jm_http_request *request)
+{
+    if (!request->page)
         jm_http_problem(request, 404, "not_found", NULL, "there is nothing at this path");
     else if (!is_get(request->method))
         jm_http_problem(request, 405, "method_not_allowed", NULL,
                         "this path takes GET and HEAD only");
     else
-        route->handler(request->httpd->options.ctx, request);
+        request->page->handler(request->httpd->options.ctx, request);
+    return queue_answer(request);
 }
 
 /* ---- what the pool answers ---- */
@@ -187,16 +197,17 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     jm_http_request *request = *state;
     (void)connection, (void)version;
     if (request->stage == JM_HTTP_NEW) {
-        const jm_http_route *route = find_route(httpd, url);
         request->method = method;
         request->stage = JM_HTTP_READING;
-        if (httpd->pool && !route)
+        request->page = find_route(httpd, url);
+        if (httpd->pool && !request->page)
             return begin(request);
-        /* No page has a body that is looked at: each is answered at once, and a connection that
-         * goes on sending is closed. */
-        serve_page(request, route);
-        return queue_answer(request);
+        /* No page has a body that is looked at: one that comes is not waited for, and its
+         * connection is closed. */
+        return has_body(request) ? serve_page(request) : MHD_YES;
     }
+    if (request->page || !httpd->pool)
+        return *upload_size ? MHD_NO : serve_page(request);
     if (*upload_size)
         return request->stage == JM_HTTP_READING ? add_body(request, upload, upload_size) : MHD_NO;
     return request->stage == JM_HTTP_READING && !request->answered ? hand_over(request)

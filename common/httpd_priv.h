@@ -23,8 +23,9 @@ struct jm_http_request {
     struct jm_http_request *next; /* in the pool's list */
     jm_httpd *httpd;
     struct MHD_Connection *connection;
-    char *path;         /* as it came, without the query */
-    const char *method; /* the connection's */
+    char *path;                /* as it came, without the query */
+    const char *method;        /* the connection's */
+    const jm_http_route *page; /* NULL: the pool answers, or there is nothing */
     jm_buf body;
     bool too_large;
     jm_http_stage stage;
