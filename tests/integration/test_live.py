@@ -12,6 +12,7 @@ def api(jm):
     return Api.of(jm.start_producer(**{"http.auth": "off"}))
 
 
+@pytest.mark.tsan
 def test_state_of_a_job_until_it_ends(jm, api):
     job = jm.db.value("SELECT submit('noop')")
     with api.listen(f"/jobs/{job}/events") as listener:
@@ -48,6 +49,7 @@ def end_jobs(jm, n, project="default"):
     return jobs
 
 
+@pytest.mark.tsan
 def test_events_of_everything_resume_where_one_left(jm, api):
     jm.start_worker()
     first = end_jobs(jm, 1)  # so that the topic is there
