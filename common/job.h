@@ -68,10 +68,13 @@ typedef struct jm_job {
     int64_t start_by_us; /* 0: none */
     bool has_schedule;
     jm_uuid schedule_id;
-    int64_t due_at_us;      /* 0: none */
-    int64_t lock_token;     /* of the lock that this attempt holds; 0: it needs none */
-    const char *done_steps; /* raw JSON {"step name": data} of steps that succeeded in earlier
-                               attempts, or NULL */
+    int64_t due_at_us;       /* 0: none */
+    int64_t lock_token;      /* of the lock that this attempt holds; 0: it needs none */
+    const char *done_steps;  /* raw JSON {"step name": data} of steps that succeeded in earlier
+                                attempts, or NULL */
+    const char *documents;   /* raw JSON {"name": body} of those its type names, or NULL: it names
+                                none, or they have not been read */
+    const char *no_document; /* the first of those that its project does not have, or NULL */
 } jm_job;
 
 #endif

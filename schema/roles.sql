@@ -45,7 +45,7 @@ GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, 
     job_call, job_depend, dependencies_settle TO :"producer";
 GRANT USAGE ON SEQUENCE lock_tokens TO :"producer", :"worker";
 
-GRANT SELECT ON schema_migrations, projects, retention TO :"worker";
+GRANT SELECT ON schema_migrations, projects, retention, documents TO :"worker";
 GRANT SELECT, INSERT, UPDATE ON jobs, job_steps, job_logs, job_attempts, job_metadata, job_types, workers
     TO :"worker";
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_jobs, claims, dedup_keys, locks TO :"worker";

@@ -445,6 +445,7 @@ static void begin_started(jm_accept_state *a)
             jm_shares_got(a->store->shares[c], a->batch->queue, by_class[c]);
     if (claim) {
         a->batch->arena = NULL;
+        jm_store_give_documents(a->store, &chain, arena);
         jm_job_events_started(a->store->options.events, a->store->options.clock, &chain);
         jm_runner_push(a->store->options.runner, &chain);
     }

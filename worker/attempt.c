@@ -589,8 +589,13 @@ void jm_attempt_describe(const jm_attempt *attempt, jm_arena *arena, jm_running_
 void jm_attempt_begin(jm_attempt *attempt)
 {
     jm_err err;
+    if (!jm_attempt_has_documents(attempt)) { /* the worker was told to stop before it could look */
+        finish(attempt, JM_END_RETURNED, "the worker stops");
+        attempt_free(attempt);
+        return;
+    }
     if (check_lock(attempt, &err) || take_params(attempt, &err) ||
-        jm_attempt_check_params(attempt, &err)) {
+        jm_attempt_check_documents(attempt, &err) || jm_attempt_check_params(attempt, &err)) {
         jm_journal_note(&attempt->journal, JM_ERROR, true, NULL, now_us(attempt), err.msg);
         finish(attempt, JM_END_FAILED, err.msg);
         attempt_free(attempt);

@@ -25,6 +25,23 @@ int jm_attempt_check_params(const jm_attempt *attempt, jm_err *err)
     return jm_err_prefix(err, "params do not fit params_schema: %s", place);
 }
 
+int jm_attempt_check_documents(const jm_attempt *attempt, jm_err *err)
+{
+    const jm_job *job = attempt->job;
+    if (!job->no_document)
+        return JM_OK;
+    const char *project = job->project ? job->project : "default";
+    return jm_err_field(err, "documents",
+                        "project %.100s has no document \"%.100s\", which type %.100s names: make "
+                        "it (jobmill document set %.100s --project %.100s) and retry the job",
+                        project, job->no_document, attempt->type->name, job->no_document, project);
+}
+
+bool jm_attempt_has_documents(const jm_attempt *attempt)
+{
+    return !attempt->type->documents[0] || attempt->job->documents || attempt->job->no_document;
+}
+
 void jm_attempt_add_outcome(jm_attempt *attempt, const char *name, const char *outcome)
 {
     if (!attempt->type->has_when)

@@ -83,6 +83,9 @@ struct jm_attempt {
 void jm_attempt_masked(const jm_attempt *attempt, const char *text, size_t len, jm_buf *out);
 /* Checks the params, merged with the profile, against the type's schema. */
 int jm_attempt_check_params(const jm_attempt *attempt, jm_err *err);
+/* Whether the project has the documents that the type names, and whether they were looked for. */
+int jm_attempt_check_documents(const jm_attempt *attempt, jm_err *err);
+bool jm_attempt_has_documents(const jm_attempt *attempt);
 /* Keeps how a step ended, for the conditions of later ones. */
 void jm_attempt_add_outcome(jm_attempt *attempt, const char *name, const char *outcome);
 /* Whether the conditions of the next step hold; otherwise it is recorded as skipped. */

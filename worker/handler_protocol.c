@@ -69,7 +69,9 @@ void jm_handler_input(jm_buf *out, const jm_step_run *run)
     jm_buf_add_json(out, run->def->name, strlen(run->def->name));
     jm_buf_addf(out, ",\"attempt\":%d}", run->try);
     add_raw(out, "steps", run->steps_data, strlen(run->steps_data));
-    jm_buf_adds(out, ",\"documents\":{}}\n");
+    add_raw(out, "documents", job->documents ? job->documents : "{}",
+            job->documents ? strlen(job->documents) : 2);
+    jm_buf_adds(out, "}\n");
 }
 
 /* ---- from the handler ---- */

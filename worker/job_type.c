@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/document_name.h"
 #include "common/mem.h"
 #include "common/params_schema.h"
 #include "worker/definition.h"
@@ -17,7 +18,7 @@
 #include "worker/raw_json.h"
 #include "worker/when.h"
 
-enum { YEAR_S = 366 * 86400, MAX_STEPS = 1000, MAX_TRIES = 1000 };
+enum { YEAR_S = 366 * 86400, MAX_STEPS = 1000, MAX_TRIES = 1000, MAX_DOCUMENTS = 100 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -228,19 +229,41 @@ static int parse_profiles(jm_job_type *type, jm_def top, jm_err *err)
     return JM_OK;
 }
 
-static int parse_searchable(jm_job_type *type, jm_def top, jm_err *err)
+/* A list of strings of which each is there once: *out is NULL-terminated, also when it is absent.
+ */
+static int parse_names(jm_def top, const char *name, char ***out, jm_err *err)
 {
     json_t *list = NULL, *key;
     size_t i;
-    if (jm_def_strings(top, "searchable", false, &list, err))
+    if (jm_def_strings(top, name, false, &list, err))
         return err->code;
-    type->searchable = jm_calloc(json_array_size(list) + 1, sizeof *type->searchable);
+    *out = jm_calloc(json_array_size(list) + 1, sizeof **out);
     for (size_t j = 0; j < json_array_size(list); j++)
         for (size_t k = 0; k < j; k++)
             if (json_equal(json_array_get(list, j), json_array_get(list, k)))
-                return jm_def_error(top, "searchable", err, "searchable has \"%.60s\" twice",
+                return jm_def_error(top, name, err, "%s has \"%.60s\" twice", name,
                                     json_string_value(json_array_get(list, j)));
-    json_array_foreach(list, i, key) type->searchable[i] = jm_strdup(json_string_value(key));
+    json_array_foreach(list, i, key)(*out)[i] = jm_strdup(json_string_value(key));
+    return JM_OK;
+}
+
+static int parse_searchable(jm_job_type *type, jm_def top, jm_err *err)
+{
+    return parse_names(top, "searchable", &type->searchable, err);
+}
+
+static int parse_documents(jm_job_type *type, jm_def top, jm_err *err)
+{
+    int n = 0;
+    if (parse_names(top, "documents", &type->documents, err))
+        return err->code;
+    for (char **name = type->documents; *name; name++, n++)
+        if (!jm_document_name_ok(*name))
+            return jm_def_error(top, "documents", err,
+                                "\"%.100s\" is no name of a document: " JM_DOCUMENT_NAME_RULE,
+                                *name);
+    if (n > MAX_DOCUMENTS)
+        return jm_def_error(top, "documents", err, "at most %d documents expected", MAX_DOCUMENTS);
     return JM_OK;
 }
 
@@ -289,8 +312,6 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
                             "letter or digit, and has at most 100");
     if (strlen(name) > 6 && !strcmp(name + strlen(name) - 6, ".tests"))
         return jm_def_error(top, "type", err, "a name that ends in .tests is that of fixtures");
-    if (json_object_get(root, "documents"))
-        return jm_def_error(top, "documents", err, "documents is not supported yet");
     type->name = jm_strdup(name);
     type->description = jm_strdup(description);
     if (jm_def_int(top, "timeout_s", 1, YEAR_S, &type->timeout_s, err) ||
@@ -298,7 +319,7 @@ static int parse_top(jm_job_type *type, const json_t *root, jm_err *err)
         jm_def_int(top, "concurrency", 1, 1000000, &type->concurrency, err) ||
         parse_backoff(type, top, err) || parse_schema(type, top, err) ||
         parse_profiles(type, top, err) || parse_searchable(type, top, err) ||
-        parse_words(type, top, err))
+        parse_documents(type, top, err) || parse_words(type, top, err))
         return err->code;
     return parse_steps(type, root, err);
 }
@@ -409,6 +430,9 @@ void jm_job_type_unref(jm_job_type *type)
     for (char **key = type->searchable; key && *key; key++)
         free(*key);
     free(type->searchable);
+    for (char **name = type->documents; name && *name; name++)
+        free(*name);
+    free(type->documents);
     json_decref(type->profiles);
     json_decref(type->params_schema);
     jm_params_schema_free(type->schema);

@@ -38,6 +38,7 @@ typedef struct jm_job_type {
     struct jm_params_schema *schema; /* common/params_schema.h: the same, compiled */
     json_t *profiles;                /* {name: {params}} or NULL */
     char **searchable;               /* metadata keys to index; NULL-terminated, never NULL */
+    char **documents;                /* names of those handed to its jobs; likewise */
     int timeout_s;                   /* 0: none */
     int max_attempts;                /* 3 */
     double backoff_initial_s, backoff_factor, backoff_max_s, backoff_jitter;

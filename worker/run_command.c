@@ -13,6 +13,7 @@
 #include "common/buf.h"
 #include "common/mem.h"
 #include "worker/executor.h"
+#include "worker/given_documents.h"
 #include "worker/handler_protocol.h"
 #include "worker/runner.h"
 #include "worker/type_dir.h"
@@ -33,6 +34,7 @@ static const char run_usage[] =
     "  --profile NAME      default params, of the definition's profiles\n"
     "  --metadata JSON     an object of scalars\n"
     "  --project NAME      default \"default\"\n"
+    "  --document N=FILE   the document N that the definition names; more than once for several\n"
     "  --timeout SECONDS   instead of the definition's timeout_s\n"
     "  --attempts N        tries, with the definition's backoff between them; default 1\n"
     "  --json              changes nothing: the result is JSON\n";
@@ -48,6 +50,7 @@ typedef struct run_args {
     const char *type, *params, *profile, *metadata, *project, *timeout, *attempts;
     int timeout_s, max_attempts;
     bool help;
+    json_t *documents; /* what --document gave */
 } run_args;
 
 static int usage_error(const char *what, const char *arg)
@@ -97,7 +100,13 @@ static int parse_run(run_args *args, int argc, char **argv)
         }
         if (!strcmp(argv[i], "--json"))
             continue;
-        const char *arg = argv[i];
+        const char *arg = argv[i], *document = option_value(argc, argv, &i, "--document");
+        if (document) {
+            jm_err err;
+            if (jm_given_documents_add(args->documents, document, &err))
+                return usage_error(err.msg, NULL);
+            continue;
+        }
         for (size_t j = 0; j < sizeof options / sizeof *options && !value; j++)
             if ((value = option_value(argc, argv, &i, options[j].name)))
                 *options[j].value = value;
@@ -334,7 +343,15 @@ static int run_type(const run_args *args, jm_job_type *type, const jm_config *co
 {
     jm_err err;
     run_state state = {.reports = jm_queue_new(0)};
+    const char *missing = NULL;
+    char *documents = jm_given_documents_text(args->documents, NULL, type, &missing);
+    if (missing) {
+        jm_queue_free(state.reports);
+        return usage_error("the type names a document; give it with --document NAME=FILE:",
+                           missing);
+    }
     fill_job(&state.job, args, type);
+    state.job.documents = documents;
     if (start_runner(&state, config, &err)) {
         fprintf(stderr, "jobmill-worker run: %s\n", err.msg);
         state.end = JM_END_FAILED;
@@ -352,22 +369,23 @@ static int run_type(const run_args *args, jm_job_type *type, const jm_config *co
     jm_buf_fini(&state.done_steps);
     jm_buf_fini(&state.result);
     jm_buf_fini(&state.set);
+    free(documents);
     return state.end == JM_END_COMPLETED ? EXIT_COMPLETED : EXIT_FAILED;
 }
 
 static int run(int argc, char **argv, const jm_config *config)
 {
-    run_args args = {0};
-    jm_job_type *type;
+    run_args args = {.documents = json_object()};
+    jm_job_type *type = NULL;
     int rc = parse_run(&args, argc, argv);
     if (args.help)
         fputs(run_usage, stdout);
-    if (rc || args.help)
-        return rc;
-    rc = find_type(args.type, jm_config_str(config, "worker.jobs_dir"), &type);
-    if (!rc)
+    if (!rc && !args.help)
+        rc = find_type(args.type, jm_config_str(config, "worker.jobs_dir"), &type);
+    if (!rc && type)
         rc = run_type(&args, type, config);
     jm_job_type_unref(type);
+    json_decref(args.documents);
     return rc;
 }
 

@@ -178,6 +178,7 @@ static int begin_rows(jm_store *store, struct offer *offer, const PGresult *res,
             break; /* stopping: the jobs are handed back at once anyway */
     }
     free(again);
+    jm_store_give_documents(store, &chain, arena);
     count_waits(store, &chain);
     jm_job_events_started(store->options.events, store->options.clock, &chain);
     jm_runner_push(store->options.runner, &chain);

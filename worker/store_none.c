@@ -107,14 +107,15 @@ static void published(void *ctx, jm_outgoing *outgoing, bool acknowledged)
 /* What only a database can give. NULL: nothing of it is asked for. */
 static const char *needs_database(const jm_job *job, const jm_job_type *type)
 {
-    return job->from_relay     ? "jobmill-job"
-           : job->run_at_us    ? "run_at"
-           : job->depends_on   ? "depends_on"
-           : job->dedup_key    ? "dedup_key"
-           : job->exclusive    ? "exclusive"
-           : job->callback_url ? "callback_url"
-           : type->ordered     ? "type"
-                               : NULL;
+    return job->from_relay      ? "jobmill-job"
+           : job->run_at_us     ? "run_at"
+           : job->depends_on    ? "depends_on"
+           : job->dedup_key     ? "dedup_key"
+           : job->exclusive     ? "exclusive"
+           : job->callback_url  ? "callback_url"
+           : type->ordered      ? "type"
+           : type->documents[0] ? "type"
+                                : NULL;
 }
 
 static void kill_record(jm_batch *batch, jm_batch_record *record, const char *reason,

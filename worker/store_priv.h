@@ -53,6 +53,10 @@ void jm_store_read_job(const PGresult *res, int row, jm_arena *arena, jm_job *jo
 /* For retried jobs: done_steps. */
 int jm_store_read_done_steps(jm_store *store, jm_job **jobs, int n, jm_arena *arena, jm_err *err);
 
+/* documents.c: for jobs that have been started and whose types name documents, the newest version
+ * of each; returns once it has them, or when stopping. */
+void jm_store_give_documents(jm_store *store, const jm_chain *jobs, jm_arena *arena);
+
 /* Waits out a loss of the database or a retriable error. false when stopping. */
 bool jm_store_wait_db(jm_store *store);
 bool jm_store_wait_ms(jm_store *store, int ms);

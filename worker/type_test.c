@@ -8,6 +8,7 @@
 #include "common/json_value.h"
 #include "common/mem.h"
 #include "worker/definition.h"
+#include "worker/given_documents.h"
 #include "worker/json_diff.h"
 #include "worker/runner.h"
 #include "worker/executor.h"
@@ -18,16 +19,19 @@ enum { EXIT_PASSED, EXIT_FAILED, EXIT_USAGE, KILL_GRACE_MS = 2000, MAX_TIMEOUT_S
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const char usage[] =
-    "Usage: jobmill type test [--json] FILE [--fixtures FILE]    (or: jobmill-worker test)\n"
+    "Usage: jobmill type test [--json] FILE [--fixtures FILE] [--document NAME=FILE]...\n"
+    "       (or: jobmill-worker test)\n"
     "Runs a job type against fixtures, with the worker's own step runner and neither Kafka nor "
     "database.\n"
     "The fixtures are a JSON list, by default <type>.tests.json beside <type>.json:\n"
     "  [{\"name\": \"…\", \"params\": {…}, \"metadata\": {…}, \"profile\": \"…\", \"timeout_s\": "
     "n,\n"
+    "    \"documents\": {\"NAME\": …},\n"
     "    \"expect\": {\"status\": \"completed\" | \"failed\", \"result\": …, \"metadata\": {…},\n"
     "               \"steps\": {\"NAME\": \"success\" | {\"status\": …, \"data\": …}}, \"error\": "
     "\"part of "
     "it\"}}]\n"
+    "Documents that the type names come from the case, else from --document.\n"
     "Prints TAP, with what differs; with --json a list of cases. Exits 0 when all is as expected, "
     "1 otherwise, 2 for wrong "
     "usage.\n";
@@ -40,13 +44,14 @@ typedef struct tester {
     jm_runner *runner;
     jm_job_type *type;
     json_t *cases;
+    json_t *documents; /* what --document gave */
     int failed;
 } tester;
 
 /* One case, its strings borrowed from the fixtures, and what became of it. */
 typedef struct trial {
     jm_job job;
-    char *params, *metadata;
+    char *params, *metadata, *documents;
     json_t *actual; /* {"status", "error", "result", "metadata", "steps": {name: {…}}} */
     jm_buf log;
     jm_end end;
@@ -78,7 +83,7 @@ static int check_expect(jm_def def, jm_err *err)
 
 static int check_case(const json_t *value, size_t i, jm_err *err)
 {
-    static const char *const known[] = {"name",    "params",    "metadata",
+    static const char *const known[] = {"name",    "params",    "metadata", "documents",
                                         "profile", "timeout_s", "expect"};
     char pointer[40];
     json_t *object = NULL;
@@ -91,6 +96,7 @@ static int check_case(const json_t *value, size_t i, jm_err *err)
     if (jm_def_known(def, known, COUNT(known), err) || jm_def_string(def, "name", &name, err) ||
         jm_def_object(def, "params", &object, err) ||
         jm_def_object(def, "metadata", &object, err) ||
+        jm_def_object(def, "documents", &object, err) ||
         jm_def_string(def, "profile", &profile, err) ||
         jm_def_int(def, "timeout_s", 1, MAX_TIMEOUT_S, &timeout_s, err))
         return err->code;
@@ -161,12 +167,16 @@ static void trial_init(trial *tr, const tester *t, const json_t *fixture)
                  .max_attempts = 1,
                  .timeout_s = timeout ? (int)json_integer_value(timeout) : t->type->timeout_s};
     tr->job.params_len = strlen(tr->job.params);
+    tr->documents = jm_given_documents_text(t->documents, json_object_get(fixture, "documents"),
+                                            t->type, &tr->job.no_document);
+    tr->job.documents = tr->documents;
 }
 
 static void trial_fini(trial *tr)
 {
     free(tr->params);
     free(tr->metadata);
+    free(tr->documents);
     json_decref(tr->actual);
     jm_buf_fini(&tr->log);
 }
@@ -309,9 +319,25 @@ static void test_case(tester *t, size_t i)
 
 /* ---- the command ---- */
 
+/* --document NAME=FILE, or --document=NAME=FILE. */
+static int take_document(tester *t, const char *given)
+{
+    jm_err err;
+    if (!jm_given_documents_add(t->documents, given, &err))
+        return EXIT_PASSED;
+    fprintf(stderr, "%s\n", err.msg);
+    return EXIT_USAGE;
+}
+
 static int parse(tester *t, int argc, char **argv)
 {
     for (int i = 2; i < argc; i++) {
+        bool apart = !strcmp(argv[i], "--document") && i + 1 < argc;
+        if (apart || !strncmp(argv[i], "--document=", 11)) {
+            if (take_document(t, apart ? argv[++i] : argv[i] + 11))
+                return EXIT_USAGE;
+            continue;
+        }
         if (!strncmp(argv[i], "--fixtures=", 11))
             t->fixtures = argv[i] + 11;
         else if (!strcmp(argv[i], "--json"))
@@ -342,11 +368,12 @@ static int prepare(tester *t, const jm_config *config, jm_err *err)
 
 int jm_type_test_command(int argc, char **argv, const jm_config *config)
 {
-    tester t = {0};
+    tester t = {.documents = json_object()};
     jm_err err;
     bool help = argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"));
     if (help || parse(&t, argc, argv)) {
         fputs(usage, help ? stdout : stderr);
+        json_decref(t.documents);
         return help ? EXIT_PASSED : EXIT_USAGE;
     }
     t.reports = jm_queue_new(0);
@@ -370,5 +397,6 @@ int jm_type_test_command(int argc, char **argv, const jm_config *config)
     jm_queue_free(t.reports);
     jm_job_type_unref(t.type);
     json_decref(t.cases);
+    json_decref(t.documents);
     return t.failed ? EXIT_FAILED : EXIT_PASSED;
 }

@@ -9,6 +9,7 @@
 #include "producer/calendar_ical.h"
 #include "producer/calendar_rule.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/input.h"
 #include "producer/cli/table.h"
 #include "producer/service/calendars.h"
 
@@ -43,30 +44,6 @@ static const char *project_of(const jm_cli *cli)
 }
 
 /* ---- reading what is given ---- */
-
-/* A whole file; "-" is standard input. Exit code. */
-static int read_file(jm_cli *cli, const char *path, jm_buf *buf)
-{
-    FILE *file = strcmp(path, "-") != 0 ? fopen(path, "re") : stdin;
-    size_t got;
-    if (!file)
-        return jm_cli_say(cli, JM_EXIT_FAILURE, "%s: %s", path, strerror(errno));
-    do {
-        got = fread(jm_buf_reserve(buf, 65536), 1, 65536, file);
-        buf->len += got;
-    } while (got && buf->len <= FILE_BYTES_MAX);
-    int failed = ferror(file) ? errno : 0;
-    if (file != stdin)
-        fclose(file);
-    if (failed)
-        return jm_cli_say(cli, JM_EXIT_FAILURE, "%s: %s", path, strerror(failed));
-    if (buf->len > FILE_BYTES_MAX)
-        return jm_cli_say(cli, JM_EXIT_USAGE, "%s: more than %d MiB", path, FILE_BYTES_MAX >> 20);
-    jm_buf_reserve(buf, 1)[0] = '\0';
-    return strlen(jm_buf_str(buf)) == buf->len
-               ? JM_EXIT_OK
-               : jm_cli_say(cli, JM_EXIT_USAGE, "%s: it is no text", path);
-}
 
 /* Rules separated by commas, as an array of JSON strings. */
 static void add_rules(jm_buf *json, const char *rules)
@@ -111,7 +88,7 @@ static int read_definition(jm_cli *cli, jm_buf *json)
     if (!definition)
         from_lists(json, exclude, include);
     else if (*definition == '@')
-        return read_file(cli, definition + 1, json);
+        return jm_cli_read_file(cli, definition + 1, FILE_BYTES_MAX, json);
     else
         jm_buf_adds(json, definition);
     return JM_EXIT_OK;
@@ -200,7 +177,7 @@ static int read_ical(jm_cli *cli, const char *path, int from_year, int to_year, 
 {
     jm_buf text = {0};
     jm_err err;
-    int code = read_file(cli, path, &text);
+    int code = jm_cli_read_file(cli, path, FILE_BYTES_MAX, &text);
     if (!code &&
         jm_calendar_from_ical(jm_buf_str(&text), text.len, from_year, to_year, out, &err)) {
         jm_err_prefix(&err, "%s", path);

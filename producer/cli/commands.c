@@ -14,6 +14,7 @@ const jm_cli_noun jm_cli_nouns[] = {
     {"type", "Job types", jm_cli_type_commands},
     {"run", "Run a job type here and now, with neither Kafka nor database", jm_cli_run_commands},
     {"lock", "Locks of jobs, people and scripts", jm_cli_lock_commands},
+    {"document", "JSON of applications, handed to jobs", jm_cli_document_commands},
     {"dead", "Messages that could not become jobs", jm_cli_dead_commands},
     {"topics", "Kafka topics of queues", jm_cli_topics_commands},
     {"schema", "Tables in the database", jm_cli_schema_commands},

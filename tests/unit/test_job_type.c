@@ -125,7 +125,9 @@ static const struct {
     {"{\"type\":\"t\",\"log_level\":\"loud\"," STEP "}", "/log_level", "one of debug, info"},
     {"{\"type\":\"t\",\"ordering\":\"any\"," STEP "}", "/ordering", "one of none, key"},
     {"{\"type\":\"t\",\"on_failure\":\"block\"," STEP "}", "/on_failure", "needs ordering"},
-    {"{\"type\":\"t\",\"documents\":[\"d\"]," STEP "}", "/documents", "not supported yet"},
+    {"{\"type\":\"t\",\"documents\":[\"d\",\"e\",\"d\"]," STEP "}", "/documents", "\"d\" twice"},
+    {"{\"type\":\"t\",\"documents\":[\"a/b\"]," STEP "}", "/documents", "no name of a document"},
+    {"{\"type\":\"t\",\"documents\":\"d\"," STEP "}", "/documents", "list of strings"},
 };
 
 START_TEST(bad)
