@@ -25,7 +25,8 @@ struct jm_cli {
     const jm_cli_noun *noun;
     const jm_cli_command *command;
     const jm_config *config;
-    bool json;
+    enum { NO_JSON, JSON_DOCUMENT, JSON_LINES } json;
+    bool color;
     const char *values[MAX_OPTIONS]; /* by jm_cli_option_at; NULL: not given; of a flag: "" */
     char **operands;
     int n_operands;
@@ -106,13 +107,13 @@ static int find_option(const jm_cli *cli, const char *name, size_t len, jm_cli_o
 static int unknown_option(const jm_cli *cli, const char *arg)
 {
     char names[MAX_OPTIONS][JM_CLI_NAME_MAX];
-    const char *known[MAX_OPTIONS + 2] = {"json", "help"};
+    const char *known[MAX_OPTIONS + 3] = {"json", "help", "color"};
     jm_cli_option option;
     int n = 0;
     for (; n < MAX_OPTIONS && jm_cli_option_at(cli->command, n, &option); n++)
-        known[n + 2] = jm_cli_option_name(&option, names[n]);
+        known[n + 3] = jm_cli_option_name(&option, names[n]);
     char *name = jm_strndup(arg, strcspn(arg, "="));
-    const char *near = jm_nearest(name + strspn(name, "-"), known, (size_t)n + 2);
+    const char *near = jm_nearest(name + strspn(name, "-"), known, (size_t)n + 3);
     int rc = jm_cli_usage(cli, "unknown option %s%s%s%s", name, near ? "; did you mean --" : "",
                           near ? near : "", near ? "?" : "");
     free(name);
@@ -139,15 +140,46 @@ static int check_choice(const jm_cli *cli, const jm_cli_option *option, const ch
     return rc;
 }
 
+/* --json, --json=lines. */
+static int take_json(jm_cli *cli, const char *form)
+{
+    if (!form || !strcmp(form, "document"))
+        cli->json = JSON_DOCUMENT;
+    else if (!strcmp(form, "lines"))
+        cli->json = JSON_LINES;
+    else
+        return jm_cli_usage(cli, "--json is \"%s\", needs nothing, document or lines", form);
+    return JM_EXIT_OK;
+}
+
+static bool is_color_terminal(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+static int take_color(jm_cli *cli, const char *when)
+{
+    if (when && !strcmp(when, "always"))
+        cli->color = true;
+    else if (when && !strcmp(when, "never"))
+        cli->color = false;
+    else if (when && !strcmp(when, "auto"))
+        cli->color = is_color_terminal();
+    else
+        return jm_cli_usage(cli, "--color needs one of auto, always and never");
+    return JM_EXIT_OK;
+}
+
 /* Takes the option argv[*i], with its value. */
 static int take_option(jm_cli *cli, int argc, char **argv, int *i)
 {
     const char *arg = argv[*i] + 2, *eq = strchr(arg, '=');
     size_t len = eq ? (size_t)(eq - arg) : strlen(arg);
-    if (!strcmp(arg, "json")) {
-        cli->json = true;
-        return JM_EXIT_OK;
-    }
+    if (is_named("json", arg, len))
+        return take_json(cli, eq ? eq + 1 : NULL);
+    if (is_named("color", arg, len))
+        return take_color(cli, eq ? eq + 1 : argv[*i + 1] ? argv[++*i] : NULL);
     jm_cli_option option;
     char name[JM_CLI_NAME_MAX];
     int at = find_option(cli, arg, len, &option);
@@ -159,6 +191,10 @@ static int take_option(jm_cli *cli, int argc, char **argv, int *i)
     if (!option.value) {
         if (eq)
             return jm_cli_usage(cli, "--%s takes no value", name);
+        cli->values[at] = "";
+        return JM_EXIT_OK;
+    }
+    if (option.bare && !eq && (*i + 1 >= argc || !strchr("0123456789", argv[*i + 1][0]))) {
         cli->values[at] = "";
         return JM_EXIT_OK;
     }
@@ -211,6 +247,7 @@ int jm_cli_new(const jm_cli_noun *noun, const jm_cli_command *command, const jm_
     cli->noun = noun;
     cli->command = command;
     cli->config = config;
+    cli->color = is_color_terminal();
     int rc = parse(cli, argc, argv);
     if (rc) {
         jm_cli_free(cli);
@@ -224,8 +261,7 @@ void jm_cli_free(jm_cli *cli)
 {
     if (!cli)
         return;
-    if (cli->pg)
-        jm_session_close(cli->pg);
+    jm_cli_drop_pg(cli);
     free(cli->operands);
     free(cli);
 }
@@ -239,7 +275,17 @@ const jm_config *jm_cli_config(const jm_cli *cli)
 
 bool jm_cli_json(const jm_cli *cli)
 {
-    return cli->json;
+    return cli->json != NO_JSON;
+}
+
+bool jm_cli_json_lines(const jm_cli *cli)
+{
+    return cli->json == JSON_LINES;
+}
+
+bool jm_cli_color(const jm_cli *cli)
+{
+    return cli->color;
 }
 
 int jm_cli_n_operands(const jm_cli *cli)
@@ -327,6 +373,20 @@ int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char
     return JM_EXIT_OK;
 }
 
+int jm_cli_page_get(jm_cli *cli, jm_cli_page *page)
+{
+    *page = (jm_cli_page){0};
+    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &page->limit) ||
+        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &page->offset))
+        return JM_EXIT_USAGE;
+    if (!jm_cli_has_option(cli, "cursor"))
+        return JM_EXIT_OK;
+    page->cursor = jm_cli_option_text(cli, "cursor");
+    return page->cursor && jm_cli_option_text(cli, "offset")
+               ? jm_cli_usage(cli, "give one of --cursor and --offset")
+               : JM_EXIT_OK;
+}
+
 /* ---- the database ---- */
 
 struct jm_pg *jm_cli_pg_unchecked(jm_cli *cli)
@@ -342,10 +402,16 @@ struct jm_pg *jm_cli_pg(jm_cli *cli)
     jm_err err;
     if (!cli->pg && jm_cli_pg_unchecked(cli) && jm_session_check(cli->pg, cli->config, &err)) {
         jm_cli_fail(cli, &err);
-        jm_session_close(cli->pg);
-        cli->pg = NULL;
+        jm_cli_drop_pg(cli);
     }
     return cli->pg;
+}
+
+void jm_cli_drop_pg(jm_cli *cli)
+{
+    if (cli->pg)
+        jm_session_close(cli->pg);
+    cli->pg = NULL;
 }
 
 /* ---- answers ---- */
@@ -359,7 +425,7 @@ static int finish(const jm_cli *cli)
 
 int jm_cli_print_json(jm_cli *cli, json_t *value)
 {
-    char *text = jm_json_exact_dump(value, JSON_INDENT(2));
+    char *text = jm_json_exact_dump(value, cli->json == JSON_LINES ? JSON_COMPACT : JSON_INDENT(2));
     puts(text ? text : "null");
     free(text);
     json_decref(value);
@@ -381,19 +447,59 @@ int jm_cli_print_object(jm_cli *cli, json_t *value, const jm_cli_column *columns
 {
     if (cli->json)
         return jm_cli_print_json(cli, value);
-    jm_cli_table_print_object(stdout, value, columns);
+    jm_cli_print_fields(cli, value, columns);
     json_decref(value);
+    return finish(cli);
+}
+
+void jm_cli_print_table(const jm_cli *cli, const json_t *items, const jm_cli_column *columns)
+{
+    jm_cli_table_print_colored(stdout, items, columns, cli->color);
+}
+
+void jm_cli_print_fields(const jm_cli *cli, const json_t *value, const jm_cli_column *columns)
+{
+    jm_cli_table_print_object(stdout, value, columns, cli->color);
+}
+
+/* One item a line. */
+static int print_lines(jm_cli *cli, json_t *items)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        char *text = jm_json_exact_dump(item, JSON_COMPACT);
+        puts(text);
+        free(text);
+    }
+    json_decref(items);
     return finish(cli);
 }
 
 int jm_cli_print_list(jm_cli *cli, json_t *items, const jm_cli_column *columns, const char *empty)
 {
+    if (cli->json == JSON_LINES)
+        return print_lines(cli, items);
     if (cli->json)
         return jm_cli_print_json(cli, json_pack("{s:o}", "items", items));
-    if (json_array_size(items))
-        jm_cli_table_print(stdout, items, columns);
-    else
-        fprintf(stderr, "%s\n", empty);
+    bool none = json_array_size(items) == 0;
+    if (!none)
+        jm_cli_print_table(cli, items, columns);
     json_decref(items);
-    return finish(cli);
+    int code = finish(cli);
+    if (none)
+        fprintf(stderr, "%s\n", empty);
+    return code;
+}
+
+int jm_cli_print_page(jm_cli *cli, json_t *items, const char *next, const jm_cli_column *columns,
+                      const char *empty)
+{
+    if (cli->json == JSON_DOCUMENT)
+        return jm_cli_print_json(cli, json_pack("{s:o, s:s?}", "items", items, "next", next));
+    int code = jm_cli_print_list(cli, items, columns, empty);
+    if (!code && next)
+        fprintf(stderr, "more with --cursor %s\n", next);
+    return code;
 }

@@ -27,6 +27,9 @@ void jm_cli_free(jm_cli *cli);
 
 const jm_config *jm_cli_config(const jm_cli *cli);
 bool jm_cli_json(const jm_cli *cli); /* --json was given */
+/* --json=lines: what is printed is one compact object a line, of lists one an item. */
+bool jm_cli_json_lines(const jm_cli *cli);
+bool jm_cli_color(const jm_cli *cli); /* of what goes to stdout: --color, else a terminal's */
 
 int jm_cli_n_operands(const jm_cli *cli);
 const char *jm_cli_operand(const jm_cli *cli, int i); /* NULL past the last */
@@ -42,6 +45,14 @@ int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, i
  * exactly as it was given, so that no number loses a digit. */
 int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char **out);
 
+/* The page that --limit, --offset and --cursor ask for, of a command that shares JM_CLI_PAGE.
+ * Returns JM_EXIT_OK, or JM_EXIT_USAGE after a message. */
+typedef struct jm_cli_page {
+    int64_t limit, offset;
+    const char *cursor; /* or NULL; lives as long as cli */
+} jm_cli_page;
+int jm_cli_page_get(jm_cli *cli, jm_cli_page *page);
+
 /* Who gives this command, with --reason and --dry-run where the command has them. Lives as long as
  * cli. */
 void jm_cli_change(jm_cli *cli, jm_change *change);
@@ -53,6 +64,8 @@ bool jm_cli_has_option(const jm_cli *cli, const char *name);
 struct jm_pg *jm_cli_pg(jm_cli *cli);
 /* The same without looking at the schema (schema init, doctor). */
 struct jm_pg *jm_cli_pg_unchecked(jm_cli *cli);
+/* Closes it; it is opened again when it is asked for. */
+void jm_cli_drop_pg(jm_cli *cli);
 
 /* Prints "jobmill: message" and returns the exit code for err->code: JM_ERR_NOT_FOUND 3,
  * JM_ERR_INVALID 2, others 1. */
@@ -74,6 +87,16 @@ int jm_cli_print_object(jm_cli *cli, json_t *value, const struct jm_cli_column *
  * there are none. Takes the reference. */
 int jm_cli_print_list(jm_cli *cli, json_t *items, const struct jm_cli_column *columns,
                       const char *empty);
+/* The same of a page; next is the cursor of the page behind it, NULL on the last: {"items", "next"}
+ * with --json, else said on stderr. */
+int jm_cli_print_page(jm_cli *cli, json_t *items, const char *next,
+                      const struct jm_cli_column *columns, const char *empty);
+/* Prints a table as lists are printed, of less than a whole answer; items is borrowed. */
+void jm_cli_print_table(const jm_cli *cli, const json_t *items,
+                        const struct jm_cli_column *columns);
+/* The same of one object, as jm_cli_print_object. */
+void jm_cli_print_fields(const jm_cli *cli, const json_t *value,
+                         const struct jm_cli_column *columns);
 /* Prints any JSON document. Takes the reference. */
 int jm_cli_print_json(jm_cli *cli, json_t *value);
 

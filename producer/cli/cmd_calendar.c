@@ -211,16 +211,16 @@ static int import(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_calendars_list(pg, jm_cli_option_text(cli, "project"), limit, offset, &items, &err))
+    if (jm_calendars_list(pg, jm_cli_option_text(cli, "project"), page.limit, page.offset, &items,
+                          &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns, "no calendars");
 }
@@ -299,10 +299,7 @@ static const jm_cli_option import_options[] = {
     PROJECT,
     {.name = NULL}};
 static const jm_cli_option list_options[] = {
-    {.name = "project", .value = "P", .help = "Only those of this project."},
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
-    {.name = "offset", .value = "N", .help = "Leave out the first N."},
-    {.name = NULL}};
+    {.name = "project", .value = "P", .help = "Only those of this project."}, {.name = NULL}};
 static const jm_cli_option show_options[] = {
     {.name = "from",
      .value = "DATE",
@@ -334,7 +331,11 @@ const jm_cli_command jm_cli_calendar_commands[] = {
      .examples = "jobmill calendar import holidays holidays.ics --to-year 2030",
      .options = import_options,
      .run = import},
-    {.verb = "list", .summary = "List calendars", .options = list_options, .run = list},
+    {.verb = "list",
+     .summary = "List calendars",
+     .options = list_options,
+     .shares = JM_CLI_LIST,
+     .run = list},
     {.verb = "show",
      .operands = "NAME",
      .min_operands = 1,

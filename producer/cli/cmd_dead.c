@@ -29,17 +29,17 @@ static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
 
 static int list(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
     if (jm_dead_letters_list(pg, jm_cli_option_text(cli, "reason"),
-                             jm_cli_option_text(cli, "topic"), limit, offset, &items, &err))
+                             jm_cli_option_text(cli, "topic"), page.limit, page.offset, &items,
+                             &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns, "no dead letters");
 }
@@ -59,8 +59,6 @@ static int show(jm_cli *cli)
 static const jm_cli_option list_options[] = {
     {.name = "reason", .value = "CODE", .help = "Only those with this reason, such as bad_json."},
     {.name = "topic", .value = "TOPIC", .help = "Only those from this topic."},
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
-    {.name = "offset", .value = "N", .help = "Leave out the first N."},
     {.name = NULL}};
 
 const jm_cli_command jm_cli_dead_commands[] = {
@@ -70,6 +68,7 @@ const jm_cli_command jm_cli_dead_commands[] = {
                     "whole with the reason, "
                     "and its partition moves on.",
      .options = list_options,
+     .shares = JM_CLI_LIST,
      .run = list},
     {.verb = "show",
      .operands = "ID",

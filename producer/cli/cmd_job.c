@@ -14,7 +14,7 @@
 
 static const jm_cli_column list_columns[] = {{"ID", "id", JM_CLI_TEXT},
                                              {"TYPE", "type", JM_CLI_TEXT},
-                                             {"STATUS", "status", JM_CLI_TEXT},
+                                             {"STATUS", "status", JM_CLI_STATE},
                                              {"QUEUE", "queue", JM_CLI_TEXT},
                                              {"ATTEMPT", "attempt", JM_CLI_RIGHT},
                                              {"CREATED", "created_at", JM_CLI_TIME},
@@ -24,7 +24,7 @@ static const jm_cli_column list_columns[] = {{"ID", "id", JM_CLI_TEXT},
 static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
                                              {"External id", "external_id", JM_CLI_TEXT},
                                              {"Type", "type", JM_CLI_TEXT},
-                                             {"Status", "status", JM_CLI_TEXT},
+                                             {"Status", "status", JM_CLI_STATE},
                                              {"Error", "error", JM_CLI_TEXT},
                                              {"Project", "project", JM_CLI_TEXT},
                                              {"Queue", "queue", JM_CLI_TEXT},
@@ -40,7 +40,7 @@ static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
                                              {"Retry of", "retry_of", JM_CLI_TEXT},
                                              {"Callback of", "callback_of", JM_CLI_TEXT},
                                              {"Callback to", "callback_url", JM_CLI_TEXT},
-                                             {"Callback", "callback_status", JM_CLI_TEXT},
+                                             {"Callback", "callback_status", JM_CLI_STATE},
                                              {"Callback error", "callback_error", JM_CLI_TEXT},
                                              {"Submitted by", "submitted_by", JM_CLI_TEXT},
                                              {"Created", "created_at", JM_CLI_TIME},
@@ -57,18 +57,18 @@ static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
                                              {"Result", "result", JM_CLI_TEXT},
                                              {"Errors", "errors", JM_CLI_TEXT},
                                              {NULL, NULL, JM_CLI_TEXT}};
-static const jm_cli_column waiting_columns[] = {{"Waits as", "state", JM_CLI_TEXT},
+static const jm_cli_column waiting_columns[] = {{"Waits as", "state", JM_CLI_STATE},
                                                 {"Not before", "visible_at", JM_CLI_TIME},
                                                 {"Because", "reason", JM_CLI_TEXT},
                                                 {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column step_columns[] = {
     {"ATTEMPT", "attempt", JM_CLI_RIGHT},   {"SEQ", "seq", JM_CLI_RIGHT},
-    {"STEP", "name", JM_CLI_TEXT},          {"STATUS", "status", JM_CLI_TEXT},
+    {"STEP", "name", JM_CLI_TEXT},          {"STATUS", "status", JM_CLI_STATE},
     {"TRIES", "attempts", JM_CLI_RIGHT},    {"STARTED", "started_at", JM_CLI_TIME},
     {"DURATION", "duration_ms", JM_CLI_MS}, {"DATA", "data", JM_CLI_WIDE},
     {"ERROR", "error", JM_CLI_WIDE},        {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column attempt_columns[] = {{"ATTEMPT", "attempt", JM_CLI_RIGHT},
-                                                {"OUTCOME", "outcome", JM_CLI_TEXT},
+                                                {"OUTCOME", "outcome", JM_CLI_STATE},
                                                 {"STARTED", "started_at", JM_CLI_TIME},
                                                 {"ENDED", "completed_at", JM_CLI_TIME},
                                                 {"EXIT", "return_code", JM_CLI_RIGHT},
@@ -212,11 +212,13 @@ static int list(jm_cli *cli)
                              .queue = jm_cli_option_text(cli, "queue"),
                              .schedule = jm_cli_option_text(cli, "schedule"),
                              .callbacks = jm_cli_option_flag(cli, "callbacks")};
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
+    filter.limit = page.limit;
+    filter.offset = page.offset;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
@@ -245,11 +247,11 @@ static int find_job(jm_cli *cli, struct jm_pg **pg, jm_uuid *id, json_t **job)
 }
 
 /* A list under its own heading, left out when there is nothing in it. */
-static void print_part(json_t *items, const jm_cli_column *columns)
+static void print_part(const jm_cli *cli, json_t *items, const jm_cli_column *columns)
 {
     if (json_array_size(items)) {
         putchar('\n');
-        jm_cli_table_print(stdout, items, columns);
+        jm_cli_print_table(cli, items, columns);
     }
 }
 
@@ -272,9 +274,9 @@ static int show(jm_cli *cli)
     } else {
         rc = jm_cli_print_object(cli, json_incref(job), show_columns);
         if (waiting)
-            jm_cli_table_print_object(stdout, waiting, waiting_columns);
-        print_part(steps, step_columns);
-        print_part(attempts, attempt_columns);
+            jm_cli_print_fields(cli, waiting, waiting_columns);
+        print_part(cli, steps, step_columns);
+        print_part(cli, attempts, attempt_columns);
     }
     json_decref(job);
     json_decref(steps);
@@ -503,8 +505,6 @@ static const jm_cli_option list_options[] = {
      .value = "S",
      .help = "Only jobs that this schedule fired; its name or id."},
     {.name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."},
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
-    {.name = "offset", .value = "N", .help = "Leave out the first N."},
     {.name = NULL}};
 static const jm_cli_option logs_options[] = {{.name = "level",
                                               .value = "L",
@@ -536,6 +536,7 @@ const jm_cli_command jm_cli_job_commands[] = {
     {.verb = "list",
      .summary = "List jobs, newest first",
      .options = list_options,
+     .shares = JM_CLI_LIST,
      .run = list,
      .examples = "jobmill job list --status failed --limit 10"},
     {.verb = "show",

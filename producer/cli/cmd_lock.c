@@ -61,17 +61,16 @@ static const char *owner_of(const jm_cli *cli, char *text, size_t size)
 
 static int list(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_locks_list(pg, jm_cli_option_text(cli, "project"), jm_cli_operand(cli, 0), limit, offset,
-                      &items, &err))
+    if (jm_locks_list(pg, jm_cli_option_text(cli, "project"), jm_cli_operand(cli, 0), page.limit,
+                      page.offset, &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns, "no lock is held, and no limit is set");
 }
@@ -198,10 +197,7 @@ static int run(jm_cli *cli)
     }
 
 static const jm_cli_option list_options[] = {
-    {.name = "project", .value = "P", .help = "Only those of this project."},
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
-    {.name = "offset", .value = "N", .help = "Leave out the first N."},
-    {.name = NULL}};
+    {.name = "project", .value = "P", .help = "Only those of this project."}, {.name = NULL}};
 static const jm_cli_option set_options[] = {{.name = "capacity",
                                              .value = "N",
                                              .help = "How many may hold it at once (1 to 100000).",
@@ -235,6 +231,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
      .max_operands = 1,
      .summary = "List locks that are held, limits, and keys that a failed job blocks",
      .options = list_options,
+     .shares = JM_CLI_LIST,
      .run = list},
     {.verb = "set",
      .operands = "NAME",

@@ -26,10 +26,10 @@ static const jm_cli_column list_columns[] = {{"NAME", "name", JM_CLI_TEXT},
                                              {"TYPE", "type", JM_CLI_TEXT},
                                              {"WHEN", "when", JM_CLI_TEXT},
                                              {"TIMEZONE", "timezone", JM_CLI_TEXT},
-                                             {"STATE", "state", JM_CLI_TEXT},
+                                             {"STATE", "state", JM_CLI_STATE},
                                              {"NEXT RUN", "next_run_at", JM_CLI_TIME},
                                              {"LAST RUN", "last_run_at", JM_CLI_TIME},
-                                             {"LAST STATUS", "last_status", JM_CLI_TEXT},
+                                             {"LAST STATUS", "last_status", JM_CLI_STATE},
                                              {"OF 20", "rate", JM_CLI_RIGHT},
                                              {"ID", "id", JM_CLI_TEXT},
                                              {NULL, NULL, JM_CLI_TEXT}};
@@ -59,11 +59,11 @@ static const jm_cli_column show_columns[] = {
     {"Starts", "starts_at", JM_CLI_TIME},
     {"Ends", "ends_at", JM_CLI_TIME},
     {"Jitter (s)", "jitter_seconds", JM_CLI_TEXT},
-    {"State", "state", JM_CLI_TEXT},
+    {"State", "state", JM_CLI_STATE},
     {"Next run", "next_run_at", JM_CLI_TIME},
     {"Last run", "last_run_at", JM_CLI_TIME},
     {"Last job", "last_job_id", JM_CLI_TEXT},
-    {"Last status", "last_status", JM_CLI_TEXT},
+    {"Last status", "last_status", JM_CLI_STATE},
     {"Overlap", "overlap", JM_CLI_TEXT},
     {"Max. instances", "max_instances", JM_CLI_TEXT},
     {"Misfire grace (s)", "misfire_grace_seconds", JM_CLI_TEXT},
@@ -81,9 +81,9 @@ static const jm_cli_column ticks_columns[] = {{"DUE", "due_at", JM_CLI_TIME},
                                               {"UNTIL", "until", JM_CLI_TIME},
                                               {"COUNT", "count", JM_CLI_RIGHT},
                                               {"KIND", "kind", JM_CLI_TEXT},
-                                              {"OUTCOME", "outcome", JM_CLI_TEXT},
+                                              {"OUTCOME", "outcome", JM_CLI_STATE},
                                               {"REASON", "reason", JM_CLI_TEXT},
-                                              {"JOB STATUS", "job_status", JM_CLI_TEXT},
+                                              {"JOB STATUS", "job_status", JM_CLI_STATE},
                                               {"JOB", "job_id", JM_CLI_TEXT},
                                               {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column versions_columns[] = {{"VERSION", "version", JM_CLI_RIGHT},
@@ -94,7 +94,7 @@ static const jm_cli_column versions_columns[] = {{"VERSION", "version", JM_CLI_R
                                                  {"CHANGES", "changes", JM_CLI_WIDE},
                                                  {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column history_columns[] = {{"ID", "id", JM_CLI_TEXT},
-                                                {"STATUS", "status", JM_CLI_TEXT},
+                                                {"STATUS", "status", JM_CLI_STATE},
                                                 {"DUE", "due_at", JM_CLI_TIME},
                                                 {"STARTED", "started_at", JM_CLI_TIME},
                                                 {"DURATION", "duration_ms", JM_CLI_MS},
@@ -389,17 +389,16 @@ static void describe_version(json_t *version)
 
 static int versions(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_schedules_versions(pg, jm_cli_operand(cli, 0), project_of(cli), limit, offset, &items,
-                              &err))
+    if (jm_schedules_versions(pg, jm_cli_operand(cli, 0), project_of(cli), page.limit, page.offset,
+                              &items, &err))
         return jm_cli_schedule_fail(cli, &err);
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe_version(json_array_get(items, i));
@@ -455,9 +454,11 @@ static int history(jm_cli *cli)
     struct jm_pg *pg;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
+    jm_cli_page page;
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
+    filter.limit = page.limit;
+    filter.offset = page.offset;
     int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
@@ -488,12 +489,13 @@ static int ticks(jm_cli *cli)
     jm_err err;
     jm_ticks_filter filter = {.outcome = jm_cli_option_text(cli, "outcome"),
                               .kind = jm_cli_option_text(cli, "kind")};
+    jm_cli_page page;
     const char *at = jm_cli_option_text(cli, "at");
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset) ||
-        jm_cli_option_time(cli, "from", &filter.from_us) ||
+    if (jm_cli_page_get(cli, &page) || jm_cli_option_time(cli, "from", &filter.from_us) ||
         jm_cli_option_time(cli, "to", &filter.to_us))
         return JM_EXIT_USAGE;
+    filter.limit = page.limit;
+    filter.offset = page.offset;
     pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
@@ -511,11 +513,13 @@ static int list(jm_cli *cli)
     jm_schedules_filter filter = {.project = jm_cli_option_text(cli, "project"),
                                   .type = jm_cli_option_text(cli, "type"),
                                   .enabled = jm_cli_option_text(cli, "enabled")};
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &filter.limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &filter.offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
+    filter.limit = page.limit;
+    filter.offset = page.offset;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
@@ -602,16 +606,6 @@ static const char *const kind_words[] = {"calendar", "manual", "backfill", NULL}
         .name = "project", .value = "P",                                                           \
         .help = "Project, where several have a schedule of that name."                             \
     }
-#define PAGE_OPTIONS                                                                               \
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},       \
-    {                                                                                              \
-        .name = "offset", .value = "N", .help = "Leave out the first N."                           \
-    }
-#define CHANGE_OPTIONS                                                                             \
-    {.name = "dry-run", .help = "Only say what would be done."},                                   \
-    {                                                                                              \
-        .name = "reason", .value = "TEXT", .help = "Why, for the audit log."                       \
-    }
 
 static const jm_cli_option add_options[] = {
     {.name = "type", .value = "T", .help = "Job type that it fires.", .required = true},
@@ -632,20 +626,12 @@ static const jm_cli_option update_options[] = {
      .help = "Only if this is its version: nobody has changed it since."},
     {.name = NULL}};
 
-static const jm_cli_option change_options[] = {PROJECT_OPTION, CHANGE_OPTIONS, {.name = NULL}};
-
-static const jm_cli_option run_options[] = {
-    PROJECT_OPTION,
-    {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."},
-    {.name = NULL}};
-
 static const jm_cli_option rollback_options[] = {
     {.name = "version",
      .value = "N",
      .help = "The version to go back to (jobmill schedule versions).",
      .required = true},
     PROJECT_OPTION,
-    CHANGE_OPTIONS,
     {.name = NULL}};
 
 static const jm_cli_option backfill_options[] = {
@@ -660,15 +646,11 @@ static const jm_cli_option backfill_options[] = {
     {.name = "rate", .value = "N", .help = "Jobs that may start a second (default 10)."},
     {.name = "missed", .help = "Leave out the instants that fired by the calendar."},
     PROJECT_OPTION,
-    CHANGE_OPTIONS,
     {.name = NULL}};
-
-static const jm_cli_option versions_options[] = {PROJECT_OPTION, PAGE_OPTIONS, {.name = NULL}};
 
 static const jm_cli_option history_options[] = {
     {.name = "status", .value = "S", .help = "Only jobs of this status."},
     PROJECT_OPTION,
-    PAGE_OPTIONS,
     {.name = NULL}};
 
 static const jm_cli_option ticks_options[] = {
@@ -684,7 +666,6 @@ static const jm_cli_option ticks_options[] = {
      .help = "Only those of which this became."},
     {.name = "kind", .value = "K", .choices = kind_words, .help = "Only those of this kind."},
     PROJECT_OPTION,
-    PAGE_OPTIONS,
     {.name = NULL}};
 
 static const jm_cli_option list_options[] = {
@@ -694,23 +675,15 @@ static const jm_cli_option list_options[] = {
      .value = "BOOL",
      .choices = bool_words,
      .help = "Only those that are enabled, or are not."},
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},
-    {.name = "offset", .value = "N", .help = "Leave out the first N."},
     {.name = NULL}};
 
-static const jm_cli_option show_options[] = {
-    {.name = "project",
-     .value = "P",
-     .help = "Project, where several have a schedule of that name."},
-    {.name = NULL}};
+static const jm_cli_option one_options[] = {PROJECT_OPTION, {.name = NULL}};
 
 static const jm_cli_option preview_options[] = {
     JM_CLI_WHEN_OPTIONS,
     {.name = "from", .value = "T", .help = "Runs after this instant (RFC 3339; default now)."},
     {.name = "count", .value = "N", .help = "How many (default 10)."},
-    {.name = "project",
-     .value = "P",
-     .help = "Project, where several have a schedule of that name."},
+    PROJECT_OPTION,
     {.name = NULL}};
 
 const jm_cli_command jm_cli_schedule_commands[] = {
@@ -725,6 +698,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
          "jobmill schedule add nightly --cron '30 3 * * *' --timezone Europe/Paris --type report\n"
          "jobmill schedule add poll --every 5m --type import --params '{\"source\":\"a\"}'",
      .options = add_options,
+     .shares = JM_CLI_CHANGE,
      .run = add},
     {.verb = "update",
      .operands = "NAME|ID",
@@ -737,34 +711,39 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .examples = "jobmill schedule update nightly --cron '0 4 * * *' --reason 'after the backup'\n"
                  "jobmill schedule update nightly --clear calendar,ends_at",
      .options = update_options,
+     .shares = JM_CLI_CHANGE,
      .run = update},
     {.verb = "enable",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Enable a schedule; what it did not run meanwhile it does not make up for",
-     .options = change_options,
+     .options = one_options,
+     .shares = JM_CLI_CHANGE,
      .run = enable},
     {.verb = "disable",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Disable a schedule until it is enabled",
-     .options = change_options,
+     .options = one_options,
+     .shares = JM_CLI_CHANGE,
      .run = disable},
     {.verb = "pause",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Hold a schedule for the moment",
-     .options = change_options,
+     .options = one_options,
+     .shares = JM_CLI_CHANGE,
      .run = pause_it},
     {.verb = "resume",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Go on with a schedule that was paused; the past is not made up for",
-     .options = change_options,
+     .options = one_options,
+     .shares = JM_CLI_CHANGE,
      .run = resume},
     {.verb = "run",
      .operands = "NAME|ID",
@@ -773,7 +752,8 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .summary = "Run a schedule once, now, and print the job's id",
      .description = "Also while it is disabled or paused. Its calendar goes on as if nothing had "
                     "happened; the ledger calls the run manual.",
-     .options = run_options,
+     .options = one_options,
+     .shares = JM_CLI_REASON,
      .run = run_it},
     {.verb = "backfill",
      .operands = "NAME|ID",
@@ -787,17 +767,19 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .examples = "jobmill schedule backfill nightly --from 2026-11-01T00:00:00Z --to "
                  "2026-11-08T00:00:00Z --dry-run",
      .options = backfill_options,
+     .shares = JM_CLI_CHANGE,
      .run = jm_cli_schedule_backfill},
     {.verb = "list",
      .summary = "List schedules, newest first",
      .options = list_options,
+     .shares = JM_CLI_LIST,
      .run = list},
     {.verb = "show",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Show one schedule",
-     .options = show_options,
+     .options = one_options,
      .run = show},
     {.verb = "preview",
      .operands = "[NAME|ID]",
@@ -819,6 +801,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .examples = "jobmill schedule ticks nightly --at 2026-03-29T02:30\n"
                  "jobmill schedule ticks nightly --outcome skipped",
      .options = ticks_options,
+     .shares = JM_CLI_LIST,
      .run = ticks},
     {.verb = "history",
      .operands = "NAME|ID",
@@ -826,6 +809,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .max_operands = 1,
      .summary = "List the jobs of a schedule, newest first",
      .options = history_options,
+     .shares = JM_CLI_LIST,
      .run = history},
     {.verb = "versions",
      .operands = "NAME|ID",
@@ -833,7 +817,8 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .max_operands = 1,
      .summary = "List the versions of a schedule: who changed what, when and why",
      .description = "Also of one that was deleted, by its id.",
-     .options = versions_options,
+     .options = one_options,
+     .shares = JM_CLI_LIST,
      .run = versions},
     {.verb = "rollback",
      .operands = "NAME|ID",
@@ -841,13 +826,15 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .max_operands = 1,
      .summary = "Make a schedule what an earlier version was",
      .options = rollback_options,
+     .shares = JM_CLI_CHANGE,
      .run = rollback},
     {.verb = "delete",
      .operands = "NAME|ID",
      .min_operands = 1,
      .max_operands = 1,
      .summary = "Delete a schedule; its jobs stay",
-     .options = change_options,
+     .options = one_options,
+     .shares = JM_CLI_CHANGE,
      .run = delete_it},
     JM_CLI_SCHEDULE_FILE_COMMANDS,
     {.summary = NULL}};

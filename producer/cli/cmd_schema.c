@@ -9,7 +9,7 @@
 
 static const jm_cli_column status_columns[] = {
     {"Schema", "schema", JM_CLI_TEXT},
-    {"State", "state", JM_CLI_TEXT},
+    {"State", "state", JM_CLI_STATE},
     {"Version", "version", JM_CLI_TEXT},
     {"This program knows", "program_version", JM_CLI_TEXT},
     {"Needs jobmill", "needs_program", JM_CLI_TEXT},

@@ -18,7 +18,7 @@ static const jm_cli_column worker_columns[] = {{"ID", "id", JM_CLI_TEXT},
                                                {"KIND", "kind", JM_CLI_TEXT},
                                                {"HOST", "host", JM_CLI_TEXT},
                                                {"PID", "pid", JM_CLI_RIGHT},
-                                               {"STATE", "state", JM_CLI_TEXT},
+                                               {"STATE", "state", JM_CLI_STATE},
                                                {"ALIVE", "alive", JM_CLI_TEXT},
                                                {"RUNNING", "running", JM_CLI_RIGHT},
                                                {"PROCESSES", "concurrency", JM_CLI_RIGHT},
@@ -112,6 +112,7 @@ const jm_cli_command jm_cli_worker_commands[] = {
                     "lapse; its jobs are "
                     "rescued by a producer.",
      .options = worker_options,
+     .shares = JM_CLI_WATCH,
      .run = worker_list},
     {.summary = NULL}};
 
@@ -121,6 +122,7 @@ const jm_cli_command jm_cli_type_commands[] = {
      .description = "WORKERS is how many that are alive can run it. More than one of DEFINITIONS "
                     "means that workers "
                     "had different ones, now or before.",
+     .shares = JM_CLI_WATCH,
      .run = type_list},
     {.verb = "check",
      .operands = "FILE...",

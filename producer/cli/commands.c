@@ -46,26 +46,73 @@ static const jm_field *supported_field(int i)
     return NULL;
 }
 
-bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out)
+static const struct {
+    unsigned share;
+    jm_cli_option option;
+} shared[] = {
+    {JM_CLI_PAGE,
+     {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."}},
+    {JM_CLI_PAGE, {.name = "offset", .value = "N", .help = "Leave out the first N."}},
+    {JM_CLI_CURSOR,
+     {.name = "cursor",
+      .value = "C",
+      .help = "Go on behind the page that gave this as \"next\": unlike with --offset, nothing is "
+              "left out or shown twice while rows come."}},
+    {JM_CLI_WATCH,
+     {.name = "watch",
+      .value = "[S]",
+      .bare = true,
+      .help = "Show it again each S seconds (default 2), until Ctrl-C."}},
+    {JM_CLI_DRY_RUN, {.name = "dry-run", .help = "Only say what would be done."}},
+    {JM_CLI_REASON, {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."}},
+    {JM_CLI_YES, {.name = "yes", .help = "Do not ask."}},
+};
+enum { N_SHARED = sizeof shared / sizeof *shared };
+
+static int count_fields(void)
 {
-    const jm_field *field = command->job_fields ? supported_field(i) : NULL;
-    if (field) {
+    int n = 0;
+    for (int f = 0; f < JM_JOB_FIELDS; f++)
+        n += jm_job_fields[f].supported;
+    return n;
+}
+
+/* Field i of the job message as an option. */
+static bool field_at(int i, jm_cli_option *out)
+{
+    const jm_field *field = supported_field(i);
+    if (field)
         *out = (jm_cli_option){.name = field->name,
                                .value = field->placeholder,
                                .help = field->help,
                                .required = field->required};
-        return true;
+    return field != NULL;
+}
+
+static bool shared_at(unsigned shares, int i, jm_cli_option *out)
+{
+    for (int s = 0; s < N_SHARED; s++) {
+        if ((shares & shared[s].share) && i-- == 0) {
+            *out = shared[s].option;
+            return true;
+        }
     }
+    return false;
+}
+
+bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out)
+{
+    if (command->job_fields && field_at(i, out))
+        return true;
     if (command->job_fields)
-        for (int f = 0; f < JM_JOB_FIELDS; f++)
-            i -= jm_job_fields[f].supported;
+        i -= count_fields();
     for (const jm_cli_option *o = command->options; o && o->name; o++) {
         if (i-- == 0) {
             *out = *o;
             return true;
         }
     }
-    return false;
+    return shared_at(command->shares, i, out);
 }
 
 const char *jm_cli_option_name(const jm_cli_option *option, char name[JM_CLI_NAME_MAX])

@@ -5,7 +5,7 @@
  *     static const jm_cli_option add_options[] = {
  *         {.name = "type", .value = "T", .help = "Job type that it fires.", .required = true},
  *         {.name = "overlap", .value = "POLICY", .help = "What ...", .choices = overlap_words},
- *         {.name = "dry-run", .help = "Only say what would be done."}, // no value: a flag
+ *         {.name = "disabled", .help = "Add it disabled."}, // no value: a flag
  *         {0}};
  *
  *     static int add(jm_cli *cli)
@@ -23,12 +23,13 @@
  *
  *     const jm_cli_command jm_cli_schedule_commands[] = {
  *         {.verb = "add", .operands = "NAME", .min_operands = 1, .max_operands = 1,
- *          .summary = "Add a schedule", .options = add_options, .run = add,
- *          .examples = "jobmill schedule add nightly --cron '0 3 * * *' --type report"},
- *         {0}};
+ *          .summary = "Add a schedule", .options = add_options, .shares = JM_CLI_CHANGE, .run =
+ * add, .examples = "jobmill schedule add nightly --cron '0 3 * * *' --type report"}, {0}};
  *
  * and a line in the table of nouns in commands.c. A noun whose first command has no verb is a
- * command by itself (doctor). --json, --help, --config and --section.key=value need no entry. */
+ * command by itself (doctor). --json, --help, --config and --section.key=value need no entry;
+ * options that many commands have (pages, --dry-run, --reason, --yes, --watch) are named by shares.
+ */
 #ifndef JM_CLI_COMMANDS_H
 #define JM_CLI_COMMANDS_H
 
@@ -43,7 +44,20 @@ typedef struct jm_cli_option {
     const char *help;  /* sentences */
     bool required;
     const char *const *choices; /* NULL-terminated words, or NULL: any text */
+    bool bare; /* the value may be left out; it is the next word only if that begins with a digit */
 } jm_cli_option;
+
+/* Options that many commands have in common. */
+enum {
+    JM_CLI_PAGE = 1,    /* --limit, --offset: jm_cli_page_get */
+    JM_CLI_CURSOR = 2,  /* --cursor, with JM_CLI_PAGE */
+    JM_CLI_WATCH = 4,   /* --watch: run is called again and again */
+    JM_CLI_DRY_RUN = 8, /* --dry-run: jm_change.dry_run of jm_cli_change */
+    JM_CLI_REASON = 16, /* --reason: jm_change.reason */
+    JM_CLI_YES = 32,    /* --yes: jm_cli_confirm does not ask */
+    JM_CLI_LIST = JM_CLI_PAGE | JM_CLI_WATCH,
+    JM_CLI_CHANGE = JM_CLI_DRY_RUN | JM_CLI_REASON
+};
 
 typedef struct jm_cli_command {
     const char *verb;               /* NULL in a noun that is a command by itself */
@@ -53,6 +67,7 @@ typedef struct jm_cli_command {
     const char *description;        /* paragraphs, or NULL */
     const char *examples;           /* lines, or NULL */
     const jm_cli_option *options;   /* or NULL */
+    unsigned shares;                /* JM_CLI_..., whose options stand behind its own */
     bool job_fields; /* before them, every field of the job message is an option too */
     /* For commands that another program runs: argv as given goes to it, and run gets no options. */
     bool pass;
@@ -70,8 +85,8 @@ extern const jm_cli_noun jm_cli_nouns[]; /* ends with a NULL name */
 const jm_cli_noun *jm_cli_noun_find(const char *name);                                /* or NULL */
 const jm_cli_command *jm_cli_command_find(const jm_cli_noun *noun, const char *verb); /* or NULL */
 
-/* Option i of a command, job fields included; false past the last. Names are equal when they are so
- * with '_' as '-'; dashes are what is shown. */
+/* Option i of a command, job fields and shared ones included; false past the last. Names are equal
+ * when they are so with '_' as '-'; dashes are what is shown. */
 bool jm_cli_option_at(const jm_cli_command *command, int i, jm_cli_option *out);
 #define JM_CLI_NAME_MAX 40
 const char *jm_cli_option_name(const jm_cli_option *option, char name[JM_CLI_NAME_MAX]);

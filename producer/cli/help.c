@@ -6,7 +6,8 @@
 
 static const char everywhere[] =
     "Everywhere:\n"
-    "  --json                 print one JSON document instead of text\n"
+    "  --json[=lines]         print one JSON document instead of text, or one a line\n"
+    "  --color WHEN           colour statuses: auto (on a terminal), always or never\n"
     "  --config FILE          read this configuration\n"
     "  --section.key=value    set a configuration key, such as --database.url=URL\n"
     "  --print-config         print the effective configuration and where it came from\n"

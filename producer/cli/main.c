@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/watch.h"
 
 /* Which words of argv are the noun and the verb: 0 where there is none. */
 struct words {
@@ -23,7 +24,7 @@ static struct words find_words(int argc, char **argv)
             words.version = true;
         else if (!strcmp(argv[i], "--print-config"))
             words.print_config = true;
-        else if (!strcmp(argv[i], "--config"))
+        else if (!strcmp(argv[i], "--config") || !strcmp(argv[i], "--color"))
             i++;
         else if (argv[i][0] == '-')
             continue;
@@ -96,7 +97,7 @@ static int run(const jm_cli_noun *noun, const jm_cli_command *command, int argc,
     if (!rc)
         rc = jm_cli_new(noun, command, config, argc, argv, &cli);
     if (!rc) {
-        rc = command->run(cli);
+        rc = jm_cli_watch(cli, command);
         jm_cli_free(cli);
     }
     jm_config_free(config);

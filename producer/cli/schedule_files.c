@@ -118,6 +118,4 @@ const jm_cli_option jm_cli_schedule_import_options[] = {
     {.name = "prune",
      .help = "Delete the schedules of the document's projects that it has not. Those that a sync "
              "owns stay, and calendars."},
-    {.name = "dry-run", .help = "Only say what would be done."},
-    {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."},
     {.name = NULL}};

@@ -38,6 +38,7 @@ int jm_cli_schedule_print_changes(jm_cli *cli, const struct jm_schedule_changes 
          .examples = "jobmill schedule import schedules/ --prune --dry-run\n"                      \
                      "jobmill schedule export | jobmill schedule import -",                        \
          .options = jm_cli_schedule_import_options,                                                \
+         .shares = JM_CLI_CHANGE,                                                                  \
          .run = jm_cli_schedule_import},                                                           \
     {                                                                                              \
         .verb = "sync", .summary = "Fetch the schedules that another system owns, now",            \
@@ -47,7 +48,8 @@ int jm_cli_schedule_print_changes(jm_cli *cli, const struct jm_schedule_changes 
                        "interrupted.",                                                             \
         .examples = "jobmill schedule sync --once --dry-run\n"                                     \
                     "jobmill schedule sync --once --allow-deletes",                                \
-        .options = jm_cli_schedule_sync_options, .run = jm_cli_schedule_sync                       \
+        .options = jm_cli_schedule_sync_options, .shares = JM_CLI_DRY_RUN,                         \
+        .run = jm_cli_schedule_sync                                                                \
     }
 
 #endif

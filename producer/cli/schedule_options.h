@@ -93,10 +93,8 @@ extern const char *const jm_cli_overlap_words[],
          .help = "Jobs start up to this much later, always the same for an instant."},             \
         {.name = "starts-at", .value = "T", .help = "No run before this instant (RFC 3339)."},     \
         {.name = "ends-at", .value = "T", .help = "No run after this instant (RFC 3339)."},        \
-        {.name = "description", .value = "TEXT", .help = "For people."},                           \
-        {.name = "dry-run", .help = "Only say what would be done."},                               \
     {                                                                                              \
-        .name = "reason", .value = "TEXT", .help = "Why, for the audit log."                       \
+        .name = "description", .value = "TEXT", .help = "For people."                              \
     }
 
 #endif

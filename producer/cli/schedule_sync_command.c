@@ -80,7 +80,6 @@ int jm_cli_schedule_sync(jm_cli *cli)
 
 const jm_cli_option jm_cli_schedule_sync_options[] = {
     {.name = "once", .help = "Only one round."},
-    {.name = "dry-run", .help = "Only say what would be done."},
     {.name = "allow-deletes", .help = "Also if it deletes more than max_deletes_percent."},
     {.name = "source",
      .value = "S",

@@ -88,6 +88,25 @@ char *jm_cli_table_cell(const json_t *value, jm_cli_format format)
     return cell;
 }
 
+const char *jm_cli_table_color(const char *status)
+{
+    static const struct {
+        const char *color, *words[12];
+    } colors[] = {
+        {"\033[32m", {"completed", "success", "fired", "active", "alive", "ok", "current"}},
+        {"\033[31m", {"failed", "lost", "error", "ERROR", "lost_worker", "revoked"}},
+        {"\033[36m", {"running", "held"}},
+        {"\033[33m",
+         {"pending", "cancelled", "expired", "skipped", "missed", "paused", "WARNING", "warning",
+          "behind", "superseded", "timeout"}},
+        {"\033[2m", {"disabled", "ended", "stopped", "coalesced", "DEBUG"}}};
+    for (size_t c = 0; c < sizeof colors / sizeof *colors; c++)
+        for (const char *const *word = colors[c].words; *word; word++)
+            if (!strcmp(*word, status))
+                return colors[c].color;
+    return "";
+}
+
 static int flags_of(jm_cli_format format)
 {
     if (format == JM_CLI_RIGHT || format == JM_CLI_MS)
@@ -95,7 +114,28 @@ static int flags_of(jm_cli_format format)
     return format == JM_CLI_WIDE ? SCOLS_FL_TRUNC : 0;
 }
 
+/* One row; where color is set, statuses have theirs. */
+static void add_row(struct libscols_table *table, const json_t *item, const jm_cli_column *columns,
+                    bool color)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    for (size_t n = 0; line && columns[n].title; n++) {
+        char *text = jm_cli_table_cell(json_object_get(item, columns[n].member), columns[n].format);
+        const char *escape =
+            color && columns[n].format == JM_CLI_STATE ? jm_cli_table_color(text) : "";
+        if (*escape)
+            scols_cell_set_color(scols_line_get_cell(line, n), escape);
+        scols_line_refer_data(line, n, text);
+    }
+}
+
 void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *columns)
+{
+    jm_cli_table_print_colored(to, items, columns, false);
+}
+
+void jm_cli_table_print_colored(FILE *to, const json_t *items, const jm_cli_column *columns,
+                                bool color)
 {
     struct libscols_table *table = scols_new_table();
     if (!table)
@@ -105,6 +145,7 @@ void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *colu
         scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
         scols_table_enable_nowrap(table, 1);
     }
+    scols_table_enable_colors(table, color);
     scols_table_set_column_separator(table, "  ");
     for (const jm_cli_column *c = columns; c->title; c++)
         scols_table_new_column(table, c->title, c->format == JM_CLI_WIDE ? 0.3 : 1,
@@ -113,17 +154,14 @@ void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *colu
     const json_t *item;
     json_array_foreach(items, i, item)
     {
-        struct libscols_line *line = scols_table_new_line(table, NULL);
-        for (size_t n = 0; line && columns[n].title; n++)
-            scols_line_refer_data(
-                line, n,
-                jm_cli_table_cell(json_object_get(item, columns[n].member), columns[n].format));
+        add_row(table, item, columns, color);
     }
     scols_print_table(table);
     scols_unref_table(table);
 }
 
-void jm_cli_table_print_object(FILE *to, const json_t *value, const jm_cli_column *columns)
+void jm_cli_table_print_object(FILE *to, const json_t *value, const jm_cli_column *columns,
+                               bool color)
 {
     size_t width = 0;
     for (const jm_cli_column *c = columns; c->title; c++)
@@ -133,7 +171,9 @@ void jm_cli_table_print_object(FILE *to, const json_t *value, const jm_cli_colum
         if (!member || json_is_null(member))
             continue;
         char *cell = jm_cli_table_cell(member, c->format);
-        fprintf(to, "%s:%*s%s\n", c->title, (int)(width - strlen(c->title)) + 2, "", cell);
+        const char *escape = color && c->format == JM_CLI_STATE ? jm_cli_table_color(cell) : "";
+        fprintf(to, "%s:%*s%s%s%s\n", c->title, (int)(width - strlen(c->title)) + 2, "", escape,
+                cell, *escape ? "\033[m" : "");
         free(cell);
     }
 }

@@ -132,6 +132,81 @@ START_TEST(values)
 }
 END_TEST
 
+START_TEST(pages)
+{
+    jm_cli *cli;
+    jm_cli_page page;
+    ck_assert_int_eq(parse("job", "list", &cli, ARGS("--limit=7")), 0);
+    ck_assert_int_eq(jm_cli_page_get(cli, &page), JM_EXIT_OK);
+    ck_assert_int_eq(page.limit, 7);
+    ck_assert_int_eq(page.offset, 0);
+    jm_cli_free(cli);
+    ck_assert_int_eq(parse("job", "list", &cli, ARGS("--offset", "3")), 0);
+    ck_assert_int_eq(jm_cli_page_get(cli, &page), JM_EXIT_OK);
+    ck_assert_int_eq(page.limit, 50);
+    ck_assert_int_eq(page.offset, 3);
+    jm_cli_free(cli);
+    static const char *const bad[] = {"--limit=0", "--limit=10001", "--offset=-1", "--limit=x"};
+    quiet();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(parse("job", "list", &cli, ARGS((char *)bad[i])), 0);
+        ck_assert_int_eq(jm_cli_page_get(cli, &page), JM_EXIT_USAGE);
+        jm_cli_free(cli);
+    }
+    loud();
+}
+END_TEST
+
+/* --watch takes the next word only if that is a number. */
+START_TEST(bare_options)
+{
+    jm_cli *cli;
+    ck_assert_int_eq(parse("lock", "list", &cli, ARGS("--watch", "deploy")), 0);
+    ck_assert_str_eq(jm_cli_option_text(cli, "watch"), "");
+    ck_assert_str_eq(jm_cli_operand(cli, 0), "deploy");
+    jm_cli_free(cli);
+    ck_assert_int_eq(parse("lock", "list", &cli, ARGS("--watch", "5", "deploy")), 0);
+    ck_assert_str_eq(jm_cli_option_text(cli, "watch"), "5");
+    ck_assert_str_eq(jm_cli_operand(cli, 0), "deploy");
+    jm_cli_free(cli);
+    ck_assert_int_eq(parse("lock", "list", &cli, ARGS("--watch=1m", "--limit", "2")), 0);
+    ck_assert_str_eq(jm_cli_option_text(cli, "watch"), "1m");
+    jm_cli_free(cli);
+    ck_assert_int_eq(parse("lock", "list", &cli, ARGS("--watch")), 0);
+    ck_assert_str_eq(jm_cli_option_text(cli, "watch"), "");
+    jm_cli_free(cli);
+}
+END_TEST
+
+START_TEST(json_and_color)
+{
+    static const struct {
+        char *args[2];
+        bool json, lines, color;
+    } cases[] = {{{"--json", NULL}, true, false, false},
+                 {{"--json=lines", NULL}, true, true, false},
+                 {{"--json=document", NULL}, true, false, false},
+                 {{"--color=always", NULL}, false, false, true},
+                 {{"--color", "never"}, false, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        jm_cli *cli;
+        ck_assert_int_eq(parse("job", "list", &cli, ARGS(cases[i].args[0], cases[i].args[1])), 0);
+        ck_assert_int_eq(jm_cli_json(cli), cases[i].json);
+        ck_assert_int_eq(jm_cli_json_lines(cli), cases[i].lines);
+        if (strstr(cases[i].args[0], "color")) /* else it is the terminal's */
+            ck_assert_int_eq(jm_cli_color(cli), cases[i].color);
+        jm_cli_free(cli);
+    }
+    static char *const bad[] = {"--json=yaml", "--color=green", "--color"};
+    quiet();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        jm_cli *cli = NULL;
+        ck_assert_int_eq(parse("job", "list", &cli, ARGS(bad[i])), JM_EXIT_USAGE);
+    }
+    loud();
+}
+END_TEST
+
 START_TEST(near_words)
 {
     ck_assert_str_eq(jm_cli_noun_near("jbo"), "job");
@@ -264,6 +339,9 @@ int main(void)
     tcase_add_test(tcase, options);
     tcase_add_test(tcase, usage_errors);
     tcase_add_test(tcase, values);
+    tcase_add_test(tcase, pages);
+    tcase_add_test(tcase, bare_options);
+    tcase_add_test(tcase, json_and_color);
     tcase_add_test(tcase, near_words);
     tcase_add_test(tcase, help_of_every_level);
     tcase_add_test(tcase, numbers_stay_exact);
