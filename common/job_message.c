@@ -551,6 +551,17 @@ static int parse_record(const parse *p, const jm_record *record)
     return parse_relayed(p, relayed);
 }
 
+/* A dead letter that is sent again names the job that is to come of it, so that sending it twice
+ * makes one. */
+static void take_redriven_id(jm_job *job, const jm_record *record)
+{
+    const jm_header *header = jm_record_header(record, JM_REDRIVE_HEADER);
+    jm_uuid id;
+    if (header && header->value && jm_uuid_parse(header->value, header->len, &id) &&
+        jm_uuid7_is(&id))
+        job->id = id;
+}
+
 int jm_job_message_parse(const jm_record *record, const jm_message_limits *limits, jm_arena *arena,
                          jm_job *job, const char **reason, jm_err *err)
 {
@@ -571,6 +582,8 @@ int jm_job_message_parse(const jm_record *record, const jm_message_limits *limit
         job->id = jm_uuid7_from_record(record->topic, record->partition, record->offset,
                                        record->timestamp_ms, record->key, record->key_len,
                                        record->value, record->value_len);
+        if (!rc)
+            take_redriven_id(job, record);
     }
     return rc;
 }

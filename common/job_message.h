@@ -30,6 +30,11 @@ typedef struct jm_record {
 /* The record's first header of that name (case matters), or NULL. */
 const jm_header *jm_record_header(const jm_record *record, const char *name);
 
+/* Headers of a dead letter that is sent again: the id of the job to come of it, where its value
+ * names none, and the id of the dead letter. */
+#define JM_REDRIVE_HEADER     "jobmill-redrive"
+#define JM_DEAD_LETTER_HEADER "jobmill-dead-letter"
+
 #define JM_MESSAGE_BYTES_MAX ((size_t)1 << 20)
 
 typedef struct jm_message_limits {

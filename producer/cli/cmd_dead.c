@@ -1,5 +1,7 @@
 /* jobmill dead: messages that could not become jobs. */
 #include "producer/cli/commands.h"
+#include "producer/cli/redrive.h"
+#include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
 #include "producer/service/dead_letters.h"
 
@@ -32,14 +34,19 @@ static int list(jm_cli *cli)
     jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_page_get(cli, &page))
+    jm_dead_filter filter = {.reason = jm_cli_option_text(cli, "reason"),
+                             .topic = jm_cli_option_text(cli, "topic"),
+                             .field = jm_cli_option_text(cli, "field")};
+    if (jm_cli_page_get(cli, &page) || jm_cli_option_time(cli, "from", &filter.from_us) ||
+        jm_cli_option_time(cli, "to", &filter.to_us))
         return JM_EXIT_USAGE;
+    jm_dead_state state = jm_cli_option_flag(cli, "open")       ? JM_DEAD_OPEN
+                          : jm_cli_option_flag(cli, "redriven") ? JM_DEAD_REDRIVEN
+                                                                : JM_DEAD_ANY;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_dead_letters_list(pg, jm_cli_option_text(cli, "reason"),
-                             jm_cli_option_text(cli, "topic"), page.limit, page.offset, &items,
-                             &err))
+    if (jm_dead_letters_list(pg, &filter, state, NULL, page.limit, page.offset, &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns, "no dead letters");
 }
@@ -59,6 +66,11 @@ static int show(jm_cli *cli)
 static const jm_cli_option list_options[] = {
     {.name = "reason", .value = "CODE", .help = "Only those with this reason, such as bad_json."},
     {.name = "topic", .value = "TOPIC", .help = "Only those from this topic."},
+    {.name = "field", .value = "FIELD", .help = "Only those in which this field is at fault."},
+    {.name = "from", .value = "TIME", .help = "Only those put there at that time or later."},
+    {.name = "to", .value = "TIME", .help = "Only those put there before that time."},
+    {.name = "open", .help = "Only those that were not sent again."},
+    {.name = "redriven", .help = "Only those that were."},
     {.name = NULL}};
 
 const jm_cli_command jm_cli_dead_commands[] = {
@@ -76,4 +88,20 @@ const jm_cli_command jm_cli_dead_commands[] = {
      .max_operands = 1,
      .summary = "Show one dead letter, whole",
      .run = show},
+    {.verb = "redrive",
+     .operands = "[ID...]",
+     .max_operands = -1,
+     .summary = "Send dead letters to their topics again",
+     .description =
+         "Give ids, or what to choose by, or --all. Each is sent once: it stays where it is, "
+         "marked, "
+         "and is left out from then on unless --again says otherwise. Those that would only be put "
+         "aside again are left out too, and counted. An interrupted redrive is done over without "
+         "harm: what had been sent makes no second job. Needs Kafka.",
+     .examples =
+         "jobmill dead redrive --code unknown_project --dry-run\n"
+         "jobmill dead redrive --from 2026-11-01T00:00:00Z --rate 100 --reason 'project made'\n"
+         "jobmill dead redrive 01a203e3-074e-7c15-8053-27bdc2d7248e --set-value mended.json",
+     .options = jm_cli_redrive_options,
+     .run = jm_cli_redrive},
     {.summary = NULL}};

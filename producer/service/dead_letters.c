@@ -44,13 +44,22 @@ static void decode_member(json_t *letter, const char *name)
         json_object_set_new(letter, name, decode(hex));
 }
 
-int jm_dead_letters_list(jm_pg *pg, const char *reason, const char *topic, int64_t limit,
-                         int64_t offset, json_t **items, jm_err *err)
+int jm_dead_letters_list(jm_pg *pg, const jm_dead_filter *filter, jm_dead_state state,
+                         const jm_uuid *below, int64_t limit, int64_t offset, json_t **items,
+                         jm_err *err)
 {
     jm_pg_args args;
     jm_pg_args_init(&args);
-    jm_pg_arg_text(&args, reason);
-    jm_pg_arg_text(&args, topic);
+    jm_pg_arg_text(&args, filter->reason);
+    jm_pg_arg_text(&args, filter->topic);
+    jm_pg_arg_text(&args, filter->field);
+    jm_pg_arg_ts(&args, filter->from_us);
+    jm_pg_arg_ts(&args, filter->to_us);
+    if (state == JM_DEAD_ANY)
+        jm_pg_arg_text(&args, NULL);
+    else
+        jm_pg_arg_bool(&args, state == JM_DEAD_REDRIVEN);
+    jm_pg_arg_uuid(&args, below);
     jm_pg_arg_i64(&args, limit);
     jm_pg_arg_i64(&args, offset);
     int rc = jm_rows_list(pg, &jm_sql_dead_list, &args, items, err);

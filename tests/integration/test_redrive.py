@@ -1,0 +1,243 @@
+"""jobmill dead redrive: dead letters go to their topics again, each once, also when it is interrupted."""
+import json
+import signal
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from lib.paths import bin_dir
+from lib.wait import wait_until
+
+DEAD = """INSERT INTO dead_letters (id, topic, partition, record_offset, key, value, headers, reason, field, detail)
+          VALUES (%s, %s, 0, %s, %s, %s, %s, %s, %s, 'why')"""
+
+
+def uuid7(ms=None):
+    ms = int(time.time() * 1000) if ms is None else ms
+    text = f"{ms:012x}7{uuid.uuid4().hex[13:16]}8{uuid.uuid4().hex[17:]}"
+    return str(uuid.UUID(text))
+
+
+def dead(jm, value, key=None, headers=None, reason="unknown_project", field="project", queue="default", offset=0):
+    """Puts a dead letter aside as a worker would; returns its id."""
+    letter = uuid7()
+    value = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
+    jm.db.execute(DEAD, letter, jm.topic_name(queue), offset, key, value, json.dumps(headers or {}), reason, field)
+    return letter
+
+
+def letter(jm, id):
+    return jm.cli("dead", "show", id, "--json").json()
+
+
+def redrive(jm, *args, **more):
+    return jm.cli("dead", "redrive", *args, "--json", **more).json()
+
+
+def wait_dead(jm, count):
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM dead_letters") >= count, 30,
+               what=f"{count} dead letters")
+
+
+# What becomes of them
+
+def test_from_the_record_to_the_job_and_its_history(jm):
+    """A project that was missing is made, and what was sent for it runs."""
+    jm.topic()
+    jm.start_worker()
+    jm.send(*[{"type": "noop", "project": "late", "params": {"n": n}} for n in range(5)], {"type": "noop"})
+    wait_dead(jm, 5)
+    jm.db.execute("INSERT INTO projects (name) VALUES ('late')")
+    dry = redrive(jm, "--code", "unknown_project", "--dry-run")
+    assert (dry["redriven"], dry["refused"], dry["dry_run"], len(dry["items"])) == (5, 0, True, 5)
+    assert jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_as IS NOT NULL") == 0
+    done = redrive(jm, "--code", "unknown_project", "--reason", "made it")
+    assert done["redriven"] == 5
+    jm.wait_ended(6)
+    jobs = {str(i) for (i,) in jm.db.query("SELECT id FROM jobs WHERE project = 'late' AND status = 'completed'")}
+    rows = jm.db.query("SELECT redriven_at IS NOT NULL, redriven_as::text FROM dead_letters")
+    assert all(at for at, _ in rows) and {job for _, job in rows} == jobs and len(jobs) == 5
+    audit = jm.db.rows("SELECT * FROM audit_log")
+    assert {a["after"]["redriven_as"] for a in audit} == jobs
+    assert {(a["object"], a["action"], a["source"], a["reason"]) for a in audit} == {
+        ("dead_letter", "redrive", "cli", "made it")}
+    # Nothing is left to be sent by mistake; one that is named says so.
+    assert redrive(jm, "--all")["redriven"] == 0
+    one = jm.db.value("SELECT id FROM dead_letters LIMIT 1")
+    refused = jm.cli("dead", "redrive", one, check=False)
+    assert refused.code == 1 and "was sent again at" in refused.err and "--again" in refused.err
+    assert redrive(jm, one, "--again")["redriven"] == 1
+    jm.wait_ended(7)
+    assert str(jm.db.value("SELECT redriven_as FROM dead_letters WHERE id = %s", one)) not in jobs
+
+
+def test_the_record_is_what_it_was(jm):
+    topic = jm.topic()
+    one = dead(jm, {"type": "noop", "x-a": 1}, key=b"k\xff",
+               headers={"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "raw": {"base64": "AP8="},
+                        "none": None, "jobmill-redrive": "old"})
+    done = redrive(jm, one)
+    (record,) = jm.kafka.read_all(topic)
+    assert json.loads(record.value) == {"type": "noop", "x-a": 1} and record.key == b"k\xff"
+    job = done["items"][0]["redriven_as"]
+    assert record.headers == {"traceparent": b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01", "raw": b"\x00\xff",
+                              "none": None, "jobmill-redrive": job.encode(), "jobmill-dead-letter": one.encode()}
+    assert letter(jm, one)["redriven_as"] == done["items"][0]["redriven_as"]
+
+
+def test_what_would_be_put_aside_again_is_left(jm):
+    jm.topic()
+    good = dead(jm, {"type": "noop"})
+    for value, reason in ((b"{", "bad_json"), (None, "empty"), (b'{"typ":"noop"}', "unknown_field"), (b"\xff", "bad_json")):
+        dead(jm, value, reason=reason, field=None)
+    done = redrive(jm, "--all")
+    assert (done["redriven"], done["refused"], done["left"]) == (1, 4, 0)
+    why = {i["id"]: i["refused"] for i in done["items"]}
+    assert why[good] is None and any("unknown_field: typ" in (w or "") for w in why.values())
+    assert jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_as IS NULL") == 4
+
+
+def test_a_mended_value(jm, tmp_path):
+    jm.topic()
+    jm.start_worker()
+    jm.send(b'{"type":"noop","params":{"n":1}')
+    wait_dead(jm, 1)
+    one = jm.db.value("SELECT id FROM dead_letters")
+    assert redrive(jm, one)["refused"] == 1
+    mended = tmp_path / "m.json"
+    mended.write_text('{"type":"noop","params":{"n":1}}')
+    assert redrive(jm, one, "--set-value", mended)["redriven"] == 1
+    jm.wait_ended(1)
+    assert jm.db.value("SELECT params FROM jobs") == {"n": 1}
+    assert letter(jm, one)["value"] == '{"type":"noop","params":{"n":1}', "its own value stays"
+    assert jm.db.value("SELECT after->'value_replaced' FROM audit_log") is True
+    mended.write_text('{"type":1}')
+    assert redrive(jm, one, "--again", "--set-value", mended)["refused"] == 1
+    assert jm.cli("dead", "redrive", "--all", "--set-value", mended, check=False).code == 2
+
+
+def test_ids_of_the_message_are_kept(jm):
+    """Its own UUIDv7 is the job's; an external id runs once however often it is sent."""
+    jm.topic()
+    jm.start_worker()
+    own = uuid7()
+    first = dead(jm, {"type": "noop", "id": own})
+    twice = [dead(jm, {"type": "noop", "id": "order-1"}) for _ in range(2)]
+    done = redrive(jm, "--all")
+    assert done["redriven"] == 3
+    assert {i["id"]: i["redriven_as"] for i in done["items"]}[first] == own
+    jm.wait_offsets()
+    jm.wait_ended(2)
+    assert jm.db.value("SELECT count(*) FROM jobs") == 2
+    assert str(jm.db.value("SELECT id FROM jobs WHERE external_id IS NULL")) == own
+    assert str(jm.db.value("SELECT id FROM jobs WHERE external_id = 'order-1'")) in {
+        letter(jm, t)["redriven_as"] for t in twice}
+
+
+# Which
+
+def test_filters(jm):
+    jm.topic()
+    jm.topic("other")
+    a = dead(jm, {"type": "noop"}, reason="unknown_project", field="project")
+    b = dead(jm, {"type": "noop"}, reason="bad_field", field="params", queue="other")
+    c = dead(jm, {"type": "noop"}, reason="bad_field", field="key")
+    jm.db.execute("UPDATE dead_letters SET at = '2026-01-01' WHERE id = %s", c)
+
+    def chosen(*args):
+        return {i["id"] for i in redrive(jm, "--dry-run", *args)["items"]}
+    assert chosen("--all") == {a, b, c}
+    assert chosen("--code", "bad_field") == {b, c}
+    assert chosen("--field", "params") == {b}
+    assert chosen("--topic", jm.topic_name("other")) == {b}
+    assert chosen("--to", "2026-01-02T00:00:00Z") == {c}
+    assert chosen("--from", "2026-01-02T00:00:00Z", "--code", "bad_field") == {b}
+    assert chosen(a, c) == {a, c}
+    limited = redrive(jm, "--all", "--limit", 2)
+    assert {i["id"] for i in limited["items"]} == {a, b} and limited["left"] == 1
+    listed = jm.cli("dead", "list", "--open", "--json").json()["items"]
+    assert [i["id"] for i in listed] == [c]
+    assert len(jm.cli("dead", "list", "--redriven", "--json").json()["items"]) == 2
+    assert [i["id"] for i in jm.cli("dead", "list", "--field", "key", "--json").json()["items"]] == [c]
+
+
+def test_mistakes(jm):
+    assert jm.cli("dead", "redrive", check=False).code == 2
+    assert jm.cli("dead", "redrive", "x", check=False).code == 2
+    missing = jm.cli("dead", "redrive", uuid7(), check=False)
+    assert missing.code == 3 and "no dead letter" in missing.err
+    for rate in ("0", "x", "5/m", "-1"):
+        assert jm.cli("dead", "redrive", "--all", f"--rate={rate}", check=False).code == 2
+
+
+def test_the_rate_is_kept(jm):
+    topic = jm.topic()
+    for n in range(30):
+        dead(jm, {"type": "noop", "params": {"n": n}})
+    began = time.monotonic()
+    assert redrive(jm, "--all", "--rate", "20/s")["redriven"] == 30
+    assert time.monotonic() - began > 29 / 20
+    assert jm.kafka.size(topic) == 30
+
+
+# Interrupted
+
+def test_killed_in_the_middle_it_is_done_over_without_a_second_job(jm):
+    """Killed at any moment: afterwards each has been sent, and is one job."""
+    jm.topic()
+    count = 400
+    for n in range(count):
+        dead(jm, {"type": "noop", "params": {"n": n}})
+    jm.start_worker()
+    for _ in range(3):
+        argv = [str(bin_dir() / "jobmill"), "dead", "redrive", "--all", "--rate", "150"]
+        process = subprocess.Popen(argv, env=jm.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        at = jm.db.value("SELECT count(*) FROM jobs") + 20
+        wait_until(lambda: jm.db.value("SELECT count(*) FROM jobs") >= at, 30, what="some are sent")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    marked = jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_at IS NOT NULL")
+    assert marked < count, "the last kill came before the end"
+    assert redrive(jm, "--all")["redriven"] == count - marked
+    jm.wait_offsets()
+    jm.wait_ended(count)
+    assert jm.db.value("SELECT count(*) FROM jobs") == count
+    assert jm.db.value("SELECT count(DISTINCT params) FROM jobs") == count
+    assert jm.db.value("SELECT count(*) FROM dead_letters d JOIN jobs j ON j.id = d.redriven_as "
+                       "WHERE d.redriven_at IS NOT NULL AND j.params = convert_from(d.value, 'UTF8')::jsonb->'params'"
+                       ) == count
+
+
+def test_two_at_once_make_one_job_each(jm):
+    jm.topic()
+    jm.start_worker()
+    for n in range(200):
+        dead(jm, {"type": "noop", "params": {"n": n}})
+    argv = [str(bin_dir() / "jobmill"), "dead", "redrive", "--all", "--rate", "400"]
+    both = [subprocess.Popen(argv, env=jm.env(), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [p.wait(60) for p in both] == [0, 0]
+    jm.wait_offsets()
+    jm.wait_ended(200)
+    assert jm.db.value("SELECT count(*) FROM jobs") == 200
+
+
+def test_without_kafka_it_says_so_and_nothing_is_marked(jm):
+    dead(jm, {"type": "noop"})
+    env = {"JOBMILL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    failed = jm.cli("dead", "redrive", "--all", check=False, env=env)
+    assert failed.code == 1 and "Kafka at 127.0.0.1:1" in failed.err and "do it over" in failed.err
+    assert jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_at IS NULL") == 1
+    assert redrive(jm, "--all", "--dry-run", env=env)["redriven"] == 1, "a dry run needs none"
+    jm.topic()
+    assert redrive(jm, "--all")["redriven"] == 1
+
+
+@pytest.mark.parametrize("header", [b"", b"x", b"00000000-0000-4000-8000-000000000000"])
+def test_a_header_that_is_no_id_is_ignored(jm, header):
+    jm.topic()
+    jm.start_worker()
+    jm.send({"type": "noop"}, headers=[("jobmill-redrive", header)])
+    jm.wait_ended(1)
+    assert jm.db.statuses() == {"completed": 1}
