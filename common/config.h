@@ -47,5 +47,7 @@ void jm_config_print(const jm_config *config, FILE *to);
 void jm_config_print_help(FILE *to);
 void jm_config_print_sample(FILE *to);
 void jm_config_print_markdown(FILE *to);
+/* The man page jobmill.conf(5), for scdoc. */
+void jm_config_print_scdoc(FILE *to);
 
 #endif

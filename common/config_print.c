@@ -8,6 +8,7 @@
 #include "common/config_table.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/scdoc.h"
 
 bool jm_config_is_secret(const char *property)
 {
@@ -216,4 +217,48 @@ void jm_config_print_markdown(FILE *to)
                   "`sasl.password`. |\n",
                   to);
     }
+}
+
+static void print_scdoc_key(FILE *to, const jm_config_key *key)
+{
+    jm_buf range = {0};
+    add_range(&range, key);
+    char *para = paragraph(key);
+    fputs("\n*", to);
+    jm_scdoc_text(to, "", key->name);
+    fputs("*\n\t", to);
+    jm_scdoc_text(to, "\t", para);
+    fputs(key->def ? " Default: " : " Unset by default", to);
+    jm_scdoc_text(to, "\t", key->def ? key->def : "");
+    fputs("; ", to);
+    jm_scdoc_text(to, "\t", jm_buf_str(&range));
+    fputs(".\n", to);
+    free(para);
+    jm_buf_fini(&range);
+}
+
+void jm_config_print_scdoc(FILE *to)
+{
+    fputs(
+        "jobmill.conf(5)\n\n# NAME\n\njobmill.conf - configuration of every program of jobmill\n\n"
+        "# DESCRIPTION\n\nEvery program reads one INI file, the environment and its command line; "
+        "the later in that order wins.\n\n"
+        "The file is what *--config* names, else *JOBMILL\\_CONFIG*, else "
+        "_/etc/jobmill/jobmill.conf_ if it is there: lines *key = value* under a *\\[section\\]*. "
+        "A "
+        "comment begins with a semicolon at the start of a line or after a space.\n\n"
+        "In the environment a key is *JOBMILL\\_SECTION\\_KEY* in capitals, dots and dashes as "
+        "underscores; on the command line it is *--section.key=value*, anywhere.\n\n"
+        "*--print-config* shows the effective values and where each came from, with secrets "
+        "masked. On SIGHUP the daemons read the same sources again.\n",
+        to);
+    for (size_t s = 0; s < jm_config_n_sections; s++) {
+        fprintf(to, "\n# [%s]\n\n", jm_config_sections[s].name);
+        jm_scdoc_text(to, "", jm_config_sections[s].help);
+        fputs(".\n", to);
+        for (size_t i = 0; i < jm_config_n_keys; i++)
+            if (!strcmp(jm_config_keys[i].section, jm_config_sections[s].name))
+                print_scdoc_key(to, &jm_config_keys[i]);
+    }
+    fputs("\n# SEE ALSO\n\n*jobmill*(1), *jobmill-producer*(8), *jobmill-worker*(8)\n", to);
 }

@@ -11,7 +11,7 @@ install(FILES compose/systemd/jobmill-producer.service compose/systemd/jobmill-w
 install(FILES compose/systemd/jobmill.sysusers DESTINATION lib/sysusers.d RENAME jobmill.conf)
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL PATTERN man EXCLUDE)
 install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/jobmill/schema
   FILES_MATCHING PATTERN "*.json" PATTERN "*.yaml" PATTERN "roles.sql"
   PATTERN migrations EXCLUDE PATTERN queries EXCLUDE)
@@ -32,6 +32,15 @@ install(CODE "
     string(REPLACE \"@HANDLERS@\" \"\${final}/handlers\" text \"\${text}\")
     file(WRITE \"\${sample}\" \"\${text}\")
   endforeach()")
+
+# Man pages and completion, from the program's own tables.
+file(GLOB man_sources CONFIGURE_DEPENDS docs/man/*.scd)
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/share.stamp
+  COMMAND ${CMAKE_SOURCE_DIR}/compose/manpages.sh $<TARGET_FILE:jobmill> ${CMAKE_BINARY_DIR}/share
+  COMMAND ${CMAKE_COMMAND} -E touch ${CMAKE_BINARY_DIR}/share.stamp
+  DEPENDS jobmill compose/manpages.sh ${man_sources} VERBATIM)
+add_custom_target(manpages ALL DEPENDS ${CMAKE_BINARY_DIR}/share.stamp)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/ DESTINATION ${CMAKE_INSTALL_DATADIR})
 
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_PACKAGE_NAME jobmill)

@@ -29,6 +29,7 @@ libical-dev pc:libical
 zlib1g-dev pc:zlib
 uthash-dev hdr:uthash.h
 tzdata file:/usr/share/zoneinfo/UTC
+scdoc cmd:scdoc
 END
     postgres) cat <<'END' ;;
 postgresql pg:
@@ -56,6 +57,8 @@ python3-jsonschema py:jsonschema
 python3-yaml py:yaml
 python3-croniter py:croniter
 faketime cmd:faketime
+zsh cmd:zsh
+fish cmd:fish
 nodejs cmd:node
 json-schema-test-suite file:/usr/share/json-schema-test-suite/tests/draft7
 END

@@ -59,6 +59,32 @@ static int type_list(jm_cli *cli)
                              "no types: workers announce theirs when they start");
 }
 
+static const jm_cli_column type_show_columns[] = {{"Name", "name", JM_CLI_TEXT},
+                                                  {"Description", "description", JM_CLI_TEXT},
+                                                  {"Workers", "workers", JM_CLI_TEXT},
+                                                  {"Definitions", "definitions", JM_CLI_TEXT},
+                                                  {"Attempts", "max_attempts", JM_CLI_TEXT},
+                                                  {"Searchable", "searchable", JM_CLI_TEXT},
+                                                  {"Profiles", "profiles", JM_CLI_TEXT},
+                                                  {"Params", "params_schema", JM_CLI_TEXT},
+                                                  {"Backoff", "backoff", JM_CLI_TEXT},
+                                                  {"Ordered", "ordered", JM_CLI_TEXT},
+                                                  {"Hash", "definition_hash", JM_CLI_TEXT},
+                                                  {"Announced", "announced_at", JM_CLI_TIME},
+                                                  {NULL, NULL, JM_CLI_TEXT}};
+
+static int type_show(jm_cli *cli)
+{
+    json_t *type;
+    jm_err err;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_types_show(pg, jm_cli_operand(cli, 0), &type, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_object(cli, type, type_show_columns);
+}
+
 /* jobmill-worker beside this program, else from PATH, with verb and the arguments as they were
  * given. */
 static int become_worker(jm_cli *cli, const char *verb)
@@ -124,6 +150,12 @@ const jm_cli_command jm_cli_type_commands[] = {
                     "had different ones, now or before.",
      .shares = JM_CLI_WATCH,
      .run = type_list},
+    {.verb = "show",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .summary = "Show a job type as a worker announced it last",
+     .run = type_show},
     {.verb = "check",
      .operands = "FILE...",
      .min_operands = 1,

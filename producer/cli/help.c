@@ -1,17 +1,15 @@
 /* Help of every level and the reference page, from the table of commands. */
+#include "producer/cli/help.h"
+
 #include <string.h>
 
-#include "common/buf.h"
-#include "producer/cli/commands.h"
-
-static const char everywhere[] =
-    "Everywhere:\n"
+const char jm_cli_everywhere[] =
     "  --json[=lines]         print one JSON document instead of text, or one a line\n"
     "  --color WHEN           colour statuses: auto (on a terminal), always or never\n"
     "  --config FILE          read this configuration\n"
     "  --section.key=value    set a configuration key, such as --database.url=URL\n"
     "  --print-config         print the effective configuration and where it came from\n"
-    "  --help, --version\n";
+    "  --help, --version";
 
 static const char exits[] = "Exit status: 0 done, 1 failed, 2 used wrongly, 3 not found.\n";
 
@@ -57,8 +55,7 @@ static void print_usage(FILE *to, const jm_cli_noun *noun, const jm_cli_command 
     fputs(optional ? " [OPTION...]\n" : "\n", to);
 }
 
-/* Its help as sentences, with the choices. */
-static void add_help(jm_buf *text, const jm_cli_option *option, const char *quote)
+void jm_cli_option_help(jm_buf *text, const jm_cli_option *option, const char *quote)
 {
     jm_buf_adds(text, option->help);
     if (text->len && text->data[text->len - 1] != '.')
@@ -79,7 +76,7 @@ static void print_option(FILE *to, const jm_cli_option *option)
     }
     fprintf(to, "%*s", 26 - n, "");
     jm_buf text = {0};
-    add_help(&text, option, "");
+    jm_cli_option_help(&text, option, "");
     print_wrapped(to, 26, 26, jm_buf_str(&text));
     jm_buf_fini(&text);
 }
@@ -106,7 +103,7 @@ static void print_command(FILE *to, const jm_cli_noun *noun, const jm_cli_comman
     }
     if (command->examples)
         fputc('\n', to);
-    fprintf(to, "\n%s", everywhere);
+    fprintf(to, "\nEverywhere:\n%s\n", jm_cli_everywhere);
 }
 
 static void print_noun(FILE *to, const jm_cli_noun *noun)
@@ -128,7 +125,8 @@ static void print_program(FILE *to)
             fprintf(to, "%s%s%s", c == noun->commands ? ": " : ", ", c->verb, "");
         fputc('\n', to);
     }
-    fprintf(to, "\njobmill NOUN --help says more.\n\n%s\n%s", everywhere, exits);
+    fprintf(to, "\njobmill NOUN --help says more.\n\nEverywhere:\n%s\n\n%s", jm_cli_everywhere,
+            exits);
 }
 
 void jm_cli_print_help(FILE *to, const jm_cli_noun *noun, const jm_cli_command *command)
@@ -154,7 +152,7 @@ static void print_option_row(FILE *to, const jm_cli_option *option, bool first)
 {
     char name[JM_CLI_NAME_MAX];
     jm_buf text = {0};
-    add_help(&text, option, "`");
+    jm_cli_option_help(&text, option, "`");
     fputs(first ? "\n| option | what it is |\n|---|---|\n" : "", to);
     fprintf(to, "| `--%s%s%s` | ", jm_cli_option_name(option, name), option->value ? " " : "",
             option->value ? option->value : "");
@@ -191,7 +189,7 @@ void jm_cli_print_markdown(FILE *to)
           "anywhere,\n"
           "as `--name value` or `--name=value`; what follows `--` is no option.\n\n```\n",
           to);
-    fprintf(to, "%s```\n\n%s", everywhere, exits);
+    fprintf(to, "Everywhere:\n%s\n```\n\n%s", jm_cli_everywhere, exits);
     for (const jm_cli_noun *noun = jm_cli_nouns; noun->name; noun++) {
         fprintf(to, "\n## %s\n\n%s.\n", noun->name, noun->summary);
         for (const jm_cli_command *command = noun->commands; command->summary; command++)

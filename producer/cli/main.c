@@ -6,6 +6,8 @@
 
 #include "common/log.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/completion.h"
+#include "producer/cli/man.h"
 #include "producer/cli/watch.h"
 
 /* Which words of argv are the noun and the verb: 0 where there is none. */
@@ -112,7 +114,8 @@ static bool print_page(const char *option)
         void (*print)(FILE *to);
     } pages[] = {{"--print-config-markdown", jm_config_print_markdown},
                  {"--print-config-sample", jm_config_print_sample},
-                 {"--print-cli-markdown", jm_cli_print_markdown}};
+                 {"--print-cli-markdown", jm_cli_print_markdown},
+                 {"--print-man", jm_cli_print_man_pages}};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (!strcmp(option, pages[i].option)) {
             pages[i].print(stdout);
@@ -122,9 +125,17 @@ static bool print_page(const char *option)
     return false;
 }
 
+/* Those of which there are several. */
+static bool print_one(const char *option, const char *which)
+{
+    if (!strcmp(option, "--print-man"))
+        return jm_cli_print_man(stdout, which);
+    return !strcmp(option, "--print-completion") && jm_cli_print_completion(stdout, which);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc == 2 && print_page(argv[1]))
+    if ((argc == 2 && print_page(argv[1])) || (argc == 3 && print_one(argv[1], argv[2])))
         return JM_EXIT_OK;
     /* libsmartcols measures and escapes by the locale; what the database sends is UTF-8. */
     if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
