@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,144 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* ---- the pool ---- */
+
+static jm_http_stream *_Atomic stream; /* of the request that was answered with one */
+
+/* Answers with what came. /stream: with a stream; /silent: not at all. */
+static void on_rest(void *ctx, jm_http_request *request)
+{
+    const jm_buf *body = jm_http_body(request);
+    jm_buf text = {0};
+    (void)ctx;
+    if (!strcmp(jm_http_path(request), "/stream")) {
+        atomic_store(&stream, jm_http_answer_stream(request, 200, "text/event-stream"));
+    } else if (strcmp(jm_http_path(request), "/silent") != 0) {
+        jm_http_add_header(request, "X-Was", jm_http_method(request));
+        jm_buf_addf(&text, "%s %.*s %s", jm_http_path(request), (int)body->len, jm_buf_str(body),
+                    jm_http_peer(request));
+        jm_http_answer(request, 200, "text/plain", &text);
+    }
+    jm_buf_fini(&text);
+    if (!jm_http_is_answered(request))
+        jm_http_problem(request, 500, "internal", NULL, "silent");
+    jm_http_finish(request);
+}
+
+static jm_httpd *start_pool(int threads)
+{
+    jm_httpd *httpd = NULL;
+    jm_err err;
+    jm_httpd_options options = {.listen = "127.0.0.1:0",
+                                .routes = routes,
+                                .ctx = (void *)"ctx",
+                                .threads = threads,
+                                .rest = on_rest,
+                                .max_body_bytes = 10};
+    ck_assert_msg(!jm_httpd_new(&options, &httpd, &err), "%s", err.msg);
+    return httpd;
+}
+
+#define POST(path, body)                                                                           \
+    "POST " path                                                                                   \
+    " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" body
+
+START_TEST(the_pool_gets_the_whole_request)
+{
+    jm_httpd *httpd = start_pool(3);
+    jm_buf out = {0};
+    ask(httpd, POST("/a%2fb?c", "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "\r\n\r\n/a%2fb abc 127.0.0.1"));
+    ck_assert_ptr_nonnull(strstr(out.data, "X-Was: POST\r\n"));
+    ask(httpd, GET("/echo"), &out); /* pages stay pages */
+    ck_assert_ptr_nonnull(strstr(out.data, "ctx:none"));
+    ask(httpd, POST("/a", "b\r\n01234567890\r\n0\r\n\r\n"), &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 413 "));
+    ask(httpd,
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n0\r\n\r\n",
+        &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 400 "));
+    ask(httpd, GET("/silent"), &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 500 "));
+    jm_buf_fini(&out);
+    jm_httpd_free(httpd);
+}
+END_TEST
+
+START_TEST(a_stopped_pool_says_so)
+{
+    jm_httpd *httpd = start_pool(1);
+    jm_buf out = {0};
+    jm_httpd_stop(httpd);
+    ask(httpd, GET("/a"), &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "HTTP/1.1 503 "));
+    ck_assert_ptr_nonnull(strstr(out.data, "Retry-After: 1\r\n"));
+    ask(httpd, GET("/echo"), &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "ctx:none"));
+    jm_buf_fini(&out);
+    jm_httpd_free(httpd);
+}
+END_TEST
+
+static jm_http_stream *open_stream(const jm_httpd *httpd, int *fd)
+{
+    jm_http_stream *got;
+    *fd = dial(httpd);
+    atomic_store(&stream, NULL);
+    ck_assert_int_gt(send(*fd, GET("/stream"), strlen(GET("/stream")), MSG_NOSIGNAL), 0);
+    while (!(got = atomic_load(&stream)))
+        usleep(1000);
+    return got;
+}
+
+START_TEST(streams_go_on_until_they_are_ended)
+{
+    jm_httpd *httpd = start_pool(1);
+    jm_buf out = {0};
+    int fd;
+    jm_http_stream *got = open_stream(httpd, &fd);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(jm_http_stream_write(got, "0123456789\n", 11), JM_OK);
+    jm_http_stream_end(got);
+    read_all(fd, &out);
+    size_t lines = 0;
+    for (const char *at = out.data; (at = strstr(at, "0123456789\n")); at++)
+        lines++;
+    ck_assert_uint_eq(lines, 1000);
+    jm_buf_fini(&out);
+    jm_httpd_free(httpd);
+}
+END_TEST
+
+START_TEST(streams_of_those_who_do_not_read)
+{
+    static char block[4096];
+    jm_httpd *httpd = start_pool(1);
+    jm_buf out = {0};
+    int fd, rc = JM_OK;
+    jm_http_stream *got = open_stream(httpd, &fd);
+    memset(block, 'x', sizeof block);
+    for (int i = 0; i < 100000 && !rc; i++) /* the socket's buffers first, then ours */
+        rc = jm_http_stream_write(got, block, sizeof block);
+    ck_assert_int_eq(rc, JM_ERR_TIMEOUT);
+    jm_http_stream_drop(got, "last word");
+    read_all(fd, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "last word"));
+    /* And of one who has gone. */
+    got = open_stream(httpd, &fd);
+    close(fd);
+    for (rc = JM_OK; !rc;) {
+        rc = jm_http_stream_write(got, ":\n", 2);
+        usleep(1000);
+    }
+    ck_assert_int_eq(rc, JM_ERR_CLOSED);
+    jm_http_stream_end(got);
+    jm_buf_fini(&out);
+    jm_httpd_free(httpd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("httpd");
@@ -139,6 +278,10 @@ int main(void)
     tcase_add_test(tcase, routes_and_answers);
     tcase_add_test(tcase, slow_clients_are_let_go);
     tcase_add_test(tcase, addresses);
+    tcase_add_test(tcase, the_pool_gets_the_whole_request);
+    tcase_add_test(tcase, a_stopped_pool_says_so);
+    tcase_add_test(tcase, streams_go_on_until_they_are_ended);
+    tcase_add_test(tcase, streams_of_those_who_do_not_read);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
