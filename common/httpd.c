@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,15 @@ enum {
     TIMEOUT_S = 10,
     MAX_CONNECTIONS = 64,
     CONNECTION_BYTES = 32768, /* request line and headers of one connection */
-    BACKLOG = 256
+    BACKLOG = 256,
+    LAST_WORDS_MS = 1000 /* for what is answered when the server ends */
 };
 
 struct jm_httpd {
     jm_httpd_options options;
     struct MHD_Daemon *daemon;
-    jm_http_pool *pool; /* NULL: pages only */
+    jm_http_pool *pool;  /* NULL: pages only */
+    _Atomic int working; /* requests of the pool whose answers have not gone out */
     char address[160];
 };
 
@@ -59,9 +62,13 @@ static void free_request(jm_http_request *request)
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)cls, (void)connection, (void)why;
-    if (*state)
-        free_request(*state);
+    jm_httpd *httpd = cls;
+    jm_http_request *request = *state;
+    (void)connection, (void)why;
+    if (request && request->stage >= JM_HTTP_WORKING)
+        atomic_fetch_sub(&httpd->working, 1);
+    if (request)
+        free_request(request);
     *state = NULL;
 }
 
@@ -178,6 +185,7 @@ static enum MHD_Result hand_over(jm_http_request *request)
         return queue_answer(request);
     }
     request->stage = JM_HTTP_WORKING;
+    atomic_fetch_add(&request->httpd->working, 1);
     MHD_suspend_connection(request->connection);
     if (jm_http_pool_push(request->httpd->pool, request))
         return MHD_YES;
@@ -352,6 +360,9 @@ void jm_httpd_free(jm_httpd *httpd)
     if (!httpd)
         return;
     jm_httpd_stop(httpd);
+    for (int64_t until = jm_mono_ms() + LAST_WORDS_MS;
+         atomic_load(&httpd->working) && jm_mono_ms() < until;)
+        poll(NULL, 0, 5);
     MHD_stop_daemon(httpd->daemon); /* closes the socket */
     jm_http_pool_free(httpd->pool);
     free(httpd);

@@ -3,7 +3,6 @@
  * back to where he left; the others have seen that already. */
 #include "producer/http/tail.h"
 
-#include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,34 +10,30 @@
 #include "common/clock.h"
 #include "common/httpd.h"
 #include "common/json_scan.h"
-#include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
+#include "producer/http/events_reader.h"
 #include "producer/http/live.h"
 
 enum {
-    PARTITIONS = 64, /* of the topic at most */
     BACK = 100000,   /* events of a partition that one who comes back may have missed */
     BEAT_MS = 15000, /* between two comments on a stream on which nothing happens */
     TURN_MS = 100,
-    ASK_MS = 2000,   /* for what the topic is like */
-    RETRY_MS = 1000, /* after nobody could say */
     MAX_LISTENERS = 5000
 };
 
 typedef struct listener {
     struct listener *next;
     jm_http_stream *stream;
-    char project[101], type[101]; /* "": all */
-    int64_t at[PARTITIONS];       /* offset of what it is told next; -1: from now on */
+    char project[101], type[101];     /* "": all */
+    int64_t at[JM_EVENTS_PARTITIONS]; /* offset of what it is told next; -1: from now on */
     int64_t told_ms;
     bool over;
 } listener;
 
 struct jm_tail {
     const jm_config *config;
-    char *topic;
     pthread_mutex_t lock;
     pthread_cond_t more;
     listener *fresh; /* not yet taken by the thread */
@@ -47,11 +42,7 @@ struct jm_tail {
     pthread_t thread;
     /* The thread's. */
     listener *listeners;
-    rd_kafka_t *rk; /* NULL: there is none yet */
-    int64_t retry_ms;
-    int n_partitions;
-    int64_t at[PARTITIONS];   /* what the consumer reads next */
-    int64_t most[PARTITIONS]; /* what lies behind all that it has read */
+    jm_events_reader reader; /* closed while there is nobody: who comes next begins at the end */
 };
 
 /* ---- writing ---- */
@@ -89,7 +80,7 @@ static void tell(const jm_tail *tail, listener *l, const rd_kafka_message_t *mes
 {
     jm_buf text = {0};
     jm_buf_adds(&text, "id: ");
-    for (int i = 0; i < tail->n_partitions; i++)
+    for (int i = 0; i < tail->reader.n_partitions; i++)
         jm_buf_addf(&text, "%s%d:%lld", i ? "," : "", i, (long long)l->at[i]);
     jm_buf_addf(&text, "\nevent: %.*s\ndata: ", (int)type->len, type->at);
     jm_buf_add(&text, message->payload, message->len);
@@ -132,96 +123,11 @@ static void consume(jm_tail *tail)
 {
     int64_t until = jm_mono_ms() + TURN_MS, left = TURN_MS;
     for (rd_kafka_message_t *message;
-         left >= 0 && (message = rd_kafka_consumer_poll(tail->rk, (int)left));
+         left >= 0 && (message = jm_events_reader_next(&tail->reader, (int)left));
          left = until - jm_mono_ms()) {
-        int p = message->partition;
-        if (!message->err && p < tail->n_partitions) {
-            tail->at[p] = message->offset + 1;
-            if (tail->most[p] < tail->at[p])
-                tail->most[p] = tail->at[p];
-            tell_all(tail, message);
-        }
+        tell_all(tail, message);
         rd_kafka_message_destroy(message);
     }
-}
-
-static bool assign(jm_tail *tail)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    for (int i = 0; i < tail->n_partitions; i++)
-        rd_kafka_topic_partition_list_add(list, tail->topic, i)->offset = tail->at[i];
-    bool done = !rd_kafka_assign(tail->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return done;
-}
-
-/* How many partitions the topic has and where they end. false: nobody could say. */
-static bool find_end(jm_tail *tail, rd_kafka_t *rk)
-{
-    const rd_kafka_metadata_t *about = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, tail->topic, NULL);
-    int n = 0;
-    if (!rd_kafka_metadata(rk, 0, topic, &about, ASK_MS)) {
-        n = about->topic_cnt == 1 ? about->topics[0].partition_cnt : 0;
-        rd_kafka_metadata_destroy(about);
-    }
-    rd_kafka_topic_destroy(topic);
-    tail->n_partitions = n < PARTITIONS ? n : PARTITIONS;
-    bool known = n > 0;
-    for (int i = 0; known && i < tail->n_partitions; i++) {
-        int64_t low = 0;
-        known = !rd_kafka_query_watermark_offsets(rk, tail->topic, i, &low, &tail->at[i], ASK_MS);
-        tail->most[i] = tail->at[i];
-    }
-    return known;
-}
-
-static rd_kafka_t *new_consumer(const jm_tail *tail, jm_err *err)
-{
-    rd_kafka_conf_t *conf = NULL;
-    char text[256];
-    if (jm_kafka_conf(tail->config, "api", &conf, err))
-        return NULL;
-    rd_kafka_t *rk = NULL;
-    if (!jm_kafka_conf_prefer(conf, "group.id", "jobmill-api", err) && /* needed, never joined */
-        !jm_kafka_conf_prefer(conf, "enable.auto.commit", "false", err) &&
-        !jm_kafka_conf_prefer(conf, "auto.offset.reset", "earliest", err) &&
-        !jm_kafka_conf_prefer(conf, "fetch.wait.max.ms", "100", err)) {
-        rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-        if (!rk)
-            jm_err_set(err, JM_ERR_KAFKA, "%s", text);
-    }
-    if (!rk)
-        rd_kafka_conf_destroy(conf);
-    else
-        rd_kafka_poll_set_consumer(rk);
-    return rk;
-}
-
-/* Begins at the end of the topic. */
-static void start_reading(jm_tail *tail)
-{
-    jm_err err = {0};
-    tail->retry_ms = jm_mono_ms() + RETRY_MS;
-    rd_kafka_t *rk = new_consumer(tail, &err);
-    if (!rk) {
-        jm_log_kv(JM_WARNING, "http", "nobody can listen to events", "why", err.msg, NULL);
-        return;
-    }
-    if (find_end(tail, rk)) {
-        tail->rk = rk;
-        assign(tail);
-    } else {
-        rd_kafka_destroy(rk);
-    }
-}
-
-static void stop_reading(jm_tail *tail)
-{
-    if (tail->rk)
-        rd_kafka_destroy(tail->rk);
-    tail->rk = NULL;
-    tail->retry_ms = 0;
 }
 
 /* ---- listeners ---- */
@@ -232,13 +138,13 @@ static const char gap[] = "event: gap\ndata: {\"reason\":\"what was missed is to
 static bool place(const jm_tail *tail, listener *l)
 {
     bool before = false, missed = false;
-    for (int i = 0; i < tail->n_partitions; i++) {
-        if (l->at[i] < 0 || l->at[i] > tail->most[i]) /* or the topic is another one now */
-            l->at[i] = tail->most[i];
-        missed |= l->at[i] < tail->most[i] - BACK;
-        if (l->at[i] < tail->most[i] - BACK)
-            l->at[i] = tail->most[i] - BACK;
-        before |= l->at[i] < tail->at[i];
+    for (int i = 0; i < tail->reader.n_partitions; i++) {
+        if (l->at[i] < 0 || l->at[i] > tail->reader.most[i]) /* or the topic is another one now */
+            l->at[i] = tail->reader.most[i];
+        missed |= l->at[i] < tail->reader.most[i] - BACK;
+        if (l->at[i] < tail->reader.most[i] - BACK)
+            l->at[i] = tail->reader.most[i] - BACK;
+        before |= l->at[i] < tail->reader.at[i];
     }
     if (missed)
         write_to(l, gap, sizeof gap - 1);
@@ -256,12 +162,12 @@ static void take_in(jm_tail *tail, listener *come)
         if (!place(tail, l))
             continue;
         back = true;
-        for (int i = 0; i < tail->n_partitions; i++)
-            if (l->at[i] < tail->at[i])
-                tail->at[i] = l->at[i];
+        for (int i = 0; i < tail->reader.n_partitions; i++)
+            if (l->at[i] < tail->reader.at[i])
+                tail->reader.at[i] = l->at[i];
     }
     if (back)
-        assign(tail);
+        jm_events_reader_assign(&tail->reader);
 }
 
 static void free_listener(listener *l)
@@ -297,10 +203,10 @@ static bool take_fresh(jm_tail *tail, listener **come)
         pthread_cond_wait(&tail->more, &tail->lock);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec++;
-    if (!tail->stop && !tail->rk && jm_mono_ms() < tail->retry_ms)
+    if (!tail->stop && !tail->reader.rk && jm_mono_ms() < tail->reader.retry_ms)
         pthread_cond_timedwait(&tail->more, &tail->lock, &until);
     *come = NULL;
-    if (tail->rk) {
+    if (tail->reader.rk) {
         *come = tail->fresh;
         tail->fresh = NULL;
     }
@@ -338,19 +244,17 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "jm-tail");
     while (take_fresh(tail, &come)) {
         take_in(tail, come);
-        if (!tail->rk && jm_mono_ms() >= tail->retry_ms)
-            start_reading(tail);
-        if (tail->rk)
+        if (jm_events_reader_open(&tail->reader, tail->config, 0))
             consume(tail);
         look_after(tail);
         if (!count(tail))
-            stop_reading(tail); /* who comes next begins where the topic then ends */
+            jm_events_reader_close(&tail->reader);
     }
     end_all(come);
     end_all(tail->listeners);
     end_all(tail->fresh);
     tail->listeners = tail->fresh = NULL;
-    stop_reading(tail);
+    jm_events_reader_close(&tail->reader);
     return NULL;
 }
 
@@ -360,7 +264,7 @@ static bool parse_place(const char *text, listener *l)
     while (*text) {
         char *end = NULL;
         long partition = strtol(text, &end, 10);
-        if (end == text || *end != ':' || partition < 0 || partition >= PARTITIONS)
+        if (end == text || *end != ':' || partition < 0 || partition >= JM_EVENTS_PARTITIONS)
             return false;
         text = end + 1;
         l->at[partition] = strtoll(text, &end, 10);
@@ -396,7 +300,7 @@ static listener *new_listener(jm_req *req)
     if (!jm_req_narrow(req, jm_req_query(req, "project"), &project))
         return NULL;
     listener *l = jm_calloc(1, sizeof *l);
-    for (int i = 0; i < PARTITIONS; i++)
+    for (int i = 0; i < JM_EVENTS_PARTITIONS; i++)
         l->at[i] = -1;
     snprintf(l->project, sizeof l->project, "%s", project ? project : "");
     snprintf(l->type, sizeof l->type, "%s", type ? type : "");
@@ -424,10 +328,7 @@ void jm_tail_listen(jm_req *req)
 jm_tail *jm_tail_new(const jm_config *config)
 {
     jm_tail *tail = jm_calloc(1, sizeof *tail);
-    jm_buf topic = {0};
     tail->config = config;
-    jm_buf_addf(&topic, "%s.events", jm_config_str(config, "topics.prefix"));
-    tail->topic = jm_buf_take(&topic);
     pthread_mutex_init(&tail->lock, NULL);
     pthread_cond_init(&tail->more, NULL);
     return tail;
@@ -450,7 +351,6 @@ void jm_tail_free(jm_tail *tail)
     if (!tail)
         return;
     jm_tail_stop(tail);
-    free(tail->topic);
     pthread_cond_destroy(&tail->more);
     pthread_mutex_destroy(&tail->lock);
     free(tail);

@@ -76,7 +76,7 @@ class Api:
 
 
 class Listener:
-    """Server-sent events of a path."""
+    """Server-sent events of a path. Reads the socket itself, so that a time-out loses nothing."""
 
     def __init__(self, api, path, headers):
         self.socket = socket.create_connection((api.host, api.port), timeout=30)
@@ -85,11 +85,14 @@ class Listener:
         if api.key:
             lines.append(f"X-API-Key: {api.key}")
         self.socket.sendall("\r\n".join(lines + ["", ""]).encode())
-        self.response = http.client.HTTPResponse(self.socket, method="GET")
-        self.response.begin()
-        self.status = self.response.status
-        self.ended = False
-        self.last_id = None
+        self.raw, self.text, self.ended, self.last_id = b"", b"", False, None
+        while b"\r\n\r\n" not in self.raw:
+            more = self.socket.recv(65536)
+            assert more, f"closed before an answer: {self.raw!r}"
+            self.raw += more
+        head, self.raw = self.raw.split(b"\r\n\r\n", 1)
+        self.status = int(head.split()[1])
+        self._decode()
 
     def __enter__(self):
         return self
@@ -98,45 +101,50 @@ class Listener:
         self.close()
 
     def close(self):
-        self.response.close()
         self.socket.close()
 
-    def again(self):
-        """After a time-out: reading goes on."""
-        self.response.fp.raw._timeout_occurred = False  # pylint: disable=protected-access
+    def _decode(self):
+        """What chunks are whole become text."""
+        while b"\r\n" in self.raw:
+            size, rest = self.raw.split(b"\r\n", 1)
+            n = int(size.split(b";")[0], 16)
+            if len(rest) < n + 2:
+                return
+            self.text += rest[:n]
+            self.raw = rest[n + 2:]
+            self.ended |= n == 0
 
     def next(self, timeout=20):
-        """The next event as (event, data, id), or None when the stream has ended."""
-        self.socket.settimeout(timeout)
-        event, data, ident = "message", [], None
+        """The next event as (event, data, id), or None when the stream has ended; TimeoutError when none comes."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            line = self.response.readline()
-            if not line:
-                self.ended = True
+        while True:
+            while b"\n\n" in self.text:
+                block, self.text = self.text.split(b"\n\n", 1)
+                fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if not line.startswith(":"))
+                if "data" in fields:
+                    self.last_id = fields.get("id", self.last_id)
+                    return fields.get("event", "message"), json.loads(fields["data"]), fields.get("id")
+            if self.ended:
                 return None
-            line = line.decode().rstrip("\n")
-            if not line:
-                if data:
-                    self.last_id = ident or self.last_id
-                    return event, json.loads("\n".join(data)), ident
-                event, ident = "message", None
-            elif line.startswith("event: "):
-                event = line[7:]
-            elif line.startswith("data: "):
-                data.append(line[6:])
-            elif line.startswith("id: "):
-                ident = line[4:]
-        raise TimeoutError("no event came")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no event came")
+            self.socket.settimeout(left)
+            try:
+                more = self.socket.recv(65536)
+            except socket.timeout:
+                continue
+            self.ended |= not more
+            self.raw += more
+            self._decode()
 
     def until(self, event, timeout=30):
         """All events up to and with the first of that name."""
         found = []
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        while True:
             one = self.next(max(0.1, deadline - time.monotonic()))
             assert one, f"the stream ended before {event}: {found}"
             found.append(one)
             if one[0] == event:
                 return found
-        raise TimeoutError(f"{event} did not come: {found}")
