@@ -103,5 +103,6 @@ const jm_cli_command jm_cli_dead_commands[] = {
          "jobmill dead redrive --from 2026-11-01T00:00:00Z --rate 100 --reason 'project made'\n"
          "jobmill dead redrive 01a203e3-074e-7c15-8053-27bdc2d7248e --set-value mended.json",
      .options = jm_cli_redrive_options,
+     .shares = JM_CLI_CHANGE,
      .run = jm_cli_redrive},
     {.summary = NULL}};

@@ -137,34 +137,32 @@ static int rollback(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
     if (jm_documents_list(pg, jm_cli_option_text(cli, "project"), jm_cli_option_text(cli, "prefix"),
-                          limit, offset, &items, &err))
+                          page.limit, page.offset, &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns, "no documents");
 }
 
 static int history(jm_cli *cli)
 {
-    int64_t limit, offset;
+    jm_cli_page page;
     json_t *items;
     jm_err err;
-    if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &limit) ||
-        jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &offset))
+    if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_versions(pg, project_of(cli), jm_cli_operand(cli, 0), limit, offset, &items,
-                              &err))
+    if (jm_documents_versions(pg, project_of(cli), jm_cli_operand(cli, 0), page.limit, page.offset,
+                              &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, history_columns, "no versions");
 }
@@ -239,20 +237,11 @@ static int delete (jm_cli *cli)
     {                                                                                              \
         .name = "project", .value = "P", .help = "Project of the document (default: default)."     \
     }
-#define PAGE                                                                                       \
-    {.name = "limit", .value = "N", .help = "At most this many (default 50, up to 10000)."},       \
+#define IF_VERSION                                                                                 \
     {                                                                                              \
-        .name = "offset", .value = "N", .help = "Leave out the first N."                           \
-    }
-#define CHANGE                                                                                     \
-    {.name = "if-version",                                                                         \
-     .value = "N",                                                                                 \
-     .help =                                                                                       \
-         "Only if it is at this version, so that nobody's change is lost; 0: only if there is "    \
-         "none."},                                                                                 \
-        {.name = "dry-run", .help = "Only say what would be done."},                               \
-    {                                                                                              \
-        .name = "reason", .value = "TEXT", .help = "Why, for the audit log."                       \
+        .name = "if-version", .value = "N",                                                        \
+        .help = "Only if it is at this version, so that nobody's change is lost; 0: only if "      \
+                "there is none."                                                                   \
     }
 
 static const jm_cli_option get_options[] = {
@@ -262,7 +251,7 @@ static const jm_cli_option get_options[] = {
 static const jm_cli_option set_options[] = {
     {.name = "description", .value = "TEXT", .help = "For people."},
     PROJECT,
-    CHANGE,
+    IF_VERSION,
     {.name = NULL}};
 static const jm_cli_option rollback_options[] = {
     {.name = "version",
@@ -270,20 +259,19 @@ static const jm_cli_option rollback_options[] = {
      .help = "The version to go back to (jobmill document history).",
      .required = true},
     PROJECT,
-    CHANGE,
+    IF_VERSION,
     {.name = NULL}};
 static const jm_cli_option list_options[] = {
     {.name = "project", .value = "P", .help = "Only those of this project."},
     {.name = "prefix", .value = "TEXT", .help = "Only those whose names begin so."},
-    PAGE,
     {.name = NULL}};
-static const jm_cli_option history_options[] = {PROJECT, PAGE, {.name = NULL}};
+static const jm_cli_option history_options[] = {PROJECT, {.name = NULL}};
 static const jm_cli_option diff_options[] = {
     {.name = "from", .value = "N", .help = "Earlier version (default: the one before)."},
     {.name = "to", .value = "N", .help = "Later version (default: the newest)."},
     PROJECT,
     {.name = NULL}};
-static const jm_cli_option delete_options[] = {PROJECT, CHANGE, {.name = NULL}};
+static const jm_cli_option delete_options[] = {PROJECT, IF_VERSION, {.name = NULL}};
 
 #define ONE .operands = "NAME", .min_operands = 1, .max_operands = 1
 
@@ -299,18 +287,24 @@ const jm_cli_command jm_cli_document_commands[] = {
      .examples = "jobmill document set limits '{\"rows\": 1000}'\n"
                  "jobmill document set mapping @mapping.json --if-version 3 --reason 'new columns'",
      .options = set_options,
+     .shares = JM_CLI_CHANGE,
      .run = set},
     {.verb = "get",
      ONE,
      .summary = "Print the body of a document; with --json all of it",
      .options = get_options,
      .run = get},
-    {.verb = "list", .summary = "List documents", .options = list_options, .run = list},
+    {.verb = "list",
+     .summary = "List documents",
+     .options = list_options,
+     .shares = JM_CLI_LIST,
+     .run = list},
     {.verb = "history",
      ONE,
      .summary = "List the versions of a document: who changed it, when and why",
      .description = "Also of one that was deleted.",
      .options = history_options,
+     .shares = JM_CLI_LIST,
      .run = history},
     {.verb = "diff",
      ONE,
@@ -325,11 +319,13 @@ const jm_cli_command jm_cli_document_commands[] = {
      .summary = "Make a document what an earlier version was",
      .description = "That is a new version. Brings back one that was deleted, too.",
      .options = rollback_options,
+     .shares = JM_CLI_CHANGE,
      .run = rollback},
     {.verb = "delete",
      ONE,
      .summary = "Delete a document; its versions stay",
      .description = "Jobs that start afterwards and whose type names it fail.",
      .options = delete_options,
+     .shares = JM_CLI_CHANGE,
      .run = delete},
     {.summary = NULL}};

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/job_fields.h"
+#include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
 #include "producer/service/job_actions.h"
@@ -478,6 +479,14 @@ static int delete_job(jm_cli *cli)
     struct jm_pg *pg;
     jm_uuid id;
     jm_err err;
+    bool old = jm_cli_option_text(cli, "older-than") != NULL;
+    if (old == (jm_cli_n_operands(cli) == 1))
+        return jm_cli_usage(cli, "give the id of a job, or --older-than");
+    if (old)
+        return jm_cli_delete_jobs(cli);
+    if (jm_cli_option_text(cli, "project") || jm_cli_option_text(cli, "status") ||
+        jm_cli_option_flag(cli, "dry-run"))
+        return jm_cli_usage(cli, "--project, --status and --dry-run go with --older-than");
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
@@ -495,6 +504,15 @@ static const char *const level_words[] = {"debug", "info",    "warning", "error"
 
 static const jm_cli_option submit_options[] = {
     {.name = "queue", .value = "Q", .help = "Queue it belongs to (default default)."},
+    {.name = NULL}};
+static const jm_cli_option delete_options[] = {
+    {.name = "older-than",
+     .value = "DURATION",
+     .help = "Instead of one: all that were made before, and have ended."},
+    {.name = "project", .value = "P", .help = "Of these, only jobs of this project."},
+    {.name = "status",
+     .value = "S[,S...]",
+     .help = "Of these, only jobs that ended so: completed, failed, cancelled, expired."},
     {.name = NULL}};
 static const jm_cli_option list_options[] = {
     {.name = "status", .value = "S", .help = "Only jobs that are so.", .choices = status_words},
@@ -578,8 +596,14 @@ const jm_cli_command jm_cli_job_commands[] = {
          "over.",
      .run = retry},
     {.verb = "delete",
-     ONE_JOB,
-     .summary = "Delete an ended job with its steps, logs and attempts",
-     .description = "What the statistics count stays counted. Exits 1 when it has not ended.",
+     .operands = "[ID]",
+     .max_operands = 1,
+     .summary = "Delete an ended job, or old ones, with their steps, logs and attempts",
+     .description = "What the statistics count stays counted. Exits 1 when it has not ended. With "
+                    "--older-than it prints how many were deleted; jobmill cleanup takes more than "
+                    "jobs.",
+     .examples = "jobmill job delete --older-than 30d --status completed --yes",
+     .options = delete_options,
+     .shares = JM_CLI_CHANGE | JM_CLI_YES,
      .run = delete_job},
     {.summary = NULL}};

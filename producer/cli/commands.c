@@ -16,6 +16,7 @@ const jm_cli_noun jm_cli_nouns[] = {
     {"lock", "Locks of jobs, people and scripts", jm_cli_lock_commands},
     {"document", "JSON of applications, handed to jobs", jm_cli_document_commands},
     {"dead", "Messages that could not become jobs", jm_cli_dead_commands},
+    {"cleanup", "Remove what is old", jm_cli_cleanup_commands},
     {"topics", "Kafka topics of queues", jm_cli_topics_commands},
     {"schema", "Tables in the database", jm_cli_schema_commands},
     {"doctor", "Look for what is wrong and say how to mend it", jm_cli_doctor_commands},

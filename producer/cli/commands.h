@@ -112,6 +112,7 @@ extern const jm_cli_command jm_cli_run_commands[];
 extern const jm_cli_command jm_cli_lock_commands[];
 extern const jm_cli_command jm_cli_document_commands[];
 extern const jm_cli_command jm_cli_dead_commands[];
+extern const jm_cli_command jm_cli_cleanup_commands[];
 extern const jm_cli_command jm_cli_doctor_commands[];
 
 #endif

@@ -151,6 +151,4 @@ const jm_cli_option jm_cli_redrive_options[] = {
     {.name = "set-value",
      .value = "FILE",
      .help = "For one id: send this value in the place of its own, which stays as it is."},
-    {.name = "dry-run", .help = "Only say what would be done."},
-    {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."},
     {.name = NULL}};

@@ -35,6 +35,8 @@ def is_hot(name):
 
 
 NAMES = [n for n, text in QUERIES.items() if HISTORY.search(code(text))]
+# Deletes nearly all that is between its bounds: reading that whole is as good as by an index.
+WHOLE = ("cleanup_delete",)
 
 
 def load(conn):
@@ -232,7 +234,7 @@ def test_functions_read_by_index(loaded, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_reads_by_index(loaded, name):
     plan = loaded[is_hot(name)].explain(name)["Plan"]
-    assert not bad_scans(plan), json.dumps(plan)[:4000]
+    assert name in WHOLE or not bad_scans(plan), json.dumps(plan)[:4000]
 
 
 @pytest.mark.slow

@@ -3,21 +3,15 @@ import json
 import signal
 import subprocess
 import time
-import uuid
 
 import pytest
 
+from lib.ids import uuid7
 from lib.paths import bin_dir
 from lib.wait import wait_until
 
 DEAD = """INSERT INTO dead_letters (id, topic, partition, record_offset, key, value, headers, reason, field, detail)
           VALUES (%s, %s, 0, %s, %s, %s, %s, %s, %s, 'why')"""
-
-
-def uuid7(ms=None):
-    ms = int(time.time() * 1000) if ms is None else ms
-    text = f"{ms:012x}7{uuid.uuid4().hex[13:16]}8{uuid.uuid4().hex[17:]}"
-    return str(uuid.UUID(text))
 
 
 def dead(jm, value, key=None, headers=None, reason="unknown_project", field="project", queue="default", offset=0):
