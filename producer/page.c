@@ -7,6 +7,7 @@
 #include "common/health.h"
 #include "common/mem.h"
 #include "producer/gauges.h"
+#include "producer/http/pages.h"
 
 struct jm_page {
     jm_page_options options;
@@ -95,8 +96,13 @@ static void on_readyz(void *ctx, jm_http_request *request)
     jm_reasons_answer(&reasons, request, "ready");
 }
 
-static const jm_http_route routes[] = {
-    {"/healthz", on_healthz}, {"/readyz", on_readyz}, {"/metrics", on_metrics}, {NULL, NULL}};
+static const jm_http_route routes[] = {{"/healthz", on_healthz},
+                                       {"/readyz", on_readyz},
+                                       {"/metrics", on_metrics},
+                                       {"/docs", jm_pages_answer},
+                                       {"/docs/docs.css", jm_pages_answer},
+                                       {"/docs/docs.js", jm_pages_answer},
+                                       {NULL, NULL}};
 
 int jm_page_new(const jm_page_options *options, jm_page **out, jm_err *err)
 {

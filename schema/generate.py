@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""Writes what is generated from schema/job_fields.json; --check says what is out of date.
+"""Writes what is generated from schema/job_fields.json and schema/openapi/; --check says what is out of date.
 
 The generated files are committed, so that building needs no Python.
 """
 import json
 import pathlib
 import sys
+
+import openapi_document
 
 SCHEMA = pathlib.Path(__file__).resolve().parent
 ROOT = SCHEMA.parent
@@ -225,6 +227,12 @@ def outputs():
     yield ROOT / "common/job_fields.h", job_fields_h(fields)
     yield ROOT / "common/job_fields.c", job_fields_c(fields)
     yield SCHEMA / "job_message.v1.json", message_schema(fields)
+    document = openapi_document.merged({
+        "job_message.v1.json": json.loads(message_schema(fields)),
+        "schedules.v1.json": json.loads((SCHEMA / "schedules.v1.json").read_text()),
+    })
+    yield SCHEMA / "openapi.v1.json", openapi_document.to_json(document)
+    yield ROOT / "docs/api.md", openapi_document.to_markdown(document)
     submit = SCHEMA / "migrations/0004_dependencies.sql"  # replaces what 0002 had
     yield submit, between_marks(submit, f"-- {BEGIN}\n", submit_fields_sql(fields), f"-- {END}\n")
     protocol = ROOT / "docs/protocol.md"

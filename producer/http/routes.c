@@ -49,7 +49,9 @@ const jm_api_route *jm_route_find(const char *method, char *const *segments, int
 
 void jm_routes_print(void)
 {
+    static const char *const scopes[] = {"none", "read", "submit", "admin"};
     for (const jm_api_route *const *table = jm_route_tables; *table; table++)
         for (const jm_api_route *route = *table; route->method; route++)
-            printf("%s /api/v1%s\n", route->method, route->path);
+            printf("%s /api/v1%s %s%s%s\n", route->method, route->path, scopes[route->scope],
+                   route->query ? " " : "", route->query ? route->query : "");
 }

@@ -14,7 +14,7 @@ extern const jm_api_route *const jm_route_tables[];
  * none; *methods (may be NULL) then names those that the path takes, or is "". */
 const jm_api_route *jm_route_find(const char *method, char *const *segments, int n,
                                   char methods[64]);
-/* Writes a line for each: method and path. */
+/* Writes a line for each: method, path, scope, and the parameters it takes. */
 void jm_routes_print(void);
 
 #endif

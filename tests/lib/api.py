@@ -5,6 +5,8 @@ import re
 import socket
 import time
 
+from lib import openapi
+
 
 class Answer:
     def __init__(self, response):
@@ -35,7 +37,8 @@ class Api:
         return Api(f"{self.host}:{self.port}", key)
 
     def call(self, method, path, body=None, timeout=60, **headers):
-        """body: what becomes JSON, or bytes as they are. Header names with _ for -."""
+        """body: what becomes JSON, or bytes as they are. Header names with _ for -. The answer is as the API's description
+        says."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.key:
@@ -46,9 +49,12 @@ class Api:
         try:
             connection.request(method, path if path.startswith("/") and not path.startswith("//")
                                else "/" + path, body, headers)
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
         finally:
             connection.close()
+        wrong = openapi.document().check(method, path, answer)
+        assert not wrong, f"{method} {path}: {wrong}\n{answer}"
+        return answer
 
     def get(self, path, expect=200, **headers):
         return self._expect("GET", path, None, expect, headers)

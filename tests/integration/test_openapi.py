@@ -1,0 +1,125 @@
+"""The API's description: what it says of itself, and that it names all routes of the server and no other."""
+import json
+import re
+import subprocess
+
+import jsonschema
+import pytest
+
+from lib import openapi
+from lib.api import Api
+from lib.paths import ROOT, bin_dir
+
+DOCUMENT = openapi.document()
+OPERATIONS = [(method, path) for method, path, _ in DOCUMENT.operations()]
+
+
+def routes():
+    """Of the server: (method, path) → scope, parameters."""
+    out = subprocess.run([bin_dir() / "jobmill-producer", "--print-routes"], check=True, capture_output=True, text=True).stdout
+    found = {}
+    for line in out.splitlines():
+        method, path, scope, *query = line.split()
+        found[method.lower(), path.removeprefix("/api/v1")] = scope, query
+    return found
+
+
+def test_every_route_is_described_and_every_operation_has_a_route():
+    assert sorted(routes()) == sorted(OPERATIONS)
+
+
+def test_scopes_and_parameters_are_those_of_the_routes():
+    differ = []
+    for (method, path), (scope, query) in routes().items():
+        operation = DOCUMENT.json["paths"][path][method]
+        described = sorted(p["name"] for p in DOCUMENT.parameters(path, method) if p["in"] == "query")
+        if (operation["x-scope"], described) != (scope, sorted(query)):
+            differ.append((method, path, scope, sorted(query), operation["x-scope"], described))
+    assert not differ
+
+
+@pytest.mark.parametrize("method,path", OPERATIONS)
+def test_operation(method, path):
+    operation = DOCUMENT.json["paths"][path][method]
+    assert operation["summary"] and not operation["summary"].endswith(".")
+    assert operation["tags"][0] in [tag["name"] for tag in DOCUMENT.json["tags"]]
+    assert (operation.get("security") == []) == (operation["x-scope"] == "none")
+    named = [p["name"] for p in DOCUMENT.parameters(path, method) if p["in"] == "path"]
+    assert named == re.findall(r"\{([^}]*)\}", path)
+    for parameter in DOCUMENT.parameters(path, method):
+        assert parameter.get("description"), parameter["name"]
+
+
+def test_operations_have_names_of_their_own():
+    names = [operation["operationId"] for _, _, operation in DOCUMENT.operations()]
+    assert len(set(names)) == len(names)
+
+
+def nodes(node, where="#"):
+    yield where, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from nodes(child, f"{where}/{key}")
+
+
+def schemas():
+    for where, node in nodes(DOCUMENT.json):
+        if re.search(r"/(schema|schemas/[^/]+)$", where):
+            yield where, node
+
+
+def test_references_lead_somewhere():
+    for where, node in nodes(DOCUMENT.json):
+        if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            assert DOCUMENT.resolve(node), where
+
+
+def test_schemas_are_schemas():
+    for where, schema in schemas():
+        try:
+            jsonschema.Draft202012Validator.check_schema(schema)
+        except jsonschema.SchemaError as e:
+            raise AssertionError(f"{where}: {e.message}") from e
+
+
+def test_examples_are_as_their_schemas_say():
+    wrong = []
+    for where, node in nodes(DOCUMENT.json):
+        if not isinstance(node, dict) or "schema" not in node or "json" not in where.rsplit("/content/", 1)[-1]:
+            continue
+        given = [node["example"]] if "example" in node else [e["value"] for e in node.get("examples", {}).values()]
+        for value in given:
+            wrong += [f"{where}: {e}" for e in DOCUMENT.errors(node["schema"], value)]
+    assert not wrong
+
+
+def test_objects_of_answers_say_what_they_have():
+    """So that a member that nobody described cannot slip in: every object is closed, or says what its other members are."""
+    open_ones = []
+    for where, node in nodes(DOCUMENT.json["components"]["schemas"], "schemas"):
+        if isinstance(node, dict) and isinstance(node.get("properties"), dict) and "/properties/properties" not in where:
+            if "additionalProperties" not in node and "unevaluatedProperties" not in node and "allOf" not in where:
+                open_ones.append(where)
+    assert not open_ones
+
+
+def test_it_is_served_as_it_is_in_the_repository_with_no_key(jm):
+    api = Api.of(jm.start_producer())
+    answer = api.call("GET", "/api/v1/openapi.json")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert answer.json == json.loads((ROOT / "schema/openapi.v1.json").read_text())
+
+
+def test_docs_ask_nobody_else_for_anything(jm):
+    api = Api.of(jm.start_producer())
+    page = api.call("GET", "/docs")
+    assert page.status == 200 and page.headers["Content-Type"].startswith("text/html")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page.raw.decode())
+    assert sorted(p for p in parts if p.startswith("docs/")) == ["docs/docs.css", "docs/docs.js"]
+    for part in [p for p in parts if p.startswith("docs/")]:
+        answer = api.call("GET", "/" + part)
+        assert answer.status == 200 and answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert b"://" not in answer.raw
+    assert api.call("POST", "/docs").status in (404, 405)
