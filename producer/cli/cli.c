@@ -31,7 +31,7 @@ struct jm_cli {
     char **operands;
     int n_operands;
     struct jm_pg *pg;
-    char actor[100];
+    char actor[100], host[256];
 };
 
 /* ---- messages ---- */
@@ -323,7 +323,9 @@ void jm_cli_change(jm_cli *cli, jm_change *change)
              sudo && *sudo ? sudo
              : user        ? user->pw_name
                            : "?");
-    *change = (jm_change){.actor = cli->actor, .source = "cli"};
+    if (gethostname(cli->host, sizeof cli->host - 1))
+        snprintf(cli->host, sizeof cli->host, "?");
+    *change = (jm_change){.actor = cli->actor, .source = "cli", .address = cli->host};
     if (jm_cli_has_option(cli, "reason"))
         change->reason = jm_cli_option_text(cli, "reason");
     if (jm_cli_has_option(cli, "dry-run"))

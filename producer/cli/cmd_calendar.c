@@ -142,10 +142,13 @@ static int save(jm_cli *cli, const char *definition, const char *source)
                                 .name = jm_cli_operand(cli, 0),
                                 .definition = definition,
                                 .description = jm_cli_option_text(cli, "description")};
+    jm_change change;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_calendars_save(pg, &entry, jm_cli_option_flag(cli, "replace"), &calendar, &err)) {
+    jm_cli_change(cli, &change);
+    if (jm_calendars_save(pg, &entry, jm_cli_option_flag(cli, "replace"), &change, &calendar,
+                          &err)) {
         if (err.code == JM_ERR_CONFLICT)
             jm_cli_say(cli, JM_EXIT_FAILURE, "--replace gives it another definition");
         return fail(cli, &err, source);
@@ -249,10 +252,12 @@ static int show(jm_cli *cli)
 static int delete (jm_cli *cli)
 {
     jm_err err;
+    jm_change change;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_calendars_delete(pg, project_of(cli), jm_cli_operand(cli, 0), &err))
+    jm_cli_change(cli, &change);
+    if (jm_calendars_delete(pg, project_of(cli), jm_cli_operand(cli, 0), &change, &err))
         return jm_cli_fail(cli, &err);
     return JM_EXIT_OK;
 }
@@ -320,6 +325,7 @@ const jm_cli_command jm_cli_calendar_commands[] = {
      .examples = "jobmill calendar add office --exclude sat-sun,12-24..01-01,2026-05-01\n"
                  "jobmill calendar add payday --include 'business-day -1' --exclude 12-25,12-26",
      .options = add_options,
+     .shares = JM_CLI_REASON,
      .run = add},
     {.verb = "import",
      .operands = "NAME FILE",
@@ -330,6 +336,7 @@ const jm_cli_command jm_cli_calendar_commands[] = {
                     "cancelled ones left out.",
      .examples = "jobmill calendar import holidays holidays.ics --to-year 2030",
      .options = import_options,
+     .shares = JM_CLI_REASON,
      .run = import},
     {.verb = "list",
      .summary = "List calendars",
@@ -350,5 +357,6 @@ const jm_cli_command jm_cli_calendar_commands[] = {
      .max_operands = 1,
      .summary = "Delete a calendar that no schedule uses",
      .options = delete_options,
+     .shares = JM_CLI_REASON,
      .run = delete},
     {.summary = NULL}};

@@ -451,10 +451,12 @@ static int cancel(jm_cli *cli)
     jm_uuid id;
     jm_err err;
     bool running;
+    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
-    if (jm_jobs_cancel(pg, &id, jm_cli_option_text(cli, "reason"), &running, &err))
+    jm_cli_change(cli, &change);
+    if (jm_jobs_cancel(pg, &id, &change, &running, &err))
         return jm_cli_fail(cli, &err);
     return print_fate(cli, &id, running ? "requested" : "cancelled");
 }
@@ -465,10 +467,12 @@ static int retry(jm_cli *cli)
     jm_uuid id, again;
     jm_err err;
     char text[JM_UUID_TEXT];
+    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
-    if (jm_jobs_retry(pg, &id, &again, &err))
+    jm_cli_change(cli, &change);
+    if (jm_jobs_retry(pg, &id, &change, &again, &err))
         return jm_cli_fail(cli, &err);
     jm_uuid_format(&again, text);
     return jm_cli_print_value(cli, json_pack("{s:s}", "id", text), "id");
@@ -487,10 +491,12 @@ static int delete_job(jm_cli *cli)
     if (jm_cli_option_text(cli, "project") || jm_cli_option_text(cli, "status") ||
         jm_cli_option_flag(cli, "dry-run"))
         return jm_cli_usage(cli, "--project, --status and --dry-run go with --older-than");
+    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
-    if (jm_jobs_delete(pg, &id, &err))
+    jm_cli_change(cli, &change);
+    if (jm_jobs_delete(pg, &id, &change, &err))
         return jm_cli_fail(cli, &err);
     return print_fate(cli, &id, "deleted");
 }
@@ -534,7 +540,8 @@ static const jm_cli_option wait_options[] = {
     {.name = NULL}};
 
 static const jm_cli_option cancel_options[] = {
-    {.name = "reason", .value = "R", .help = "Why; it is kept with the job."}, {.name = NULL}};
+    {.name = "reason", .value = "R", .help = "Why; it is kept with the job and in the audit log."},
+    {.name = NULL}};
 
 #define ONE_JOB .operands = "ID", .min_operands = 1, .max_operands = 1
 
@@ -594,6 +601,7 @@ const jm_cli_command jm_cli_job_commands[] = {
          "Prints the new job's id. The old one stays as it is; retry_of of the new one "
          "names it. External id, dedup key, run_at, start_by and depends_on are not taken "
          "over.",
+     .shares = JM_CLI_REASON,
      .run = retry},
     {.verb = "delete",
      .operands = "[ID]",

@@ -9,6 +9,7 @@
 #include "producer/cli/commands.h"
 #include "producer/cli/lock_run.h"
 #include "producer/cli/table.h"
+#include "producer/service/lock_changes.h"
 #include "common/locks.h"
 
 enum { TTL_MAX_S = 31 * 86400, CAPACITY_MAX = 100000 };
@@ -78,13 +79,15 @@ static int list(jm_cli *cli)
 static int set(jm_cli *cli)
 {
     int64_t capacity;
+    jm_change change;
     jm_err err;
     if (jm_cli_option_int(cli, "capacity", 1, 1, CAPACITY_MAX, &capacity))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_locks_set(pg, project_of(cli), jm_cli_operand(cli, 0), capacity, &err))
+    jm_cli_change(cli, &change);
+    if (jm_lock_changes_set(pg, project_of(cli), jm_cli_operand(cli, 0), capacity, &change, &err))
         return jm_cli_fail(cli, &err);
     return JM_EXIT_OK;
 }
@@ -131,6 +134,7 @@ static int release(jm_cli *cli)
 {
     int64_t token;
     jm_err err = {0};
+    jm_change change;
     bool force = jm_cli_option_flag(cli, "force");
     if (force == (jm_cli_option_text(cli, "token") != NULL))
         return jm_cli_usage(cli, "either --token or --force says what to release");
@@ -139,8 +143,10 @@ static int release(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    int rc = force ? jm_locks_force(pg, project_of(cli), jm_cli_operand(cli, 0), &err)
-                   : jm_locks_release(pg, project_of(cli), jm_cli_operand(cli, 0), token, &err);
+    jm_cli_change(cli, &change);
+    int rc = force
+                 ? jm_lock_changes_force(pg, project_of(cli), jm_cli_operand(cli, 0), &change, &err)
+                 : jm_locks_release(pg, project_of(cli), jm_cli_operand(cli, 0), token, &err);
     return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
 }
 
@@ -242,6 +248,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
                     "jobs with that exclusive name run anywhere. Holders above a lowered capacity "
                     "keep it until they let go.",
      .options = set_options,
+     .shares = JM_CLI_REASON,
      .run = set,
      .examples = "jobmill lock set api.example.org --capacity 5"},
     {.verb = "acquire",
@@ -271,6 +278,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
      .summary = "Let a lock go",
      .description = "Exit code 1 when the token does not hold the lock any more.",
      .options = release_options,
+     .shares = JM_CLI_REASON,
      .run = release},
     {.verb = "run",
      .operands = "NAME -- COMMAND [ARGUMENT...]",

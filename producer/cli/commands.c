@@ -19,6 +19,9 @@ const jm_cli_noun jm_cli_nouns[] = {
     {"cleanup", "Remove what is old", jm_cli_cleanup_commands},
     {"topics", "Kafka topics of queues", jm_cli_topics_commands},
     {"schema", "Tables in the database", jm_cli_schema_commands},
+    {"project", "Tenants: whose jobs and schedules they are", jm_cli_project_commands},
+    {"key", "Keys of the HTTP API", jm_cli_key_commands},
+    {"audit", "Who changed what", jm_cli_audit_commands},
     {"doctor", "Look for what is wrong and say how to mend it", jm_cli_doctor_commands},
     {NULL, NULL, NULL}};
 

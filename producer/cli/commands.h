@@ -114,5 +114,8 @@ extern const jm_cli_command jm_cli_document_commands[];
 extern const jm_cli_command jm_cli_dead_commands[];
 extern const jm_cli_command jm_cli_cleanup_commands[];
 extern const jm_cli_command jm_cli_doctor_commands[];
+extern const jm_cli_command jm_cli_key_commands[];
+extern const jm_cli_command jm_cli_project_commands[];
+extern const jm_cli_command jm_cli_audit_commands[];
 
 #endif

@@ -11,6 +11,7 @@
 #include "common/rows.h"
 #include "producer/calendar.h"
 #include "producer/replan.h"
+#include "producer/service/change_audit.h"
 #include "producer/tx.h"
 
 #define DAY_US (86400 * INT64_C(1000000))
@@ -127,26 +128,59 @@ static int refuse_ended(jm_pg *pg, jm_col *ended, jm_col *may_end, jm_err *err)
     return rc;
 }
 
+static int note(jm_pg *pg, const char *project, const char *name, const json_t *before,
+                const json_t *after, const jm_change *change, jm_err *err)
+{
+    jm_buf id = {0};
+    jm_buf_addf(&id, "%s/%s", project, name);
+    jm_audit_entry audit = {.object = "calendar",
+                            .object_id = jm_buf_str(&id),
+                            .project = project,
+                            .action = !after   ? "delete"
+                                      : before ? "update"
+                                               : "create"};
+    int rc = jm_change_audit_values(pg, change, &audit, before, after, err);
+    jm_buf_fini(&id);
+    return rc;
+}
+
+/* *calendar is NULL where there is none. */
+static int look_for(jm_pg *pg, const char *project, const char *name, json_t **calendar,
+                    jm_err *err)
+{
+    int rc = jm_calendars_show(pg, project, name, calendar, err);
+    return rc == JM_ERR_NOT_FOUND ? JM_OK : rc;
+}
+
 int jm_calendars_put(jm_pg *pg, const jm_calendars_entry *entry, bool replace, jm_col *may_end,
-                     jm_err *err)
+                     const jm_change *change, jm_err *err)
 {
     jm_col ended, none;
+    json_t *before = NULL, *after = NULL;
     jm_col_init(&ended, JM_COL_UUID);
     jm_col_init(&none, JM_COL_UUID);
     int rc = jm_replan_before_calendar(pg, entry->project, entry->name, err);
+    if (!rc)
+        rc = look_for(pg, entry->project, entry->name, &before, err);
     if (!rc)
         rc = write_row(pg, entry, replace, err);
     if (!rc)
         rc = jm_replan_after_calendar(pg, entry->project, entry->name, &ended, err);
     if (!rc)
         rc = refuse_ended(pg, &ended, may_end ? may_end : &none, err);
+    if (!rc)
+        rc = jm_calendars_show(pg, entry->project, entry->name, &after, err);
+    if (!rc)
+        rc = note(pg, entry->project, entry->name, before, after, change, err);
+    json_decref(before);
+    json_decref(after);
     jm_col_fini(&ended);
     jm_col_fini(&none);
     return rc;
 }
 
-int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, json_t **calendar,
-                      jm_err *err)
+int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace,
+                      const jm_change *change, json_t **calendar, jm_err *err)
 {
     jm_err ignored;
     if (calendar)
@@ -154,13 +188,11 @@ int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace, 
     int rc = jm_calendars_check(pg, entry, err);
     if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
         return rc;
-    rc = jm_calendars_put(pg, entry, replace, NULL, err);
+    rc = jm_calendars_put(pg, entry, replace, NULL, change, err);
     if (!rc && calendar)
         rc = jm_calendars_show(pg, entry->project, entry->name, calendar, err);
-    if (!rc)
-        rc = jm_pg_exec(pg, "COMMIT", NULL, err);
+    rc = jm_tx_end(pg, rc, !change->dry_run, err);
     if (rc) {
-        jm_tx_rollback(pg);
         if (calendar) {
             json_decref(*calendar);
             *calendar = NULL;
@@ -247,15 +279,28 @@ static int refuse_users(jm_pg *pg, const char *project, const char *name, jm_err
     return rc;
 }
 
-int jm_calendars_delete(jm_pg *pg, const char *project, const char *name, jm_err *err)
+static int delete_noted(jm_pg *pg, const char *project, const char *name, const jm_change *change,
+                        jm_err *err)
 {
     jm_pg_args args;
-    PGresult *res = NULL;
+    json_t *was = NULL;
     start_args(&args, project, name);
-    int rc = jm_pg_query(pg, &jm_sql_calendar_delete, &args, &res, err);
-    if (!rc && !PQntuples(res))
-        rc = no_calendar(project, name, err);
-    PQclear(res);
+    int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
+    if (rc)
+        return rc;
+    rc = jm_calendars_show(pg, project, name, &was, err);
+    if (!rc)
+        rc = jm_pg_query(pg, &jm_sql_calendar_delete, &args, NULL, err);
+    if (!rc)
+        rc = note(pg, project, name, was, NULL, change, err);
+    json_decref(was);
+    return jm_tx_end(pg, rc, !change->dry_run, err);
+}
+
+int jm_calendars_delete(jm_pg *pg, const char *project, const char *name, const jm_change *change,
+                        jm_err *err)
+{
+    int rc = delete_noted(pg, project, name, change, err);
     if (rc != JM_ERR_DB || strcmp(err->sqlstate, "23503") != 0)
         return rc;
     jm_err refusal = *err;

@@ -1,6 +1,6 @@
 /* Calendars: saving, listing, looking into, deleting. The rules and queries behind the command line
- * and the API. Values have the columns of table calendars as members; the caller owns them. All
- * block on the database. */
+ * and the API. Each change stands in the audit log, in its transaction. Values have the columns of
+ * table calendars as members; the caller owns them. All block on the database. */
 #ifndef JM_SERVICE_CALENDARS_H
 #define JM_SERVICE_CALENDARS_H
 
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "producer/service/change.h"
 
 struct jm_pg;
 struct jm_col;
@@ -28,7 +29,7 @@ typedef struct jm_calendars_entry {
  * that leaves no day open from now on, or a schedule that had a next instant without one),
  * JM_ERR_NOT_FOUND (project), JM_ERR_CONFLICT (it is there), and those of the database. */
 int jm_calendars_save(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
-                      json_t **calendar, jm_err *err);
+                      const jm_change *change, json_t **calendar, jm_err *err);
 
 /* The two halves of it, for callers with a transaction of their own: whether it may be saved, which
  * writes nothing and needs no transaction; and the saving of one that has been checked. Who calls
@@ -36,7 +37,7 @@ int jm_calendars_save(struct jm_pg *pg, const jm_calendars_entry *entry, bool re
  * leave without an instant; NULL: none. */
 int jm_calendars_check(struct jm_pg *pg, const jm_calendars_entry *entry, jm_err *err);
 int jm_calendars_put(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
-                     struct jm_col *may_end, jm_err *err);
+                     struct jm_col *may_end, const jm_change *change, jm_err *err);
 
 /* By project and name, without their rules. project NULL: of all. */
 int jm_calendars_list(struct jm_pg *pg, const char *project, int64_t limit, int64_t offset,
@@ -50,6 +51,7 @@ int jm_calendars_days(struct jm_pg *pg, const char *project, const char *name, i
                       int64_t n, json_t **items, jm_err *err);
 
 /* Errors: JM_ERR_NOT_FOUND; JM_ERR_CONFLICT while schedules use it, with their names. */
-int jm_calendars_delete(struct jm_pg *pg, const char *project, const char *name, jm_err *err);
+int jm_calendars_delete(struct jm_pg *pg, const char *project, const char *name,
+                        const jm_change *change, jm_err *err);
 
 #endif

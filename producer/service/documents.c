@@ -99,6 +99,7 @@ static int audit(jm_pg *pg, const jm_document_entry *entry, const jm_change *cha
     version_id(entry->project, entry->name, id);
     jm_audit_entry audited = {.object = "document",
                               .object_id = id,
+                              .project = entry->project,
                               .action = entry->action ? entry->action : action,
                               .version = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10),
                               .before = before,
@@ -254,6 +255,7 @@ static int delete_row(jm_pg *pg, const char *project, const char *name, int64_t 
         version_id(project, name, id);
         jm_audit_entry audited = {.object = "document",
                                   .object_id = id,
+                                  .project = project,
                                   .action = "delete",
                                   .version = version + 1,
                                   .before = PQgetvalue(was, 0, LOCK_BEFORE)};

@@ -32,6 +32,16 @@ static int insist(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult
     return rc;
 }
 
+/* Who asks, from where and why, in the order of the queries. */
+static void add_change(jm_pg_args *args, const jm_change *change)
+{
+    jm_pg_arg_text(args, change->actor);
+    jm_pg_arg_text(args, change->source);
+    jm_pg_arg_text(args, change->reason);
+    jm_pg_arg_text(args, change->address);
+    jm_pg_arg_text(args, change->request_id);
+}
+
 /* ---- cancel ---- */
 
 static int judge(const jm_uuid *id, const PGresult *res, bool *running, jm_err *err)
@@ -80,14 +90,15 @@ static void look_after_dependents(jm_pg *pg, const jm_uuid *id)
     jm_buf_fini(&queues);
 }
 
-int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const char *reason, bool *running, jm_err *err)
+int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *running,
+                   jm_err *err)
 {
     char text[JM_UUID_TEXT];
     jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
-    jm_pg_arg_text(&args, reason);
+    add_change(&args, change);
     int rc = insist(pg, &jm_sql_job_cancel, &args, &res, err);
     rc = rc ? rc : judge(id, res, running, err);
     bool awaited = !rc && *PQgetvalue(res, 0, 1) == 't';
@@ -113,7 +124,8 @@ static int refused_state(jm_err *err)
     return err->code = JM_ERR_CONFLICT;
 }
 
-int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, jm_uuid *again, jm_err *err)
+int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid *again,
+                  jm_err *err)
 {
     jm_pg_args args;
     PGresult *res = NULL;
@@ -126,6 +138,7 @@ int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, jm_uuid *again, jm_err *err)
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_uuid(&args, again);
+    add_change(&args, change);
     res = NULL;
     rc = insist(pg, &jm_sql_job_retry, &args, &res, err);
     if (rc)
@@ -141,10 +154,13 @@ int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, jm_uuid *again, jm_err *err)
 
 /* ---- delete ---- */
 
-static int why_not_deleted(jm_pg *pg, const jm_pg_args *args, const jm_uuid *id, jm_err *err)
+static int why_not_deleted(jm_pg *pg, const jm_uuid *id, jm_err *err)
 {
+    jm_pg_args args;
     PGresult *res = NULL;
-    int rc = jm_pg_query(pg, &jm_sql_job_show, args, &res, err);
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    int rc = jm_pg_query(pg, &jm_sql_job_show, &args, &res, err);
     if (!rc && PQntuples(res))
         rc = jm_err_set(err, JM_ERR_CONFLICT,
                         "the job has not ended: cancel it first (jobmill job cancel)");
@@ -154,15 +170,16 @@ static int why_not_deleted(jm_pg *pg, const jm_pg_args *args, const jm_uuid *id,
     return rc;
 }
 
-int jm_jobs_delete(jm_pg *pg, const jm_uuid *id, jm_err *err)
+int jm_jobs_delete(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err *err)
 {
     jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
+    add_change(&args, change);
     int rc = jm_pg_query(pg, &jm_sql_job_delete, &args, &res, err);
     if (!rc && !PQntuples(res))
-        rc = why_not_deleted(pg, &args, id, err);
+        rc = why_not_deleted(pg, id, err);
     PQclear(res);
     return rc;
 }

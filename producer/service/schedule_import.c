@@ -391,7 +391,8 @@ static bool changes_when(const jm_schedule_change *c)
     return false;
 }
 
-static int put_calendars(jm_pg *pg, const jm_schedule_changes *changes, jm_err *err)
+static int put_calendars(jm_pg *pg, const jm_schedule_changes *changes, const jm_change *change,
+                         jm_err *err)
 {
     jm_col may_end;
     int rc = JM_OK;
@@ -401,7 +402,7 @@ static int put_calendars(jm_pg *pg, const jm_schedule_changes *changes, jm_err *
             jm_col_add_uuid(&may_end, &changes->items[i].id);
     for (size_t i = 0; !rc && i < changes->n_calendars; i++) {
         const jm_calendars_entry entry = entry_of(changes->calendars[i].given);
-        rc = jm_calendars_put(pg, &entry, !changes->calendars[i].added, &may_end, err);
+        rc = jm_calendars_put(pg, &entry, !changes->calendars[i].added, &may_end, change, err);
         if (rc == JM_ERR_INVALID)
             jm_err_prefix(err, "calendar \"%.100s\" of project %.100s", entry.name, entry.project);
     }
@@ -416,7 +417,7 @@ static int apply_all(jm_pg *pg, const jm_schedule_import *import,
     jm_schedule_session *session = jm_schedule_session_new(pg, change);
     int rc = jm_schedule_session_begin(session, err);
     if (!rc) {
-        rc = put_calendars(pg, changes, err);
+        rc = put_calendars(pg, changes, change, err);
         for (size_t i = 0; !rc && i < changes->n; i++) {
             rc = apply_one(session, import, order[i], err);
             if (!rc)

@@ -9,6 +9,7 @@
 #include "producer/ledger.h"
 #include "producer/plan.h"
 #include "producer/tx.h"
+#include "producer/service/change_audit.h"
 
 enum { BATCH_JOBS = 1000 /* in one transaction */ };
 
@@ -88,20 +89,13 @@ static int audit(run *r, const char *action, const char *after, const jm_change 
                  jm_err *err)
 {
     char id[JM_UUID_TEXT];
-    jm_pg_args args;
     jm_uuid_format(&r->schedule.id, id);
-    jm_pg_args_init(&args);
-    jm_pg_arg_text(&args, "schedule");
-    jm_pg_arg_text(&args, id);
-    jm_pg_arg_text(&args, NULL); /* no version */
-    jm_pg_arg_text(&args, action);
-    jm_pg_arg_text(&args, NULL);
-    jm_pg_arg_text(&args, after);
-    jm_pg_arg_text(&args, change->actor);
-    jm_pg_arg_text(&args, change->source);
-    jm_pg_arg_text(&args, change->reason);
-    jm_pg_arg_text(&args, NULL); /* now */
-    return jm_pg_query(r->pg, &jm_sql_audit_insert, &args, NULL, err);
+    jm_audit_entry entry = {.object = "schedule",
+                            .object_id = id,
+                            .project = r->schedule.project,
+                            .action = action,
+                            .after = after};
+    return jm_change_audit(r->pg, change, &entry, err);
 }
 
 /* Writes the batch: instants, then their jobs. */

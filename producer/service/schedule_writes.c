@@ -9,6 +9,7 @@
 #include "producer/ledger.h"
 #include "producer/schedule_columns.h"
 #include "producer/schedule_json.h"
+#include "producer/service/change_audit.h"
 
 enum { FULL = 250, MAX_WRITES = FULL + 10 /* those of the change that fills it */ };
 
@@ -153,6 +154,7 @@ void jm_schedule_writes_audit(jm_schedule_writes *writes, const char *action,
     jm_pg_arg_text(args, writes->change->source);
     jm_pg_arg_text(args, writes->change->reason);
     jm_pg_arg_ts(args, at_us);
+    jm_change_audit_origin(args, writes->change, NULL);
 }
 
 void jm_schedule_writes_zone(jm_schedule_writes *writes, const jm_schedule *schedule,
