@@ -285,8 +285,13 @@ const jm_config_key jm_config_keys[] = {
         "Seconds that a request waits for a connection before it is answered 503."),
     INT("http", "pool_recycle_s", "3600", 0, 604800, 0,
         "Seconds after which a connection to PostgreSQL is made anew; 0: never."),
-    TEXT("http", "keys_file", NULL, UNUSED, NULL, NULL,
-         "Keys that hold where there is no database."),
+    TEXT("http", "keys_file", NULL, 0, NULL, NULL,
+         "File of keys that hold beside those of the database, and where there is none; read at "
+         "start. A line is the SHA-256 of a key in hexadecimal digits, its scope, its project or "
+         "*, and its name: jobmill key create --keys-file writes it."),
+    INT("http", "rate_per_s", "0", 0, 1000000, 0,
+        "Requests a second that one key may make, with all of its sessions; what is more is "
+        "answered 429. 0: no limit."),
     CHOICE("events", "publish", "ended", publish_words, 0,
            "Which changes are published to <prefix>.events: none; ended: jobs that reached a "
            "terminal state; all: also those that started, are to be retried, were handed back, or "

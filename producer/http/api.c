@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/uuid7.h"
+#include "producer/http/auth.h"
 #include "producer/http/live.h"
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
@@ -19,6 +20,7 @@ struct jm_api {
     jm_api_options options;
     jm_pg_pool *pool;
     bool open; /* [http] auth = off */
+    jm_auth *auth;
     bool access_log;
     char *tls_cert, *tls_key; /* PEM, or NULL */
     jm_metric *requests, *durations;
@@ -57,26 +59,6 @@ static void name_request(jm_req *req)
     jm_req_set_header(req, "X-Request-Id", req->id);
 }
 
-static void refuse_stranger(jm_req *req)
-{
-    jm_req_set_header(req, "WWW-Authenticate", "Bearer");
-    jm_req_problem(req, 401, "no_key", NULL,
-                   "this needs a key in X-API-Key or Authorization: Bearer; jobmill key create "
-                   "makes one");
-}
-
-/* false: answered. */
-static bool identify(jm_req *req)
-{
-    if (req->api->open) {
-        req->scope = JM_SCOPE_ADMIN;
-        snprintf(req->actor, sizeof req->actor, "anonymous");
-        return true;
-    }
-    refuse_stranger(req);
-    return false;
-}
-
 static bool may(jm_req *req)
 {
     static const char *const words[] = {"none", "read", "submit", "admin"};
@@ -105,7 +87,7 @@ static void answer(jm_req *req)
     if (ours && jm_req_split(req, path + sizeof PREFIX - 1))
         req->route = jm_route_find(method, req->segments, req->n_segments, methods);
     bool anybody = !ours || (req->route && req->route->scope == JM_SCOPE_NONE);
-    if (!anybody && !identify(req))
+    if (!anybody && !jm_req_identify(req))
         return;
     if (!req->route)
         refuse_method(req, methods);
@@ -206,6 +188,19 @@ static int check_exposure(const jm_api *api, jm_err *err)
     return JM_OK;
 }
 
+static int make_auth(jm_api *api, jm_err *err)
+{
+    const jm_config *config = api->options.config;
+    jm_auth_options options = {.off = api->open,
+                               .keys_file = jm_config_str(config, "http.keys_file"),
+                               .rate_per_s = (int)jm_config_int(config, "http.rate_per_s"),
+                               .pool = api->pool,
+                               .conninfo = api->options.conninfo,
+                               .schema = api->options.schema,
+                               .db_clock = api->options.clock};
+    return jm_auth_new(&options, &api->auth, err);
+}
+
 int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
 {
     jm_api *api = jm_calloc(1, sizeof *api);
@@ -234,6 +229,11 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
                               .recycle_s = (int)jm_config_int(config, "http.pool_recycle_s"),
                               .timeout_ms = 30000,
                               .clock = options->clock});
+    rc = make_auth(api, err);
+    if (rc) {
+        jm_api_free(api);
+        return rc;
+    }
     api->live = jm_live_new(options->conninfo, options->schema);
     api->tail = jm_tail_new(config);
     *out = api;
@@ -266,6 +266,7 @@ void jm_api_free(jm_api *api)
         return;
     jm_live_free(api->live);
     jm_tail_free(api->tail);
+    jm_auth_free(api->auth);
     jm_pg_pool_free(api->pool);
     free(api->tls_cert);
     free(api->tls_key);
@@ -280,6 +281,11 @@ const jm_config *jm_api_config(const jm_api *api)
 jm_pg_pool *jm_api_pool(const jm_api *api)
 {
     return api->pool;
+}
+
+jm_auth *jm_api_auth(const jm_api *api)
+{
+    return api->auth;
 }
 
 jm_live *jm_api_live(const jm_api *api)

@@ -28,6 +28,7 @@ void jm_api_free(jm_api *api); /* after jm_httpd_free; NULL is fine */
 
 const jm_config *jm_api_config(const jm_api *api);
 jm_pg_pool *jm_api_pool(const jm_api *api);
+struct jm_auth *jm_api_auth(const jm_api *api);
 struct jm_live *jm_api_live(const jm_api *api);
 struct jm_tail *jm_api_tail(const jm_api *api);
 

@@ -333,6 +333,8 @@ void jm_req_change(jm_req *req, jm_change *change)
 {
     *change = (jm_change){.actor = req->actor,
                           .source = "api",
+                          .address = jm_req_address(req),
+                          .request_id = req->id,
                           .reason = jm_req_header(req, "X-Reason"),
                           .dry_run = req->dry_run};
 }

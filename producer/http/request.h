@@ -86,7 +86,14 @@ bool jm_req_sees(jm_req *req, const char *project, const char *what, const char 
 bool jm_req_may(const jm_req *req, jm_scope scope);
 const char *jm_req_actor(const jm_req *req); /* "key:name", "session:name", "anonymous" */
 const char *jm_req_id(const jm_req *req);    /* X-Request-Id, given or made */
-/* For the audit log: actor, source "api", the header X-Reason, ?dry_run=1. Lives as long as req. */
+/* The key or session with which it came, to be revoked or given a session; NULL: none that is in
+ * the database. */
+const char *jm_req_key_id(const jm_req *req);
+bool jm_req_is_session(const jm_req *req);
+/* From where: the other side's address; behind a proxy the one that the proxy names. */
+const char *jm_req_address(const jm_req *req);
+/* For the audit log: actor, address, id, source "api", the header X-Reason, ?dry_run=1. Lives as
+ * long as req. */
 void jm_req_change(jm_req *req, jm_change *change);
 
 /* ---- answers; each takes the reference to its value ---- */

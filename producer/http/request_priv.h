@@ -22,10 +22,14 @@ struct jm_req {
     jm_scope scope;
     char actor[140];
     char project[101]; /* "": all */
+    char key_id[37];   /* "": none */
+    bool is_session;
 };
 
 /* Cuts the path into its decoded segments; false: it cannot name anything. */
 bool jm_req_split(jm_req *req, const char *path);
+/* Who asks, by key or session; false: answered. */
+bool jm_req_identify(jm_req *req);
 /* Looks at the names and values of all parameters; false: answered. */
 bool jm_req_check_query(jm_req *req);
 void jm_req_free(jm_req *req);

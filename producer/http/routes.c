@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-const jm_api_route *const jm_route_tables[] = {jm_routes_live, jm_routes_meta, NULL};
+const jm_api_route *const jm_route_tables[] = {jm_routes_live,
+                                               jm_routes_meta,
+                                               jm_routes_audit,
+                                               jm_routes_keys,
+                                               jm_routes_projects,
+                                               jm_routes_session,
+                                               NULL};
 
 /* Whether the segments are those of a route's path. */
 static bool fits(const char *path, char *const *segments, int n)

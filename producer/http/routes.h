@@ -4,8 +4,12 @@
 
 #include "producer/http/request.h"
 
+extern const jm_api_route jm_routes_audit[];
+extern const jm_api_route jm_routes_keys[];
 extern const jm_api_route jm_routes_live[];
 extern const jm_api_route jm_routes_meta[];
+extern const jm_api_route jm_routes_projects[];
+extern const jm_api_route jm_routes_session[];
 
 /* All of them; ended by NULL. */
 extern const jm_api_route *const jm_route_tables[];
