@@ -55,7 +55,7 @@ static void refuse_rate(jm_req *req, int retry_after_s, const jm_err *err)
     char seconds[16];
     snprintf(seconds, sizeof seconds, "%d", retry_after_s);
     jm_req_set_header(req, "Retry-After", seconds);
-    jm_req_problem(req, 429, "too_many_requests", NULL, "%s", err->msg);
+    jm_req_problem(req, 429, "rate_limited", NULL, "%s", err->msg);
 }
 
 /* Another site can make a browser send the cookie, but neither of these headers. */

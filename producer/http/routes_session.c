@@ -28,7 +28,7 @@ static void create(jm_req *req)
     jm_key session;
     jm_err err;
     if (!jm_config_bool(jm_api_config(jm_req_api(req)), "database.enabled")) {
-        jm_req_problem(req, 503, "no_database", NULL,
+        jm_req_problem(req, 503, "database_away", NULL,
                        "sessions are kept in the database, and this producer has none");
         return;
     }
@@ -53,7 +53,7 @@ static void end(jm_req *req)
     jm_change change;
     jm_err err;
     if (!jm_req_is_session(req)) {
-        jm_req_problem(req, 409, "no_session", NULL, "this request has a key and no session");
+        jm_req_problem(req, 409, "conflict", NULL, "this request has a key and no session");
         return;
     }
     if (!(pg = jm_req_pg(req)))

@@ -198,7 +198,7 @@ def test_rate(jm):
     answers = [ask(producer, key) for _ in range(30)]
     refused = [a for a in answers if a.status == 429]
     assert refused and {a.status for a in answers} == {200, 429}
-    assert code_of(refused[0]) == (429, "too_many_requests") and int(refused[0].headers["Retry-After"]) >= 1
+    assert code_of(refused[0]) == (429, "rate_limited") and int(refused[0].headers["Retry-After"]) >= 1
     assert ask(producer, other).status == 200
     wait_until(lambda: ask(producer, key).status == 200, 10)
 
@@ -286,7 +286,7 @@ def test_session(jm):
     ended = ask(producer, None, "/api/v1/session", "DELETE", Cookie=cookie, X_Requested_With="x")
     assert ended.status == 204 and "Max-Age=0" in ended.headers["Set-Cookie"]
     assert code_of(ask(producer, None, Cookie=cookie)) == (401, "bad_key")
-    assert code_of(ask(producer, key, "/api/v1/session", "DELETE")) == (409, "no_session")
+    assert code_of(ask(producer, key, "/api/v1/session", "DELETE")) == (409, "conflict")
 
 
 def test_session_ends_with_its_key(jm):
