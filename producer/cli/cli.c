@@ -171,6 +171,21 @@ static int take_color(jm_cli *cli, const char *when)
     return JM_EXIT_OK;
 }
 
+/* -f: a flag by its letter. */
+static int take_letter(jm_cli *cli, const char *arg)
+{
+    jm_cli_option option;
+    for (int i = 0; !arg[2] && jm_cli_option_at(cli->command, i, &option); i++) {
+        if (!option.letter || option.letter != arg[1])
+            continue;
+        if (cli->values[i])
+            return jm_cli_usage(cli, "-%c is given twice", option.letter);
+        cli->values[i] = "";
+        return JM_EXIT_OK;
+    }
+    return unknown_option(cli, arg);
+}
+
 /* Takes the option argv[*i], with its value. */
 static int take_option(jm_cli *cli, int argc, char **argv, int *i)
 {
@@ -232,7 +247,9 @@ static int parse(jm_cli *cli, int argc, char **argv)
             if (rc)
                 return rc;
         } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
-            return unknown_option(cli, argv[i]);
+            int rc = take_letter(cli, argv[i]);
+            if (rc)
+                return rc;
         } else {
             cli->operands[cli->n_operands++] = argv[i];
         }
@@ -387,6 +404,32 @@ int jm_cli_page_get(jm_cli *cli, jm_cli_page *page)
     return page->cursor && jm_cli_option_text(cli, "offset")
                ? jm_cli_usage(cli, "give one of --cursor and --offset")
                : JM_EXIT_OK;
+}
+
+/* A line that begins with y. */
+static bool says_yes(const char *question)
+{
+    char answer[80] = "";
+    fprintf(stderr, "This %s. Go on? [y/N] ", question);
+    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+int jm_cli_confirm(jm_cli *cli, bool must, const char *fmt, ...)
+{
+    char question[500];
+    va_list ap;
+    bool dry = jm_cli_has_option(cli, "dry-run") && jm_cli_option_flag(cli, "dry-run");
+    if (jm_cli_option_flag(cli, "yes") || dry)
+        return JM_EXIT_OK;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+    if (!terminal && !must)
+        return JM_EXIT_OK;
+    va_start(ap, fmt);
+    vsnprintf(question, sizeof question, fmt, ap);
+    va_end(ap);
+    if (!terminal)
+        return jm_cli_usage(cli, "this %s: say --yes", question);
+    return says_yes(question) ? JM_EXIT_OK : jm_cli_say(cli, JM_EXIT_FAILURE, "nothing was done");
 }
 
 /* ---- the database ---- */

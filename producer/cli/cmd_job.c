@@ -8,6 +8,7 @@
 #include "common/job_fields.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/job_logs.h"
 #include "producer/cli/table.h"
 #include "producer/service/job_actions.h"
 #include "producer/service/jobs.h"
@@ -300,52 +301,6 @@ static int steps(jm_cli *cli)
     return jm_cli_print_list(cli, items, step_columns, "no steps yet");
 }
 
-/* "2026-11-22T14:30:00.123Z  INFO     1  run  message  {details}" */
-static void print_line(const json_t *line)
-{
-    const char *ts = json_string_value(json_object_get(line, "ts"));
-    char *step = jm_cli_table_cell(json_object_get(line, "step"), JM_CLI_TEXT);
-    char *message = jm_cli_table_cell(json_object_get(line, "message"), JM_CLI_TEXT);
-    const json_t *details = json_object_get(line, "details");
-    char *more = details && !json_is_null(details) ? jm_cli_table_cell(details, JM_CLI_TEXT) : NULL;
-    char stamp[32];
-    const char *dot = strchr(ts, '.');
-    snprintf(stamp, sizeof stamp, "%.19s.%.*sZ", ts,
-             dot ? (int)(strspn(dot + 1, "0123456789") < 3 ? strspn(dot + 1, "0123456789") : 3) : 0,
-             dot ? dot + 1 : "");
-    printf("%-24s  %-7s  %lld  %-12s  %s%s%s\n", stamp,
-           json_string_value(json_object_get(line, "level")),
-           (long long)json_integer_value(json_object_get(line, "attempt")), step, message,
-           more ? "  " : "", more ? more : "");
-    free(step);
-    free(message);
-    free(more);
-}
-
-static int logs(jm_cli *cli)
-{
-    struct jm_pg *pg;
-    jm_uuid id;
-    json_t *items, *line;
-    jm_err err;
-    size_t i;
-    int rc = find_job(cli, &pg, &id, NULL);
-    if (rc)
-        return rc;
-    if (jm_jobs_logs(pg, &id, jm_cli_option_text(cli, "level"), &items, &err))
-        return jm_cli_fail(cli, &err);
-    if (jm_cli_json(cli))
-        return jm_cli_print_list(cli, items, NULL, "");
-    json_array_foreach(items, i, line)
-    {
-        print_line(line);
-    }
-    if (!i)
-        fputs("no log lines\n", stderr);
-    json_decref(items);
-    return JM_EXIT_OK;
-}
-
 static int result(jm_cli *cli)
 {
     struct jm_pg *pg;
@@ -495,6 +450,8 @@ static int delete_job(jm_cli *cli)
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
+    if ((rc = jm_cli_confirm(cli, false, "deletes the job with its steps, logs and attempts")))
+        return rc;
     jm_cli_change(cli, &change);
     if (jm_jobs_delete(pg, &id, &change, &err))
         return jm_cli_fail(cli, &err);
@@ -505,8 +462,6 @@ static int delete_job(jm_cli *cli)
 
 static const char *const status_words[] = {"pending",   "running", "completed", "failed",
                                            "cancelled", "expired", NULL};
-static const char *const level_words[] = {"debug", "info",    "warning", "error", "DEBUG",
-                                          "INFO",  "WARNING", "ERROR",   NULL};
 
 static const jm_cli_option submit_options[] = {
     {.name = "queue", .value = "Q", .help = "Queue it belongs to (default default)."},
@@ -530,11 +485,6 @@ static const jm_cli_option list_options[] = {
      .help = "Only jobs that this schedule fired; its name or id."},
     {.name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."},
     {.name = NULL}};
-static const jm_cli_option logs_options[] = {{.name = "level",
-                                              .value = "L",
-                                              .help = "Only lines of this level and above.",
-                                              .choices = level_words},
-                                             {.name = NULL}};
 static const jm_cli_option wait_options[] = {
     {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
     {.name = NULL}};
@@ -574,8 +524,12 @@ const jm_cli_command jm_cli_job_commands[] = {
     {.verb = "logs",
      ONE_JOB,
      .summary = "Show the log lines of a job, by time",
-     .options = logs_options,
-     .run = logs},
+     .description =
+         "With --follow, exits 0 once the job has ended, whatever became of it (which is "
+         "said on standard error).",
+     .examples = "jobmill job logs 01946c1e-7d4f-7a61-9f0a-1c2b3d4e5f60 --follow --level warning",
+     .options = jm_cli_job_logs_options,
+     .run = jm_cli_job_logs},
     {.verb = "result", ONE_JOB, .summary = "Print the result of a job, as JSON", .run = result},
     {.verb = "wait",
      ONE_JOB,

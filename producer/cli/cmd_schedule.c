@@ -371,6 +371,9 @@ static int delete_it(jm_cli *cli)
     int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
+    code = jm_cli_confirm(cli, false, "deletes schedule %s; its jobs stay", jm_cli_operand(cli, 0));
+    if (code)
+        return code;
     jm_cli_change(cli, &change);
     if (jm_schedules_delete(pg, &id, &change, &err))
         return jm_cli_schedule_fail(cli, &err);
@@ -834,7 +837,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .max_operands = 1,
      .summary = "Delete a schedule; its jobs stay",
      .options = one_options,
-     .shares = JM_CLI_CHANGE,
+     .shares = JM_CLI_CHANGE | JM_CLI_YES,
      .run = delete_it},
     JM_CLI_SCHEDULE_FILE_COMMANDS,
     {.summary = NULL}};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "producer/cli/commands.h"
+#include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "producer/service/schema.h"
 
@@ -20,14 +21,24 @@ static const jm_cli_column migrate_columns[] = {{"Schema", "schema", JM_CLI_TEXT
                                                 {"Applied now", "applied", JM_CLI_TEXT},
                                                 {NULL, NULL, JM_CLI_TEXT}};
 
+static void say_progress(void *ctx, int64_t done, int64_t of)
+{
+    jm_cli_progress_at(ctx, done, of);
+}
+
 static int migrate(jm_cli *cli)
 {
+    jm_cli_progress progress;
+    const jm_schema_progress how = {.at = say_progress, .ctx = &progress};
     json_t *done;
     jm_err err;
     struct jm_pg *pg = jm_cli_pg_unchecked(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_schema_migrate(pg, jm_cli_config(cli), &done, &err))
+    jm_cli_progress_begin(&progress, "migrations");
+    int rc = jm_schema_migrate(pg, jm_cli_config(cli), &how, &done, &err);
+    jm_cli_progress_end(&progress);
+    if (rc)
         return jm_cli_fail(cli, &err);
     return jm_cli_print_object(cli, done, migrate_columns);
 }
@@ -90,9 +101,6 @@ static int reset(jm_cli *cli)
     return migrate(cli);
 }
 
-static const jm_cli_option reset_options[] = {{.name = "yes", .help = "Do not ask."},
-                                              {.name = NULL}};
-
 const jm_cli_command jm_cli_schema_commands[] = {
     {.verb = "init",
      .summary = "Make the tables in an empty database",
@@ -113,6 +121,6 @@ const jm_cli_command jm_cli_schema_commands[] = {
     {.verb = "reset",
      .summary = "Drop the tables with everything in them, and make them anew",
      .description = "Asks for the name of the schema on a terminal; elsewhere it needs --yes.",
-     .options = reset_options,
+     .shares = JM_CLI_YES,
      .run = reset},
     {.summary = NULL}};

@@ -94,6 +94,11 @@ static int recreate(jm_cli *cli)
                                        .ctx = cli};
     json_t *done;
     jm_err err = {0};
+    rc = jm_cli_confirm(
+        cli, false, "deletes the topic of queue %s and makes it anew%s", recreation.queue,
+        recreation.lose_records ? "; records that no worker has accepted are lost" : "");
+    if (rc)
+        return rc;
     hold_signals();
     if (jm_topics_recreate(pg, jm_cli_config(cli), &recreation, &done, &err))
         return jm_cli_fail(cli, &err);
@@ -135,6 +140,7 @@ const jm_cli_command jm_cli_topics_commands[] = {
          "topic meanwhile. Ctrl-C before the topic is deleted leaves all as it was; after that it "
          "is finished first.",
      .options = recreate_options,
+     .shares = JM_CLI_YES,
      .examples = "jobmill topics recreate default --topics.partitions=24",
      .run = recreate},
     {.summary = NULL}};

@@ -44,6 +44,7 @@ typedef struct jm_cli_option {
     const char *help;  /* sentences */
     bool required;
     const char *const *choices; /* NULL-terminated words, or NULL: any text */
+    char letter;                /* -f means the same; 0: none */
     bool bare; /* the value may be left out; it is the next word only if that begins with a digit */
 } jm_cli_option;
 

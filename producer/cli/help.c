@@ -70,6 +70,8 @@ static void print_option(FILE *to, const jm_cli_option *option)
     char name[JM_CLI_NAME_MAX];
     int n = fprintf(to, "  --%s%s%s", jm_cli_option_name(option, name), option->value ? " " : "",
                     option->value ? option->value : "");
+    if (option->letter)
+        n += fprintf(to, ", -%c", option->letter);
     if (n > 24) {
         fputc('\n', to);
         n = 0;
@@ -156,6 +158,8 @@ static void print_option_row(FILE *to, const jm_cli_option *option, bool first)
     fputs(first ? "\n| option | what it is |\n|---|---|\n" : "", to);
     fprintf(to, "| `--%s%s%s` | ", jm_cli_option_name(option, name), option->value ? " " : "",
             option->value ? option->value : "");
+    if (option->letter)
+        fprintf(to, "or `-%c`. ", option->letter);
     print_cell(to, jm_buf_str(&text));
     fputs(option->required ? " Required. |\n" : " |\n", to);
     jm_buf_fini(&text);

@@ -54,6 +54,8 @@ static void print_option(FILE *to, const jm_cli_option *option)
     jm_buf text = {0};
     jm_cli_option_help(&text, option, "");
     fprintf(to, "\n*--%s*", jm_cli_option_name(option, name));
+    if (option->letter)
+        fprintf(to, ", *-%c*", option->letter);
     if (option->value) {
         fputc(' ', to);
         print_text(to, option->value);

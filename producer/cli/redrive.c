@@ -9,11 +9,12 @@
 #include "common/job_message.h"
 #include "common/mem.h"
 #include "producer/cli/input.h"
+#include "producer/cli/progress.h"
 #include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
 #include "producer/service/redrive.h"
 
-enum { SHOWN = 20, PROGRESS_MS = 10000, TERMINAL_MS = 200 };
+enum { SHOWN = 20 };
 
 static const jm_cli_column columns[] = {{"ID", "id", JM_CLI_TEXT},
                                         {"TOPIC", "topic", JM_CLI_TEXT},
@@ -21,16 +22,9 @@ static const jm_cli_column columns[] = {{"ID", "id", JM_CLI_TEXT},
                                         {"LEFT BECAUSE", "refused", JM_CLI_WIDE},
                                         {NULL, NULL, JM_CLI_TEXT}};
 
-/* A line that is written over on a terminal, else one each 10 s. */
 static bool say_progress(void *ctx, int64_t done, int64_t of)
 {
-    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
-    bool terminal = isatty(STDERR_FILENO);
-    if (now_ms - *said_ms < (terminal ? TERMINAL_MS : PROGRESS_MS))
-        return true;
-    *said_ms = now_ms;
-    fprintf(stderr, terminal ? "\r%lld of %lld\033[K" : "%lld of %lld dead letters\n",
-            (long long)done, (long long)of);
+    jm_cli_progress_at(ctx, done, of);
     return true;
 }
 
@@ -84,8 +78,7 @@ static void say_result(const json_t *result)
     long long refused = json_integer_value(json_object_get(result, "refused"));
     long long left = json_integer_value(json_object_get(result, "left"));
     bool dry = json_is_true(json_object_get(result, "dry_run"));
-    fprintf(stderr, "%s%lld %ssent again", isatty(STDERR_FILENO) ? "\r\033[K" : "", redriven,
-            dry ? "would be " : "");
+    fprintf(stderr, "%lld %ssent again", redriven, dry ? "would be " : "");
     if (refused)
         fprintf(stderr, ", %lld left since they would only be put aside again", refused);
     if (left)
@@ -93,8 +86,9 @@ static void say_result(const json_t *result)
     fputc('\n', stderr);
 }
 
-static int run(jm_cli *cli, const jm_redrive *how)
+static int run(jm_cli *cli, jm_redrive *how)
 {
+    jm_cli_progress progress;
     json_t *result;
     jm_err err;
     jm_change change;
@@ -102,7 +96,10 @@ static int run(jm_cli *cli, const jm_redrive *how)
     if (!pg)
         return JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
+    how->ctx = &progress;
+    jm_cli_progress_begin(&progress, "dead letters");
     int rc = jm_redrive_run(jm_cli_config(cli), pg, how, &change, &result, &err);
+    jm_cli_progress_end(&progress);
     int code = rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
     if (jm_cli_json(cli)) {
         int printed = jm_cli_print_json(cli, result);
@@ -111,19 +108,16 @@ static int run(jm_cli *cli, const jm_redrive *how)
     if (!rc || json_integer_value(json_object_get(result, "redriven")))
         say_result(result);
     if (json_array_size(json_object_get(result, "items")))
-        jm_cli_table_print(stdout, json_object_get(result, "items"), columns);
+        jm_cli_print_table(cli, json_object_get(result, "items"), columns);
     json_decref(result);
     return code;
 }
 
 int jm_cli_redrive(jm_cli *cli)
 {
-    int64_t said_ms = jm_mono_ms();
     jm_buf value = {0};
-    jm_redrive how = {.n_ids = (size_t)jm_cli_n_operands(cli),
-                      .shown = SHOWN,
-                      .progress = say_progress,
-                      .ctx = &said_ms};
+    jm_redrive how = {
+        .n_ids = (size_t)jm_cli_n_operands(cli), .shown = SHOWN, .progress = say_progress};
     jm_uuid *ids = jm_calloc(how.n_ids + 1, sizeof *ids);
     const char *file = jm_cli_option_text(cli, "set-value");
     how.ids = how.n_ids ? ids : NULL;

@@ -3,19 +3,13 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "producer/cli/progress.h"
 #include "producer/cli/schedule_options.h"
 #include "producer/service/schedule_run.h"
 
-enum { PROGRESS_MS = 10000 };
-
-/* A line each 10 s. */
 static void say_progress(void *ctx, int64_t done, int64_t of)
 {
-    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
-    if (now_ms - *said_ms < PROGRESS_MS)
-        return;
-    *said_ms = now_ms;
-    fprintf(stderr, "%lld of %lld instants\n", (long long)done, (long long)of);
+    jm_cli_progress_at(ctx, done, of);
 }
 
 static void say_backfilled(const jm_backfill *b, const jm_backfilled *done)
@@ -44,11 +38,11 @@ int jm_cli_schedule_backfill(jm_cli *cli)
     jm_err err;
     jm_change change;
     jm_backfilled done;
-    int64_t said_ms = jm_mono_ms();
+    jm_cli_progress progress;
     jm_backfill b = {.rate = 10,
                      .missed_only = jm_cli_option_flag(cli, "missed"),
                      .progress = say_progress,
-                     .ctx = &said_ms};
+                     .ctx = &progress};
     const char *rate = jm_cli_option_text(cli, "rate");
     char *end = NULL;
     if (rate)
@@ -62,7 +56,10 @@ int jm_cli_schedule_backfill(jm_cli *cli)
         return code;
     jm_cli_change(cli, &change);
     b.dry_run = change.dry_run;
-    if (jm_schedules_backfill(pg, &id, &b, &change, &done, &err))
+    jm_cli_progress_begin(&progress, "instants");
+    int rc = jm_schedules_backfill(pg, &id, &b, &change, &done, &err);
+    jm_cli_progress_end(&progress);
+    if (rc)
         return jm_cli_schedule_fail(cli, &err);
     if (jm_cli_json(cli))
         return jm_cli_print_json(

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "producer/cli/progress.h"
 #include "producer/service/schedule_export.h"
 #include "producer/service/schedule_import.h"
 
-enum { PREVIEW_ROWS = 3, PROGRESS_MS = 10000 };
+enum { PREVIEW_ROWS = 3 };
 
 int jm_cli_schedule_export(jm_cli *cli)
 {
@@ -34,14 +34,14 @@ int jm_cli_schedule_export(jm_cli *cli)
 
 /* ---- importing ---- */
 
-/* A line each 10 s. */
 static void say_progress(void *ctx, const char *stage, size_t done, size_t of)
 {
-    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
-    if (now_ms - *said_ms < PROGRESS_MS)
-        return;
-    *said_ms = now_ms;
-    fprintf(stderr, "%zu of %zu schedules %s\n", done, of, stage);
+    jm_cli_progress *progress = ctx;
+    char what[80];
+    snprintf(what, sizeof what, "schedules %s", stage);
+    progress->what = what;
+    jm_cli_progress_at(progress, (int64_t)done, (int64_t)of);
+    progress->what = "schedules";
 }
 
 /* What is wrong with a document, and the exit code. */
@@ -66,12 +66,12 @@ int jm_cli_schedule_print_changes(jm_cli *cli, const jm_schedule_changes *change
 /* Finds, shows, does. */
 static int import_document(jm_cli *cli, const jm_schedule_document *document)
 {
-    int64_t said_ms = jm_mono_ms();
+    jm_cli_progress progress;
     const jm_schedule_import import = {.document = document,
                                        .prune = jm_cli_option_flag(cli, "prune"),
                                        .preview = jm_cli_json(cli) ? 0 : PREVIEW_ROWS,
                                        .progress = say_progress,
-                                       .ctx = &said_ms};
+                                       .ctx = &progress};
     jm_schedule_changes *changes;
     jm_change change;
     jm_buf findings = {0};
@@ -81,12 +81,15 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
         return JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
     change.source = "import";
+    jm_cli_progress_begin(&progress, "schedules");
     int rc = jm_schedule_import_find(pg, &import, &changes, &findings, &err);
+    jm_cli_progress_end(&progress);
     int code = findings.len ? refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
     if (!rc) {
         code = jm_cli_schedule_print_changes(cli, changes);
-        if (!code && jm_schedule_import_apply(pg, &import, changes, &change, &err))
-            code = jm_cli_fail(cli, &err);
+        rc = code ? JM_OK : jm_schedule_import_apply(pg, &import, changes, &change, &err);
+        jm_cli_progress_end(&progress);
+        code = rc ? jm_cli_fail(cli, &err) : code;
     }
     jm_schedule_changes_free(changes);
     jm_buf_fini(&findings);

@@ -35,18 +35,35 @@ int jm_schema_show(jm_pg *pg, const jm_config *config, json_t **out, jm_err *err
     return rc;
 }
 
+typedef struct notes {
+    json_t *applied;
+    int64_t of;
+    const jm_schema_progress *progress;
+} notes;
+
 static void note(void *ctx, const char *name)
 {
-    json_array_append_new(ctx, json_string(name));
+    notes *n = ctx;
+    json_array_append_new(n->applied, json_string(name));
+    if (n->progress)
+        n->progress->at(n->progress->ctx, (int64_t)json_array_size(n->applied), n->of);
 }
 
-int jm_schema_migrate(jm_pg *pg, const jm_config *config, json_t **out, jm_err *err)
+int jm_schema_migrate(jm_pg *pg, const jm_config *config, const jm_schema_progress *progress,
+                      json_t **out, jm_err *err)
 {
     const char *schema = jm_config_str(config, "database.schema");
     jm_schema_status status;
     json_t *applied = json_array();
     *out = NULL;
-    int rc = jm_migrate_apply(pg, schema, note, applied, err);
+    notes told = {.applied = applied, .progress = progress};
+    int rc = jm_migrate_status(pg, schema, &status, err);
+    if (!rc) {
+        json_t *names = missing(status.applied);
+        told.of = (int64_t)json_array_size(names);
+        json_decref(names);
+        rc = jm_migrate_apply(pg, schema, note, &told, err);
+    }
     if (!rc)
         rc = jm_migrate_status(pg, schema, &status, err);
     if (!rc && status.state == JM_SCHEMA_TOO_NEW)

@@ -53,6 +53,11 @@ int jm_session_check(struct jm_pg *pg, const jm_config *config, jm_err *err)
     return JM_OK;
 }
 
+int jm_session_ensure(struct jm_pg *pg, jm_err *err)
+{
+    return jm_pg_ensure(pg, err);
+}
+
 void jm_session_close(struct jm_pg *pg)
 {
     jm_pg_free(pg);

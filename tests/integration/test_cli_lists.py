@@ -1,7 +1,5 @@
 """What all lists share: pages, --watch, --json=lines, colours; and job types one by one."""
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -9,6 +7,7 @@ import subprocess
 import pytest
 
 from lib.paths import bin_dir
+from lib.terminal import Terminal
 from lib.wait import wait_until
 
 ESCAPE = "\x1b"
@@ -45,26 +44,8 @@ def test_pages(some):
 
 
 def run_on_terminal(stack, *args, until, environment=None):
-    """What a command has written to a terminal of its own until that was there; it is ended then."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        env = stack.env(TERM="xterm", **(environment or {}))
-        os.execve(bin_dir() / "jobmill", ["jobmill", *args], env)
-    seen = b""
-    try:
-        while until.encode() not in seen:
-            try:
-                part = os.read(fd, 65536)
-            except OSError:
-                break
-            seen += part
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(fd)
-    text = seen.decode()
-    assert until in text, text
-    return text
+    with Terminal([bin_dir() / "jobmill", *args], {**stack.env(), **(environment or {})}) as terminal:
+        return terminal.wait(until)
 
 
 def test_colours_on_a_terminal_only(some):

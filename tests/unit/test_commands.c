@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/config.h"
+#include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "common/json_exact.h"
 
@@ -207,6 +208,53 @@ START_TEST(json_and_color)
 }
 END_TEST
 
+START_TEST(letters)
+{
+    jm_cli *cli;
+    ck_assert_int_eq(parse("job", "logs", &cli, ARGS("-f", "id")), 0);
+    ck_assert(jm_cli_option_flag(cli, "follow"));
+    ck_assert_str_eq(jm_cli_operand(cli, 0), "id");
+    jm_cli_free(cli);
+    quiet();
+    ck_assert_int_eq(parse("job", "logs", &cli, ARGS("-f", "--follow", "id")), JM_EXIT_USAGE);
+    ck_assert_int_eq(parse("job", "logs", &cli, ARGS("-ff", "id")), JM_EXIT_USAGE);
+    ck_assert_int_eq(parse("job", "show", &cli, ARGS("-f", "id")), JM_EXIT_USAGE);
+    loud();
+}
+END_TEST
+
+START_TEST(progress)
+{
+    static const struct {
+        int64_t done, of, elapsed_ms;
+        const char *bar, *line;
+    } cases[] = {
+        {0, 10, 0, "[........................]   0 %  0 of 10 x", "0 of 10 x (0 %)"},
+        {5, 10, 1000, "[############............]  50 %  5 of 10 x", "5 of 10 x (50 %)"},
+        {5, 10, 10000, "[############............]  50 %  5 of 10 x, 11 s left",
+         "5 of 10 x (50 %), 11 s left"},
+        {1, 1000, 10000, "[........................]   0 %  1 of 1000 x, 2 h left",
+         "1 of 1000 x (0 %), 2 h left"},
+        {10, 10, 10000, "[########################] 100 %  10 of 10 x", "10 of 10 x (100 %)"},
+        {11, 10, 10000, "11 x", "11 x"},
+        {7, 0, 10000, "7 x", "7 x"},
+        {INT64_MAX / 2, INT64_MAX, 0, "[############............]  50 %  ", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        jm_buf bar = {0}, line = {0};
+        jm_cli_progress_text(&bar, "x", cases[i].done, cases[i].of, cases[i].elapsed_ms, true);
+        jm_cli_progress_text(&line, "x", cases[i].done, cases[i].of, cases[i].elapsed_ms, false);
+        if (cases[i].line) {
+            ck_assert_str_eq(jm_buf_str(&bar), cases[i].bar);
+            ck_assert_str_eq(jm_buf_str(&line), cases[i].line);
+        } else {
+            ck_assert(!strncmp(jm_buf_str(&bar), cases[i].bar, strlen(cases[i].bar)));
+        }
+        jm_buf_fini(&bar);
+        jm_buf_fini(&line);
+    }
+}
+END_TEST
+
 START_TEST(near_words)
 {
     ck_assert_str_eq(jm_cli_noun_near("jbo"), "job");
@@ -342,6 +390,8 @@ int main(void)
     tcase_add_test(tcase, pages);
     tcase_add_test(tcase, bare_options);
     tcase_add_test(tcase, json_and_color);
+    tcase_add_test(tcase, letters);
+    tcase_add_test(tcase, progress);
     tcase_add_test(tcase, near_words);
     tcase_add_test(tcase, help_of_every_level);
     tcase_add_test(tcase, numbers_stay_exact);
