@@ -86,9 +86,9 @@ static void say_result(const json_t *result)
     fputc('\n', stderr);
 }
 
-static int run(jm_cli *cli, jm_redrive *how)
+static int run(jm_cli *cli, const jm_redrive *how)
 {
-    jm_cli_progress progress;
+    jm_cli_progress *progress = how->ctx;
     json_t *result;
     jm_err err;
     jm_change change;
@@ -96,10 +96,9 @@ static int run(jm_cli *cli, jm_redrive *how)
     if (!pg)
         return JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
-    how->ctx = &progress;
-    jm_cli_progress_begin(&progress, "dead letters");
+    jm_cli_progress_begin(progress, "dead letters");
     int rc = jm_redrive_run(jm_cli_config(cli), pg, how, &change, &result, &err);
-    jm_cli_progress_end(&progress);
+    jm_cli_progress_end(progress);
     int code = rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
     if (jm_cli_json(cli)) {
         int printed = jm_cli_print_json(cli, result);
@@ -115,9 +114,12 @@ static int run(jm_cli *cli, jm_redrive *how)
 
 int jm_cli_redrive(jm_cli *cli)
 {
+    jm_cli_progress progress;
     jm_buf value = {0};
-    jm_redrive how = {
-        .n_ids = (size_t)jm_cli_n_operands(cli), .shown = SHOWN, .progress = say_progress};
+    jm_redrive how = {.n_ids = (size_t)jm_cli_n_operands(cli),
+                      .shown = SHOWN,
+                      .progress = say_progress,
+                      .ctx = &progress};
     jm_uuid *ids = jm_calloc(how.n_ids + 1, sizeof *ids);
     const char *file = jm_cli_option_text(cli, "set-value");
     how.ids = how.n_ids ? ids : NULL;
