@@ -375,7 +375,7 @@ static int delete_it(jm_cli *cli)
     if (code)
         return code;
     jm_cli_change(cli, &change);
-    if (jm_schedules_delete(pg, &id, &change, &err))
+    if (jm_schedules_delete(pg, &id, 0, &change, &err))
         return jm_cli_schedule_fail(cli, &err);
     fprintf(stderr, "%s; its jobs stay\n", change.dry_run ? "would delete it" : "deleted");
     return JM_EXIT_OK;
@@ -393,6 +393,7 @@ static void describe_version(json_t *version)
 static int versions(jm_cli *cli)
 {
     jm_cli_page page;
+    jm_uuid id;
     json_t *items;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
@@ -400,8 +401,9 @@ static int versions(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_schedules_versions(pg, jm_cli_operand(cli, 0), project_of(cli), page.limit, page.offset,
-                              &items, &err))
+    const jm_versions_page rows = {.limit = page.limit, .offset = page.offset};
+    if (jm_schedules_find_gone(pg, jm_cli_operand(cli, 0), project_of(cli), &id, &err) ||
+        jm_schedules_versions(pg, &id, &rows, &items, NULL, &err))
         return jm_cli_schedule_fail(cli, &err);
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe_version(json_array_get(items, i));
@@ -506,28 +508,55 @@ static int ticks(jm_cli *cli)
         return jm_cli_schedule_fail(cli, &err);
     if (at)
         return answer_why(cli, pg, &id, at);
-    if (jm_schedules_ticks(pg, &id, &filter, &items, &err))
+    if (jm_schedules_ticks(pg, &id, &filter, &items, NULL, &err))
         return jm_cli_schedule_fail(cli, &err);
     return jm_cli_print_list(cli, items, ticks_columns, "no instants have come yet");
+}
+
+/* --metadata '{"team": "a"}' as texts by name. */
+static int read_metadata(jm_cli *cli, json_t **out)
+{
+    const char *text = jm_cli_option_text(cli, "metadata"), *name;
+    json_t *given = NULL, *value;
+    jm_err err;
+    if (!text)
+        return JM_EXIT_OK;
+    if (jm_json_exact_load(text, strlen(text), &given, &err) || !json_is_object(given)) {
+        json_decref(given);
+        return jm_cli_usage(cli, "--metadata: it must be an object such as {\"team\": \"a\"}");
+    }
+    *out = json_object();
+    json_object_foreach(given, name, value)
+    {
+        const char *is =
+            jm_json_exact_number(value) ? jm_json_exact_number(value) : json_string_value(value);
+        char *other = is ? NULL : jm_json_exact_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        json_object_set_new(*out, name, json_string(is ? is : other));
+        free(other);
+    }
+    json_decref(given);
+    return JM_EXIT_OK;
 }
 
 static int list(jm_cli *cli)
 {
     jm_schedules_filter filter = {.project = jm_cli_option_text(cli, "project"),
                                   .type = jm_cli_option_text(cli, "type"),
-                                  .enabled = jm_cli_option_text(cli, "enabled")};
+                                  .enabled = jm_cli_option_text(cli, "enabled"),
+                                  .external_id = jm_cli_option_text(cli, "external-id")};
     jm_cli_page page;
-    json_t *items;
+    json_t *items, *metadata = NULL;
     jm_err err;
-    if (jm_cli_page_get(cli, &page))
+    if (jm_cli_page_get(cli, &page) || read_metadata(cli, &metadata))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;
+    filter.metadata = metadata;
     struct jm_pg *pg = jm_cli_pg(cli);
-    if (!pg)
-        return JM_EXIT_FAILURE;
-    if (jm_schedules_list(pg, &filter, &items, &err))
-        return jm_cli_schedule_fail(cli, &err);
+    int code = pg ? jm_schedules_list(pg, &filter, &items, NULL, &err) : 0;
+    json_decref(metadata);
+    if (!pg || code)
+        return pg ? jm_cli_schedule_fail(cli, &err) : JM_EXIT_FAILURE;
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe(json_array_get(items, i));
     return jm_cli_print_list(cli, items, list_columns, "no schedules");
@@ -678,6 +707,10 @@ static const jm_cli_option list_options[] = {
      .value = "BOOL",
      .choices = bool_words,
      .help = "Only those that are enabled, or are not."},
+    {.name = "external-id", .value = "ID", .help = "Only those with this id elsewhere."},
+    {.name = "metadata",
+     .value = "JSON",
+     .help = "Only those whose metadata has these members with these values."},
     {.name = NULL}};
 
 static const jm_cli_option one_options[] = {PROJECT_OPTION, {.name = NULL}};

@@ -186,10 +186,21 @@ static struct failure judge(const jm_err *err)
     return f->word ? *f : (struct failure){err->code, 500, "internal"};
 }
 
+/* Somebody has changed it since the one who asks has looked. */
+static bool is_outdated(const jm_req *req, const jm_err *err)
+{
+    return err->code == JM_ERR_CONFLICT && !strcmp(err->field, "version") &&
+           jm_req_header(req, "If-Match");
+}
+
 void jm_req_fail(jm_req *req, const jm_err *err)
 {
     char pointer[sizeof err->field + 2];
     struct failure f = judge(err);
+    if (is_outdated(req, err)) {
+        jm_req_problem(req, 412, "version_mismatch", NULL, "%s", err->msg);
+        return;
+    }
     if (f.status == 500) { /* what is inside is not for those outside */
         jm_log_kv(JM_ERROR, "http", err->msg, "request_id", req->id, NULL);
         jm_req_problem(req, 500, f.word, NULL, "something went wrong; the log has it as request %s",

@@ -189,6 +189,28 @@ bool jm_req_query_bool(jm_req *req, const char *name, bool def, bool *out)
            refuse_parameter(req, name, "true or false");
 }
 
+struct query_object {
+    json_t *object;
+    const char *prefix;
+};
+
+static bool add_member(void *ctx, const char *name, const char *value, size_t len)
+{
+    const struct query_object *query = ctx;
+    size_t n = strlen(query->prefix);
+    (void)len; /* all parameters have been looked at: they are texts */
+    if (!strncmp(name, query->prefix, n) && name[n])
+        json_object_set_new(query->object, name + n, json_string(value));
+    return true;
+}
+
+json_t *jm_req_query_object(const jm_req *req, const char *prefix)
+{
+    struct query_object query = {json_object(), prefix};
+    jm_http_query_each(req->http, add_member, &query);
+    return query.object;
+}
+
 bool jm_req_query_time(jm_req *req, const char *name, int64_t *us)
 {
     const char *text = jm_req_query(req, name);

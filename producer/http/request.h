@@ -51,6 +51,9 @@ bool jm_req_query_int(jm_req *req, const char *name, int64_t def, int64_t min, i
                       int64_t *out);
 /* 1, true, 0, false. false: answered with 400, return. */
 bool jm_req_query_bool(jm_req *req, const char *name, bool def, bool *out);
+/* All parameters whose name begins with prefix ("metadata."), by the rest of their names; the
+ * caller owns it. */
+json_t *jm_req_query_object(const jm_req *req, const char *prefix);
 /* An RFC 3339 time in microseconds since 1970, 0 where it is not given. */
 bool jm_req_query_time(jm_req *req, const char *name, int64_t *us);
 
@@ -105,7 +108,8 @@ void jm_req_no_content(jm_req *req);                                   /* 204 */
 /* {"items": [...], "next": cursor or null, "total"}; next may be NULL, total < 0: not counted. */
 void jm_req_list(jm_req *req, json_t *items, const char *next, int64_t total);
 void jm_req_text(jm_req *req, int status, const char *content_type, const char *text, size_t len);
-/* As a service failed: 400 with a pointer to the field, 404, 409, 503, 500. */
+/* As a service failed: 400 with a pointer to the field, 404, 409 (412 where it is the version and
+ * there is an If-Match), 503, 500. */
 void jm_req_fail(jm_req *req, const jm_err *err);
 /* application/problem+json. field: member of the body at fault as a JSON pointer ("/params/x"), a
  * parameter as "?name", or NULL. */

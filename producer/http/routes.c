@@ -10,6 +10,10 @@ const jm_api_route *const jm_route_tables[] = {jm_routes_live,
                                                jm_routes_keys,
                                                jm_routes_projects,
                                                jm_routes_session,
+                                               jm_routes_schedule_documents,
+                                               jm_routes_schedules,
+                                               jm_routes_types,
+                                               jm_routes_workers,
                                                NULL};
 
 /* Whether the segments are those of a route's path. */

@@ -10,6 +10,10 @@ extern const jm_api_route jm_routes_live[];
 extern const jm_api_route jm_routes_meta[];
 extern const jm_api_route jm_routes_projects[];
 extern const jm_api_route jm_routes_session[];
+extern const jm_api_route jm_routes_schedule_documents[];
+extern const jm_api_route jm_routes_schedules[];
+extern const jm_api_route jm_routes_types[];
+extern const jm_api_route jm_routes_workers[];
 
 /* All of them; ended by NULL. */
 extern const jm_api_route *const jm_route_tables[];

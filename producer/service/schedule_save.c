@@ -57,13 +57,14 @@ int jm_schedules_rollback(jm_pg *pg, const jm_uuid *id, int version, const jm_ch
     return code;
 }
 
-int jm_schedules_delete(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err *err)
+int jm_schedules_delete(jm_pg *pg, const jm_uuid *id, int if_version, const jm_change *change,
+                        jm_err *err)
 {
     jm_schedule_session *session = jm_schedule_session_new(pg, change);
     int code = jm_schedule_session_begin(session, err);
     if (!code)
-        code =
-            jm_schedule_session_end(session, jm_schedule_session_delete(session, id, 0, err), err);
+        code = jm_schedule_session_end(
+            session, jm_schedule_session_delete(session, id, if_version, err), err);
     jm_schedule_session_free(session);
     return code;
 }

@@ -13,8 +13,8 @@
 int jm_schedules_add(struct jm_pg *pg, const json_t *definition, const char *owner,
                      const jm_change *change, jm_uuid *id, jm_err *err);
 
-/* Edits a schedule. Errors as jm_schedules_add; JM_ERR_NOT_FOUND; JM_ERR_CONFLICT: it has another
- * version. */
+/* Edits a schedule. Errors as jm_schedules_add; JM_ERR_NOT_FOUND; JM_ERR_CONFLICT with field
+ * "version": it has another one. */
 int jm_schedules_edit(struct jm_pg *pg, const jm_uuid *id, const jm_edit *edit,
                       const jm_change *change, jm_edited *edited, jm_err *err);
 
@@ -22,7 +22,8 @@ int jm_schedules_edit(struct jm_pg *pg, const jm_uuid *id, const jm_edit *edit,
 int jm_schedules_rollback(struct jm_pg *pg, const jm_uuid *id, int version, const jm_change *change,
                           jm_edited *edited, jm_err *err);
 
-/* Deletes it; its jobs stay, without schedule_id. */
-int jm_schedules_delete(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err *err);
+/* Deletes it, or (if_version not 0) only that version; its jobs stay, without schedule_id. */
+int jm_schedules_delete(struct jm_pg *pg, const jm_uuid *id, int if_version,
+                        const jm_change *change, jm_err *err);
 
 #endif

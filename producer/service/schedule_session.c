@@ -402,9 +402,11 @@ static int lock(jm_schedule_session *s, const jm_uuid *id, int if_version, jm_er
     if (!code)
         code = take_row(s, calls[1].res, id, err);
     jm_pg_calls_clear(calls, 2);
-    if (!code && if_version && if_version != s->old.version)
-        code = jm_err_set(err, JM_ERR_CONFLICT, "it has version %d by now, not %d", s->old.version,
-                          if_version);
+    if (!code && if_version && if_version != s->old.version) {
+        jm_err_field(err, "version", "it has version %d by now, not %d", s->old.version,
+                     if_version);
+        code = err->code = JM_ERR_CONFLICT;
+    }
     return code;
 }
 

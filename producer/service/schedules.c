@@ -1,6 +1,7 @@
 /* Schedules: finding, listing, previewing, and their versions. */
 #include "producer/service/schedules.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -57,16 +58,74 @@ int jm_schedules_show(jm_pg *pg, const char *id_or_name, const char *project, js
     return code;
 }
 
-int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **items, jm_err *err)
+/* The caller frees; NULL: any. */
+static char *metadata_text(const jm_schedules_filter *filter)
+{
+    bool any = !filter->metadata || !json_object_size(filter->metadata);
+    return any ? NULL : json_dumps(filter->metadata, JSON_COMPACT);
+}
+
+/* A page was asked for with one more than is shown: cuts it off, and gives what is then the last
+ * row. NULL: there is no further page. Borrowed. */
+static const json_t *cut_page(json_t *items, int64_t limit)
+{
+    if ((int64_t)json_array_size(items) <= limit)
+        return NULL;
+    json_array_remove(items, (size_t)limit);
+    return json_array_get(items, (size_t)limit - 1);
+}
+
+static const char *member_of(const json_t *row, const char *name)
+{
+    const char *text = json_string_value(json_object_get(row, name));
+    return text ? text : "";
+}
+
+int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **items,
+                      char next[JM_UUID_TEXT], jm_err *err)
 {
     jm_pg_args args;
+    jm_uuid cursor;
+    const char *from = filter->cursor;
+    *items = NULL;
+    if (from && !jm_uuid_parse(from, strlen(from), &cursor))
+        return jm_err_field(err, "cursor", "it is none that a list has given");
+    char *metadata = metadata_text(filter);
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, filter->project);
     jm_pg_arg_text(&args, filter->type);
     jm_pg_arg_text(&args, filter->enabled);
-    jm_pg_arg_i64(&args, filter->limit);
+    jm_pg_arg_i64(&args, filter->limit + 1);
     jm_pg_arg_i64(&args, filter->offset);
-    return jm_rows_list(pg, &jm_sql_schedule_list, &args, items, err);
+    jm_pg_arg_text(&args, filter->external_id);
+    jm_pg_arg_text(&args, metadata);
+    jm_pg_arg_uuid(&args, from ? &cursor : NULL);
+    int code = jm_rows_list(pg, &jm_sql_schedule_list, &args, items, err);
+    free(metadata);
+    const json_t *last = code ? NULL : cut_page(*items, filter->limit);
+    if (next)
+        snprintf(next, JM_UUID_TEXT, "%s", last ? member_of(last, "id") : "");
+    return code;
+}
+
+int jm_schedules_count(jm_pg *pg, const jm_schedules_filter *filter, int64_t *total, jm_err *err)
+{
+    jm_pg_args args;
+    char *metadata = metadata_text(filter);
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, filter->project);
+    jm_pg_arg_text(&args, filter->type);
+    jm_pg_arg_text(&args, filter->enabled);
+    jm_pg_arg_text(&args, filter->external_id);
+    jm_pg_arg_text(&args, metadata);
+    jm_pg_arg_i64(&args, JM_SCHEDULES_COUNTED);
+    jm_pg_call call = {.sql = &jm_sql_schedule_count, .args = &args, .binary = true};
+    int code = jm_pg_run(pg, &call, 1, err);
+    if (!code)
+        *total = jm_pg_get_i64(call.res, 0, 0);
+    jm_pg_calls_clear(&call, 1);
+    free(metadata);
+    return code;
 }
 
 /* ---- versions ---- */
@@ -80,40 +139,83 @@ int jm_schedules_find_gone(jm_pg *pg, const char *id_or_name, const char *projec
     return code;
 }
 
-int jm_schedules_versions(jm_pg *pg, const char *id_or_name, const char *project, int64_t limit,
-                          int64_t offset, json_t **items, jm_err *err)
+int jm_schedules_versions(jm_pg *pg, const jm_uuid *id, const jm_versions_page *page,
+                          json_t **items, int64_t *next, jm_err *err)
 {
-    jm_uuid id;
     char text[JM_UUID_TEXT];
     jm_pg_args args;
-    *items = NULL;
-    int code = jm_schedules_find_gone(pg, id_or_name, project, &id, err);
-    if (code)
-        return code;
-    jm_uuid_format(&id, text);
+    jm_uuid_format(id, text);
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, "schedule");
     jm_pg_arg_text(&args, text);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    return jm_rows_list(pg, &jm_sql_audit_versions, &args, items, err);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    if (page->before)
+        jm_pg_arg_i32(&args, page->before > INT32_MAX ? INT32_MAX : (int)page->before);
+    else
+        jm_pg_arg_text(&args, NULL);
+    int code = jm_rows_list(pg, &jm_sql_audit_versions, &args, items, err);
+    const json_t *last = code ? NULL : cut_page(*items, page->limit);
+    if (next)
+        *next = json_integer_value(json_object_get(last, "version"));
+    return code;
 }
 
 /* ---- the ledger ---- */
 
+static const char *const outcomes[] = {"fired", "skipped", "missed", "coalesced", NULL};
+static const char *const kinds[] = {"calendar", "manual", "backfill", NULL};
+
+static int check_word(const char *word, const char *const *words, const char *field, jm_err *err)
+{
+    size_t i = 0;
+    while (word && words[i] && strcmp(words[i], word) != 0)
+        i++;
+    return !word || words[i] ? JM_OK : jm_err_field(err, field, "\"%.40s\" is none", word);
+}
+
+/* "2026-11-29T15:00:00+00:00/manual". */
+static int read_place(const char *cursor, int64_t *us, const char **kind, jm_err *err)
+{
+    const char *slash = strchr(cursor, '/');
+    if (slash && !jm_rfc3339_parse(cursor, (size_t)(slash - cursor), us, err) &&
+        !check_word(slash + 1, kinds, "cursor", err)) {
+        *kind = slash + 1;
+        return JM_OK;
+    }
+    return jm_err_field(err, "cursor", "it is none that a list has given");
+}
+
 int jm_schedules_ticks(jm_pg *pg, const jm_uuid *id, const jm_ticks_filter *filter, json_t **items,
-                       jm_err *err)
+                       char next[JM_SCHEDULES_NEXT], jm_err *err)
 {
     jm_pg_args args;
+    int64_t place_us = 0;
+    const char *place_kind = NULL;
+    *items = NULL;
+    int code = check_word(filter->outcome, outcomes, "outcome", err);
+    if (!code)
+        code = check_word(filter->kind, kinds, "kind", err);
+    if (!code && filter->cursor)
+        code = read_place(filter->cursor, &place_us, &place_kind, err);
+    if (code)
+        return code;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_ts(&args, filter->from_us);
     jm_pg_arg_ts(&args, filter->to_us);
     jm_pg_arg_text(&args, filter->outcome);
     jm_pg_arg_text(&args, filter->kind);
-    jm_pg_arg_i64(&args, filter->limit);
+    jm_pg_arg_i64(&args, filter->limit + 1);
     jm_pg_arg_i64(&args, filter->offset);
-    return jm_rows_list(pg, &jm_sql_schedule_ticks, &args, items, err);
+    jm_pg_arg_ts(&args, place_us);
+    jm_pg_arg_text(&args, place_kind);
+    code = jm_rows_list(pg, &jm_sql_schedule_ticks, &args, items, err);
+    const json_t *last = code ? NULL : cut_page(*items, filter->limit);
+    if (next)
+        snprintf(next, JM_SCHEDULES_NEXT, "%s%s%s", last ? member_of(last, "due_at") : "",
+                 last ? "/" : "", last ? member_of(last, "kind") : "");
+    return code;
 }
 
 /* ---- previewing ---- */

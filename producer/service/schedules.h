@@ -20,12 +20,22 @@ struct jm_pg;
 typedef struct jm_schedules_filter {
     const char *project, *type; /* NULL: any */
     const char *enabled;        /* "true", "false", or NULL: both */
+    const char *external_id;    /* NULL: any */
+    const json_t *metadata;     /* texts that members must be equal to, by name; NULL: any */
     int64_t limit, offset;
+    const char *cursor; /* what jm_schedules_list gave as next, or NULL */
 } jm_schedules_filter;
 
-/* Newest first, with recent_success_rate: percent of the last 20 jobs that ended. */
+enum { JM_SCHEDULES_COUNTED = 10000 /* at most */ };
+
+/* Newest first, with recent_success_rate: percent of the last 20 jobs that ended. next (may be
+ * NULL): where the next page begins, "" when this is the last. Errors: JM_ERR_INVALID with field
+ * "cursor". */
 int jm_schedules_list(struct jm_pg *pg, const jm_schedules_filter *filter, json_t **items,
-                      jm_err *err);
+                      char next[JM_UUID_TEXT], jm_err *err);
+/* How many the list has in all, up to JM_SCHEDULES_COUNTED. */
+int jm_schedules_count(struct jm_pg *pg, const jm_schedules_filter *filter, int64_t *total,
+                       jm_err *err);
 
 int jm_schedules_find(struct jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
                       jm_err *err);
@@ -35,20 +45,29 @@ int jm_schedules_find_gone(struct jm_pg *pg, const char *id_or_name, const char 
 int jm_schedules_show(struct jm_pg *pg, const char *id_or_name, const char *project,
                       json_t **schedule, jm_err *err);
 
+/* Where the next page of a list begins, as text; "" when this is the last. */
+enum { JM_SCHEDULES_NEXT = 80 };
+
 /* Versions, newest first: who made each, when, and what it was before and after. Also of a schedule
- * that is gone, by its id. */
-int jm_schedules_versions(struct jm_pg *pg, const char *id_or_name, const char *project,
-                          int64_t limit, int64_t offset, json_t **items, jm_err *err);
+ * that is gone. before: only versions before this one; 0: all. *next (may be NULL): that of the
+ * next page; 0 when this is the last. */
+typedef struct jm_versions_page {
+    int64_t before, limit, offset;
+} jm_versions_page;
+int jm_schedules_versions(struct jm_pg *pg, const jm_uuid *id, const jm_versions_page *page,
+                          json_t **items, int64_t *next, jm_err *err);
 
 typedef struct jm_ticks_filter {
     int64_t from_us, to_us;     /* both inclusive; 0: no bound */
     const char *outcome, *kind; /* NULL: any */
     int64_t limit, offset;
+    const char *cursor; /* what jm_schedules_ticks gave as next, or NULL */
 } jm_ticks_filter;
 
-/* Rows of the ledger, newest first, each with what became of its job. */
+/* Rows of the ledger, newest first, each with what became of its job. next may be NULL. Errors:
+ * JM_ERR_INVALID with fields "cursor", "outcome", "kind". */
 int jm_schedules_ticks(struct jm_pg *pg, const jm_uuid *id, const jm_ticks_filter *filter,
-                       json_t **items, jm_err *err);
+                       json_t **items, char next[JM_SCHEDULES_NEXT], jm_err *err);
 
 /* Its coming instants, as jm_schedule_preview_of, from from_us, or PostgreSQL's clock where that is
  * 0. Whether it is enabled or paused is not looked at. */

@@ -11,5 +11,7 @@ struct jm_pg;
 
 /* Columns of workers and "alive". all: also those that have stopped or are lost. */
 int jm_workers_list(struct jm_pg *pg, bool all, json_t **items, jm_err *err);
+/* One of them, whatever has become of it. Errors: JM_ERR_NOT_FOUND. */
+int jm_workers_show(struct jm_pg *pg, const char *id, json_t **worker, jm_err *err);
 
 #endif

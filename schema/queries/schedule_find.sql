@@ -1,8 +1,8 @@
--- Ids of the schedules that a person may mean, at most two. An id that is one means that schedule, whatever others are
--- called.
+-- Ids of the schedules that a person may mean, at most two. An id that is one in the project means that schedule,
+-- whatever others are called.
 -- $1 id or null, $2 name, $3 project (null: any)
 -- Result: id. By way of the projects, because names are indexed inside them.
-SELECT s.id FROM schedules s WHERE s.id = $1::uuid
+SELECT s.id FROM schedules s WHERE s.id = $1::uuid AND ($3::text IS NULL OR s.project = $3)
 UNION ALL
 SELECT s.id
 FROM projects p
