@@ -16,6 +16,8 @@ const jm_cli_noun jm_cli_nouns[] = {
     {"lock", "Locks of jobs, people and scripts", jm_cli_lock_commands},
     {"document", "JSON of applications, handed to jobs", jm_cli_document_commands},
     {"dead", "Messages that could not become jobs", jm_cli_dead_commands},
+    {"backup", "Write what is set up to a file", jm_cli_backup_commands},
+    {"restore", "Set up what a backup says", jm_cli_restore_commands},
     {"cleanup", "Remove what is old", jm_cli_cleanup_commands},
     {"topics", "Kafka topics of queues", jm_cli_topics_commands},
     {"schema", "Tables in the database", jm_cli_schema_commands},

@@ -113,6 +113,8 @@ extern const jm_cli_command jm_cli_run_commands[];
 extern const jm_cli_command jm_cli_lock_commands[];
 extern const jm_cli_command jm_cli_document_commands[];
 extern const jm_cli_command jm_cli_dead_commands[];
+extern const jm_cli_command jm_cli_backup_commands[];
+extern const jm_cli_command jm_cli_restore_commands[];
 extern const jm_cli_command jm_cli_cleanup_commands[];
 extern const jm_cli_command jm_cli_doctor_commands[];
 extern const jm_cli_command jm_cli_key_commands[];

@@ -415,7 +415,11 @@ static int apply_all(jm_pg *pg, const jm_schedule_import *import,
                      const jm_change *change, jm_err *err)
 {
     jm_schedule_session *session = jm_schedule_session_new(pg, change);
-    int rc = jm_schedule_session_begin(session, err);
+    int rc = JM_OK;
+    if (import->joined)
+        jm_schedule_session_join(session);
+    else
+        rc = jm_schedule_session_begin(session, err);
     if (!rc) {
         rc = put_calendars(pg, changes, change, err);
         for (size_t i = 0; !rc && i < changes->n; i++) {
@@ -446,7 +450,7 @@ int jm_schedule_import_apply(jm_pg *pg, const jm_schedule_import *import,
     int rc = JM_OK;
     for (int i = 1; i <= TRIES; i++) {
         rc = apply_all(pg, import, changes, order, &how, err);
-        if (rc != JM_ERR_DB || !err->retriable)
+        if (rc != JM_ERR_DB || !err->retriable || import->joined)
             break;
         usleep((useconds_t)(PAUSE_US * i));
     }

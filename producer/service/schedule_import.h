@@ -16,6 +16,7 @@ typedef struct jm_schedule_import {
      * its document that is somebody else's is a conflict. Otherwise people's are changed, what is
      * added has the source import, and one that a sync owns may not differ. */
     bool sync;
+    bool joined;         /* inside a transaction of the caller, who ends it; no prune then */
     bool prune;          /* delete what the document has not: of its projects, or (sync) of ours */
     const char *project; /* all must be in it, and only there is anything deleted; NULL: any */
     int preview;         /* instants shown of each change; 0: none */

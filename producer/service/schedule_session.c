@@ -41,6 +41,7 @@ struct jm_schedule_session {
     jm_schedule old, new;
     int64_t clock_us;
     bool understood; /* old could be resolved */
+    bool joined;     /* the transaction is the caller's */
 };
 
 jm_schedule_session *jm_schedule_session_new(jm_pg *pg, const jm_change *change)
@@ -295,10 +296,17 @@ int jm_schedule_session_begin(jm_schedule_session *s, jm_err *err)
     return jm_pg_exec(s->pg, "BEGIN", NULL, err);
 }
 
+void jm_schedule_session_join(jm_schedule_session *s)
+{
+    s->joined = true;
+}
+
 int jm_schedule_session_end(jm_schedule_session *s, int code, jm_err *err)
 {
     if (!code)
         code = jm_schedule_writes_flush(s->writes, err);
+    if (s->joined)
+        return code;
     if (code || s->change.dry_run) {
         jm_tx_rollback(s->pg);
         return code;

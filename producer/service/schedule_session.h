@@ -41,6 +41,9 @@ void jm_schedule_session_free(jm_schedule_session *session);
 
 /* Begins the transaction. */
 int jm_schedule_session_begin(jm_schedule_session *session, jm_err *err);
+/* In its place: the changes are part of a transaction that the caller has begun and ends, whether
+ * it is a dry run or not; the caller wakes schedulers after the commit. No deletions. */
+void jm_schedule_session_join(jm_schedule_session *session);
 /* Ends it: commits when code is 0 and the change is no dry run, and then wakes whom it concerns;
  * otherwise takes everything back. Returns code, or what went wrong here: statements are sent many
  * at a time, the last of them now. Errors as below; JM_ERR_DB_DOWN: whether it was committed is
