@@ -1,15 +1,12 @@
 /* jobmill cleanup, and jobmill job delete --older-than. */
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "producer/service/cleanup.h"
-
-enum { PROGRESS_MS = 10000, TERMINAL_MS = 200 };
 
 static const jm_cli_column columns[] = {{"Older than", "before", JM_CLI_TIME},
                                         {"Jobs", "jobs", JM_CLI_TEXT},
@@ -22,33 +19,9 @@ static const jm_cli_column columns[] = {{"Older than", "before", JM_CLI_TIME},
                                         {"Tables dropped", "partitions", JM_CLI_TEXT},
                                         {NULL, NULL, JM_CLI_TEXT}};
 
-/* A line that is written over on a terminal, else one each 10 s. */
 static void say_progress(void *ctx, const json_t *removed)
 {
-    int64_t *said_ms = ctx, now_ms = jm_mono_ms();
-    bool terminal = isatty(STDERR_FILENO);
-    if (now_ms - *said_ms < (terminal ? TERMINAL_MS : PROGRESS_MS))
-        return;
-    *said_ms = now_ms;
-    fprintf(stderr, terminal ? "\r%lld jobs removed\033[K" : "%lld jobs removed\n",
-            (long long)json_integer_value(json_object_get(removed, "jobs")));
-}
-
-/* Asks on the terminal; where there is none, --yes must have said it. Exit code. */
-static int make_sure(jm_cli *cli, const char *age)
-{
-    char answer[16] = "";
-    if (jm_cli_option_flag(cli, "yes") || jm_cli_option_flag(cli, "dry-run"))
-        return JM_EXIT_OK;
-    if (!isatty(STDIN_FILENO))
-        return jm_cli_usage(cli,
-                            "this removes what is older than %s for good: say --yes, or look "
-                            "first with --dry-run",
-                            age);
-    fprintf(stderr, "This removes what is older than %s for good. Go on? [y/N] ", age);
-    if (fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y'))
-        return JM_EXIT_OK;
-    return jm_cli_say(cli, JM_EXIT_FAILURE, "nothing was done");
+    jm_cli_progress_at(ctx, json_integer_value(json_object_get(removed, "jobs")), 0);
 }
 
 static int read_age(jm_cli *cli, int64_t *age_us)
@@ -57,7 +30,9 @@ static int read_age(jm_cli *cli, int64_t *age_us)
     jm_err err;
     if (jm_duration_parse(text, age_us, &err))
         return jm_cli_usage(cli, "--older-than \"%s\": %s", text, err.msg);
-    return make_sure(cli, text);
+    return jm_cli_confirm(
+        cli, true, "removes what is older than %s for good, which --dry-run would show before",
+        text);
 }
 
 static int run_it(jm_cli *cli, jm_cleanup *how, json_t **removed)
@@ -73,17 +48,17 @@ static int run_it(jm_cli *cli, jm_cleanup *how, json_t **removed)
     if (!pg)
         return code ? code : JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
+    jm_cli_progress_begin(how->ctx, "jobs removed");
     int rc = jm_cleanup_run(pg, how, &change, removed, &err);
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    jm_cli_progress_end(how->ctx);
     return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
 }
 
 static int run(jm_cli *cli)
 {
     json_t *removed;
-    int64_t said_ms = jm_mono_ms();
-    jm_cleanup how = {.open_dead = jm_cli_option_flag(cli, "dead-letters"), .ctx = &said_ms};
+    jm_cli_progress progress;
+    jm_cleanup how = {.open_dead = jm_cli_option_flag(cli, "dead-letters"), .ctx = &progress};
     int code = run_it(cli, &how, &removed);
     if (!removed)
         return code;
@@ -96,8 +71,8 @@ static int run(jm_cli *cli)
 int jm_cli_delete_jobs(jm_cli *cli)
 {
     json_t *removed;
-    int64_t said_ms = jm_mono_ms();
-    jm_cleanup how = {.jobs_only = true, .ctx = &said_ms};
+    jm_cli_progress progress;
+    jm_cleanup how = {.jobs_only = true, .ctx = &progress};
     int code = run_it(cli, &how, &removed);
     if (!removed)
         return code;
