@@ -6,12 +6,13 @@
 --
 -- It makes four roles that cannot log in and own nothing; grant them to those that do:
 --
---   producer   scheduler, relay, janitor, command line: reads and writes every row, changes no table. What
+--   producer   scheduler, relay, janitor, API, command line: reads and writes every row, but adds to the audit
+--              log only; changes no table. What
 --              only the owner can do is left to the owner: migrations (auto_migrate=false) and dropping what
 --              retention has expired.
 --   worker     accepts, runs and records jobs; cannot delete them, nor touch schedules and projects.
 --   submitter  may call submit(), and nothing else: applications that submit by SQL.
---   reader     reads everything, writes nothing: dashboards and reports.
+--   reader     reads everything but the hashes of keys, writes nothing: dashboards and reports.
 --
 --   CREATE ROLE worker_1 LOGIN PASSWORD '…' IN ROLE jobmill_worker;
 
@@ -41,6 +42,11 @@ GRANT USAGE ON SCHEMA :"schema" TO :"producer", :"worker", :"submitter", :"reade
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"producer", :"reader";
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO :"producer";
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM :"producer";
+REVOKE UPDATE, DELETE ON audit_log FROM :"producer";
+-- Hashes of keys are for who checks keys.
+REVOKE SELECT ON api_keys FROM :"reader";
+GRANT SELECT (id, name, prefix, scope, project, parent_id, expires_at, last_used_at, revoked_at, created_at, created_by)
+    ON api_keys TO :"reader";
 GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, job_cancel, job_retry,
     job_call, job_depend, dependencies_settle TO :"producer";
 GRANT USAGE ON SEQUENCE lock_tokens TO :"producer", :"worker";

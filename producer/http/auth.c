@@ -301,7 +301,6 @@ static void *run(void *ctx)
         if (!auth->stop)
             look(auth, false);
     }
-    jm_pg_give_up_at(auth->pg, jm_mono_ms() + STOP_MS);
     if (!auth->away)
         look(auth, true);
     pthread_mutex_unlock(&auth->lock);
@@ -384,6 +383,7 @@ void jm_auth_free(jm_auth *auth)
     if (!auth)
         return;
     if (auth->threaded) {
+        jm_pg_give_up_at(auth->pg, jm_mono_ms() + STOP_MS);
         pthread_mutex_lock(&auth->lock);
         auth->stop = true;
         pthread_cond_signal(&auth->wake);

@@ -36,13 +36,17 @@ static int end(jm_pg *pg, int rc, const jm_change *change, json_t **value, jm_er
     return rc;
 }
 
+static int check_name(const char *name, jm_err *err)
+{
+    size_t len = strlen(name);
+    bool ok = len >= 1 && len <= 100 && !strchr("._-", name[0]) &&
+              strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+    return ok ? JM_OK : jm_err_field(err, "name", "[a-z0-9][a-z0-9._-]{0,99} expected");
+}
+
 static int check(const jm_projects_entry *entry, jm_err *err)
 {
-    const char *name = entry->name, *text = entry->description;
-    size_t len = strlen(name);
-    if (!len || len > 100 || strchr("._-", name[0]) ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
-        return jm_err_field(err, "name", "[a-z0-9][a-z0-9._-]{0,99} expected");
+    const char *text = entry->description;
     if (text && !jm_utf8_is_valid(text, strlen(text), NULL))
         return jm_err_field(err, "description", "it is not valid UTF-8");
     if (entry->min_interval_s < 0 || entry->min_interval_s > INT32_MAX)
@@ -55,7 +59,8 @@ int jm_projects_add(jm_pg *pg, const jm_projects_entry *entry, const jm_change *
 {
     jm_pg_args args;
     *project = NULL;
-    int rc = check(entry, err);
+    int rc = check_name(entry->name, err);
+    rc = rc ? rc : check(entry, err);
     if (rc || (rc = jm_pg_exec(pg, "BEGIN", NULL, err)))
         return rc;
     jm_pg_args_init(&args);
