@@ -60,6 +60,7 @@ typedef struct jm_job {
     const char *depends_on; /* raw JSON array, or NULL */
     const char *trace_context;
     const char *submitted_by;
+    const char *request_id; /* of the HTTP request that it came with */
     int priority;
     int attempt;         /* number of this start */
     int max_attempts;    /* 0: as the type says */

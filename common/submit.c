@@ -35,6 +35,7 @@ enum {
     C_REASON,
     C_MESSAGE,
     C_DEPENDS_ON,
+    C_REQUEST_ID,
     N_COLUMNS
 };
 
@@ -47,7 +48,7 @@ static const jm_col_type column_types[N_COLUMNS] = {
     [C_METADATA] = JM_COL_JSONB,    [C_CALLBACK_URL] = JM_COL_TEXT, [C_TRACE_CONTEXT] = JM_COL_TEXT,
     [C_SUBMITTED_BY] = JM_COL_TEXT, [C_RUN_AT] = JM_COL_TS,         [C_START_BY] = JM_COL_TS,
     [C_STATE] = JM_COL_TEXT,        [C_VISIBLE_AT] = JM_COL_TS,     [C_REASON] = JM_COL_TEXT,
-    [C_MESSAGE] = JM_COL_TEXT,      [C_DEPENDS_ON] = JM_COL_JSONB,
+    [C_MESSAGE] = JM_COL_TEXT,      [C_DEPENDS_ON] = JM_COL_JSONB,  [C_REQUEST_ID] = JM_COL_TEXT,
 };
 
 struct jm_submit {
@@ -121,6 +122,7 @@ static void add_job(jm_col *cols, const jm_job *job)
     jm_col_add_time(&cols[C_RUN_AT], job->run_at_us);
     jm_col_add_time(&cols[C_START_BY], job->start_by_us);
     jm_col_add_str(&cols[C_DEPENDS_ON], job->depends_on);
+    jm_col_add_str(&cols[C_REQUEST_ID], job->request_id);
 }
 
 /* Why a job does not go through Kafka, for people who look at what waits. */

@@ -67,7 +67,7 @@ struct jm_janitor {
 typedef int chore_fn(jm_janitor *janitor, bool *more, jm_err *err);
 
 static chore_fn rescue, expire, cancel, missing, announce, depends, sweep, locks, fold, forget,
-    dedup, workers, partitions, retention, ledger;
+    dedup, idempotency, workers, partitions, retention, ledger;
 
 #define ALWAYS JM_LOOK_CHORES
 
@@ -90,6 +90,7 @@ static const struct {
     {"fold", 2000, JM_LOOK_FOLD, fold},
     {"forget", 1000, JM_LOOK_FORGET, forget},
     {"dedup", 30000, JM_LOOK_DEDUP, dedup},
+    {"idempotency", 600000, ALWAYS, idempotency},
     {"workers", 60000, JM_LOOK_WORKERS, workers},
     {"partitions", 3600000, ALWAYS, partitions},
     {"retention", 3600000, ALWAYS, retention},
@@ -282,6 +283,18 @@ static int dedup(jm_janitor *janitor, bool *more, jm_err *err)
     jm_pg_arg_i32(&args, DEDUP_ROWS);
     PGresult *res = NULL;
     int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_dedup, &args, &res, err);
+    *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DEDUP_ROWS;
+    PQclear(res);
+    return rc;
+}
+
+static int idempotency(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_i32(&args, DEDUP_ROWS);
+    PGresult *res = NULL;
+    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_idempotency, &args, &res, err);
     *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DEDUP_ROWS;
     PQclear(res);
     return rc;

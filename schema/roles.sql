@@ -48,7 +48,7 @@ REVOKE SELECT ON api_keys FROM :"reader";
 GRANT SELECT (id, name, prefix, scope, project, parent_id, expires_at, last_used_at, revoked_at, created_at, created_by)
     ON api_keys TO :"reader";
 GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, job_cancel, job_retry,
-    job_call, job_depend, dependencies_settle TO :"producer";
+    job_call, job_depend, dependencies_settle, submit_set, idempotency_claim TO :"producer";
 GRANT USAGE ON SEQUENCE lock_tokens TO :"producer", :"worker";
 
 GRANT SELECT ON schema_migrations, projects, retention, documents TO :"worker";

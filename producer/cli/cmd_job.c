@@ -206,6 +206,53 @@ static void mark_errors(json_t *items)
     }
 }
 
+/* A time that an option names: RFC 3339, or a duration, which is so long ago. */
+static int time_option(jm_cli *cli, const char *name, int64_t *us)
+{
+    const char *text = jm_cli_option_text(cli, name);
+    jm_err err;
+    if (!text || !jm_rfc3339_parse(text, strlen(text), us, &err))
+        return JM_EXIT_OK;
+    if (jm_duration_parse(text, us, &err))
+        return jm_cli_usage(cli,
+                            "--%s is \"%s\", needs a time such as 2026-11-22T14:30:00Z, or 2h: so "
+                            "long ago",
+                            name, text);
+    *us = jm_utc_us() - *us;
+    return JM_EXIT_OK;
+}
+
+static int filter_options(jm_cli *cli, jm_jobs_filter *filter)
+{
+    const struct {
+        const char *name;
+        int64_t *us;
+    } times[] = {
+        {"created-from", &filter->created.from},     {"created-to", &filter->created.to},
+        {"started-from", &filter->started.from},     {"started-to", &filter->started.to},
+        {"completed-from", &filter->completed.from}, {"completed-to", &filter->completed.to}};
+    int rc = JM_EXIT_OK;
+    for (size_t i = 0; !rc && i < sizeof times / sizeof *times; i++)
+        rc = time_option(cli, times[i].name, times[i].us);
+    return rc;
+}
+
+/* KEY=VALUE as {"key": "value"}; NULL where it was not given. */
+static int metadata_option(jm_cli *cli, json_t **metadata)
+{
+    const char *text = jm_cli_option_text(cli, "metadata");
+    const char *equals = text ? strchr(text, '=') : NULL;
+    *metadata = NULL;
+    if (!text)
+        return JM_EXIT_OK;
+    if (!equals || equals == text)
+        return jm_cli_usage(cli, "--metadata is \"%s\", needs KEY=VALUE", text);
+    char *key = strndup(text, (size_t)(equals - text));
+    *metadata = json_pack("{s:s}", key, equals + 1);
+    free(key);
+    return JM_EXIT_OK;
+}
+
 static int list(jm_cli *cli)
 {
     jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"),
@@ -215,20 +262,28 @@ static int list(jm_cli *cli)
                              .schedule = jm_cli_option_text(cli, "schedule"),
                              .callbacks = jm_cli_option_flag(cli, "callbacks")};
     jm_cli_page page;
-    json_t *items;
+    json_t *items, *metadata;
+    char *next;
     jm_err err;
-    if (jm_cli_page_get(cli, &page))
+    if (jm_cli_page_get(cli, &page) || filter_options(cli, &filter) ||
+        metadata_option(cli, &metadata))
         return JM_EXIT_USAGE;
+    filter.metadata = metadata;
     filter.limit = page.limit;
+    filter.cursor = page.cursor;
     filter.offset = page.offset;
     struct jm_pg *pg = jm_cli_pg(cli);
-    if (!pg)
-        return JM_EXIT_FAILURE;
-    if (jm_jobs_list(pg, &filter, &items, &err))
-        return jm_cli_fail(cli, &err);
+    int rc = pg ? JM_EXIT_OK : JM_EXIT_FAILURE;
+    if (pg && jm_jobs_list(pg, &filter, &items, &next, &err))
+        rc = jm_cli_fail(cli, &err);
+    json_decref(metadata);
+    if (rc)
+        return rc;
     if (!jm_cli_json(cli))
         mark_errors(items);
-    return jm_cli_print_list(cli, items, list_columns, "no such jobs");
+    rc = jm_cli_print_page(cli, items, next, list_columns, "no such jobs");
+    free(next);
+    return rc;
 }
 
 /* The job that the first operand names; its row too where job is not NULL. */
@@ -402,6 +457,7 @@ static int print_fate(jm_cli *cli, const jm_uuid *id, const char *fate)
 
 static int cancel(jm_cli *cli)
 {
+    jm_change change;
     struct jm_pg *pg;
     jm_uuid id;
     jm_err err;
@@ -418,6 +474,7 @@ static int cancel(jm_cli *cli)
 
 static int retry(jm_cli *cli)
 {
+    jm_change change;
     struct jm_pg *pg;
     jm_uuid id, again;
     jm_err err;
@@ -435,6 +492,7 @@ static int retry(jm_cli *cli)
 
 static int delete_job(jm_cli *cli)
 {
+    jm_change change;
     struct jm_pg *pg;
     jm_uuid id;
     jm_err err;
@@ -483,6 +541,17 @@ static const jm_cli_option list_options[] = {
     {.name = "schedule",
      .value = "S",
      .help = "Only jobs that this schedule fired; its name or id."},
+    {.name = "metadata",
+     .value = "KEY=VALUE",
+     .help = "Only jobs whose metadata says so; fast for keys that types declare searchable."},
+    {.name = "created-from",
+     .value = "T",
+     .help = "Submitted at or after: a time, or a duration such as 2h: so long ago."},
+    {.name = "created-to", .value = "T", .help = "Submitted before."},
+    {.name = "started-from", .value = "T", .help = "Last started at or after."},
+    {.name = "started-to", .value = "T", .help = "Last started before."},
+    {.name = "completed-from", .value = "T", .help = "Ended at or after."},
+    {.name = "completed-to", .value = "T", .help = "Ended before."},
     {.name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."},
     {.name = NULL}};
 static const jm_cli_option wait_options[] = {
@@ -511,7 +580,7 @@ const jm_cli_command jm_cli_job_commands[] = {
     {.verb = "list",
      .summary = "List jobs, newest first",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list,
      .examples = "jobmill job list --status failed --limit 10"},
     {.verb = "show",
@@ -546,7 +615,7 @@ const jm_cli_command jm_cli_job_commands[] = {
                     "the cancellation is requested (prints requested): its worker sends SIGTERM "
                     "and, after a grace, SIGKILL. Exits 1 when it has ended already.",
      .examples = "jobmill job cancel 01946c1e-7d4f-7a61-9f0a-1c2b3d4e5f60 --reason 'not needed'",
-     .options = cancel_options,
+     .shares = JM_CLI_REASON,
      .run = cancel},
     {.verb = "retry",
      ONE_JOB,

@@ -468,7 +468,7 @@ static int history(jm_cli *cli)
     if (code)
         return code;
     jm_uuid_format(&id, text);
-    if (jm_jobs_list(pg, &filter, &items, &err))
+    if (jm_jobs_list(pg, &filter, &items, NULL, &err))
         return jm_cli_schedule_fail(cli, &err);
     return jm_cli_print_list(cli, items, history_columns, "no jobs");
 }

@@ -74,7 +74,7 @@ static void tell_ready(void *ctx, const char *queue)
 }
 
 /* Jobs that wait for the one that was cancelled. What cannot be done now the janitor does. */
-static void look_after_dependents(jm_pg *pg, const jm_uuid *id)
+void jm_jobs_look_after_dependents(jm_pg *pg, const jm_uuid *id)
 {
     jm_err err = {0};
     jm_dependents dependents;
@@ -107,7 +107,7 @@ int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *
     if (!rc && *running) /* a worker that is not told looks at its next heartbeat */
         tell(pg, "cancel", text);
     if (awaited)
-        look_after_dependents(pg, id);
+        jm_jobs_look_after_dependents(pg, id);
     return rc;
 }
 

@@ -26,4 +26,8 @@ int jm_jobs_retry(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, 
  * JM_ERR_CONFLICT when it has not ended. */
 int jm_jobs_delete(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err *err);
 
+/* Jobs that wait for one that has ended outside a worker: what cannot be done now the janitor does.
+ */
+void jm_jobs_look_after_dependents(struct jm_pg *pg, const jm_uuid *id);
+
 #endif

@@ -12,7 +12,10 @@
 #include "common/nearest.h"
 #include "common/pg.h"
 #include "common/json_exact.h"
+#include "common/mem.h"
 #include "common/rows.h"
+#include "producer/service/job_search.h"
+#include "producer/service/jobs_priv.h"
 
 #define RETRY_MS 5000 /* a submission whose connection broke is tried again for so long */
 
@@ -197,28 +200,28 @@ static int check_status(const char *status, jm_err *err)
                         status, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-/* The id of a schedule, given by id or by name. */
-static int resolve_schedule(jm_pg *pg, const jm_jobs_filter *filter, jm_uuid *id, jm_err *err)
+int jm_jobs_resolve_schedule(jm_pg *pg, const char *schedule, const char *project, jm_uuid *id,
+                             jm_err *err)
 {
-    if (jm_uuid_parse(filter->schedule, strlen(filter->schedule), id))
+    if (jm_uuid_parse(schedule, strlen(schedule), id))
         return JM_OK;
     jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
-    jm_pg_arg_text(&args, filter->schedule);
-    jm_pg_arg_text(&args, filter->project);
+    jm_pg_arg_text(&args, schedule);
+    jm_pg_arg_text(&args, project);
     int rc = jm_pg_query(pg, &jm_sql_job_schedule_named, &args, &res, err);
     if (rc)
         return rc;
     int n = PQntuples(res);
     const char *text = n ? PQgetvalue(res, 0, 0) : "";
     if (n == 0 || !jm_uuid_parse(text, strlen(text), id))
-        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %.200s", filter->schedule);
+        rc = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %.200s", schedule);
     else if (n > 1)
         rc = jm_err_field(err, "schedule",
                           "several projects have a schedule %.200s: name the project, or "
                           "give the schedule's id",
-                          filter->schedule);
+                          schedule);
     PQclear(res);
     return rc;
 }
@@ -242,27 +245,117 @@ static const jm_sql *query_for(const jm_jobs_filter *filter)
     return &jm_sql_job_list;
 }
 
-int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, jm_err *err)
+static int read_cursor(const char *text, jm_uuid *id, jm_err *err)
 {
-    jm_uuid schedule;
-    *items = NULL;
+    if (!text || (jm_uuid_parse(text, strlen(text), id) && jm_uuid7_is(id)))
+        return JM_OK;
+    return jm_err_field(err, "cursor", "cursor is \"%.60s\", needs what a page gave as next", text);
+}
+
+/* From the smallest id of that time on, and below that of to or of the cursor. */
+static void add_bounds(jm_pg_args *args, const jm_jobs_filter *filter, const jm_uuid *cursor)
+{
+    jm_uuid from = jm_uuid7_floor((filter->created.from + 999) / 1000);
+    jm_uuid to = jm_uuid7_floor((filter->created.to + 999) / 1000);
+    bool by_cursor = filter->cursor && (!filter->created.to || jm_uuid_cmp(cursor, &to) < 0);
+    jm_pg_arg_uuid(args, filter->created.from ? &from : NULL);
+    jm_pg_arg_uuid(args, by_cursor ? cursor : filter->created.to ? &to : NULL);
+}
+
+int jm_jobs_filter_args(jm_pg *pg, const jm_jobs_filter *filter, jm_filter_args *given, jm_err *err)
+{
+    jm_pg_args *args = &given->args;
     int rc = check_status(filter->status, err);
+    if (!rc)
+        rc = read_cursor(filter->cursor, &given->cursor, err);
     if (!rc && filter->schedule)
-        rc = resolve_schedule(pg, filter, &schedule, err);
+        rc = jm_jobs_resolve_schedule(pg, filter->schedule, filter->project, &given->schedule, err);
     if (rc)
         return rc;
+    given->metadata = filter->metadata && json_object_size(filter->metadata)
+                          ? json_dumps(filter->metadata, 0)
+                          : NULL;
+    jm_pg_args_init(args);
+    jm_pg_arg_text(args, filter->status);
+    jm_pg_arg_text(args, filter->type);
+    jm_pg_arg_text(args, filter->project);
+    jm_pg_arg_text(args, filter->queue);
+    jm_pg_arg_uuid(args, filter->schedule ? &given->schedule : NULL);
+    jm_pg_arg_i64(args, filter->limit + 1); /* one more tells whether there is a next page */
+    jm_pg_arg_i64(args, filter->offset);
+    jm_pg_arg_bool(args, filter->callbacks ||
+                             (filter->type && !strcmp(filter->type, "jobmill.callback")));
+    add_bounds(args, filter, &given->cursor);
+    jm_pg_arg_ts(args, filter->started.from);
+    jm_pg_arg_ts(args, filter->started.to);
+    jm_pg_arg_ts(args, filter->completed.from);
+    jm_pg_arg_ts(args, filter->completed.to);
+    jm_pg_arg_text(args, given->metadata);
+    return JM_OK;
+}
+
+void jm_jobs_cut_page(json_t *items, int64_t limit, char **next)
+{
+    bool more = (int64_t)json_array_size(items) > limit;
+    if (more)
+        json_array_remove(items, (size_t)limit);
+    if (!next)
+        return;
+    const json_t *last = more ? json_array_get(items, (size_t)limit - 1) : NULL;
+    *next = last ? jm_strdup(json_string_value(json_object_get(last, "id"))) : NULL;
+}
+
+int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, char **next, jm_err *err)
+{
+    jm_filter_args given;
+    *items = NULL;
+    int rc = jm_jobs_filter_args(pg, filter, &given, err);
+    if (rc)
+        return rc;
+    const jm_sql *sql = query_for(filter);
+    jm_search by = {.match = JM_MATCH_EXACT};
+    if (filter->metadata && sql != &jm_sql_job_list_running && sql != &jm_sql_job_list_pending &&
+        (rc = jm_jobs_searchable(pg, filter, &by.key, err)) == JM_OK && by.key) {
+        by.value = json_string_value(json_object_get(filter->metadata, by.key));
+        sql = jm_search_args(&by, &given.args);
+    }
+    rc = rc ? rc : jm_rows_list(pg, sql, &given.args, items, err);
+    jm_filter_args_fini(&given);
+    if (!rc)
+        jm_jobs_cut_page(*items, filter->limit, next);
+    return rc;
+}
+
+int jm_jobs_ended_of(jm_pg *pg, const jm_uuid *ids, size_t n, const jm_uuid *now, size_t n_now,
+                     jm_jobs_seen *seen, void *ctx, jm_err *err)
+{
+    jm_col cols[2];
     jm_pg_args args;
+    PGresult *res = NULL;
     jm_pg_args_init(&args);
-    jm_pg_arg_text(&args, filter->status);
-    jm_pg_arg_text(&args, filter->type);
-    jm_pg_arg_text(&args, filter->project);
-    jm_pg_arg_text(&args, filter->queue);
-    jm_pg_arg_uuid(&args, filter->schedule ? &schedule : NULL);
-    jm_pg_arg_i64(&args, filter->limit);
-    jm_pg_arg_i64(&args, filter->offset);
-    jm_pg_arg_bool(&args, filter->callbacks ||
-                              (filter->type && !strcmp(filter->type, "jobmill.callback")));
-    return jm_rows_list(pg, query_for(filter), &args, items, err);
+    jm_col_init(&cols[0], JM_COL_UUID);
+    jm_col_init(&cols[1], JM_COL_UUID);
+    for (size_t i = 0; i < n; i++)
+        jm_col_add_uuid(&cols[0], &ids[i]);
+    for (size_t i = 0; i < n_now; i++)
+        jm_col_add_uuid(&cols[1], &now[i]);
+    jm_pg_arg_col(&args, &cols[0]);
+    jm_pg_arg_col(&args, &cols[1]);
+    int rc = jm_pg_query(pg, &jm_sql_job_ended_of, &args, &res, err);
+    for (int row = 0; !rc && row < PQntuples(res); row++) {
+        jm_uuid id;
+        json_t *job = NULL;
+        (void)jm_uuid_parse(PQgetvalue(res, row, 0), 36, &id);
+        rc = jm_json_exact_load(PQgetvalue(res, row, 1), (size_t)PQgetlength(res, row, 1), &job,
+                                err);
+        if (!rc)
+            seen(ctx, &id, job);
+        json_decref(job);
+    }
+    PQclear(res);
+    jm_col_fini(&cols[0]);
+    jm_col_fini(&cols[1]);
+    return rc;
 }
 
 /* ---- waiting ---- */

@@ -28,13 +28,27 @@ typedef struct jm_jobs_filter {
     const char *status, *type, *project, *queue; /* NULL: any */
     const char *schedule;                        /* id of a schedule, or its name */
     int64_t limit, offset;
+    const char *cursor; /* as a page before gave it, or NULL */
+    /* Microseconds since 1970, 0: open; from is in the range, to is not. That of created is by the
+     * time in the id, along which the list goes. */
+    struct {
+        int64_t from, to;
+    } created, started, completed;
+    const json_t *metadata; /* {"key": "text"} that each must have, or NULL */
     bool callbacks; /* jobs that report the end of others too, which are left out otherwise unless
                        their type is asked for */
 } jm_jobs_filter;
 
 /* Newest first. Each combination walks an index that is in the order of ids and stops at the limit.
- */
-int jm_jobs_list(struct jm_pg *pg, const jm_jobs_filter *filter, json_t **items, jm_err *err);
+ * next (may be NULL; the caller frees *next): the cursor of the page behind, NULL on the last. By
+ * it no job is left out or comes twice while others arrive. */
+int jm_jobs_list(struct jm_pg *pg, const jm_jobs_filter *filter, json_t **items, char **next,
+                 jm_err *err);
+
+/* Of ids, those jobs that have ended, and those of now as they are: one call each. */
+typedef void jm_jobs_seen(void *ctx, const jm_uuid *id, json_t *job);
+int jm_jobs_ended_of(struct jm_pg *pg, const jm_uuid *ids, size_t n, const jm_uuid *now,
+                     size_t n_now, jm_jobs_seen *seen, void *ctx, jm_err *err);
 
 /* The row; JM_ERR_NOT_FOUND. */
 int jm_jobs_show(struct jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err);

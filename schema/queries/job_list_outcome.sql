@@ -1,6 +1,7 @@
 -- Lists jobs that failed, expired or were cancelled ($1 says which): along the index on outcome and id.
 -- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
--- $8 whether callbacks count.
+-- $8 whether callbacks count, $9 smallest id, $10 id that all are below, $11 started from, $12 started before,
+-- $13 completed from, $14 completed before, $15 metadata that it has, an object of texts (each may be null: any).
 -- Result: each job as JSON, newest first.
 SELECT row_to_json(j)
 FROM jobs j
@@ -10,5 +11,13 @@ WHERE j.outcome = $1::text
     AND ($4::text IS NULL OR j.queue = $4)
     AND ($5::uuid IS NULL OR j.schedule_id = $5)
     AND ($8::bool OR j.callback_of IS NULL)
+    AND j.id >= coalesce($9::uuid, '00000000-0000-0000-0000-000000000000')
+    AND j.id < coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    AND ($11::timestamptz IS NULL OR j.started_at >= $11)
+    AND ($12::timestamptz IS NULL OR j.started_at < $12)
+    AND ($13::timestamptz IS NULL OR j.completed_at >= $13)
+    AND ($14::timestamptz IS NULL OR j.completed_at < $14)
+    AND ($15::jsonb IS NULL OR NOT EXISTS (SELECT FROM jsonb_each_text($15) w
+                                           WHERE j.metadata ->> w.key IS DISTINCT FROM w.value))
 ORDER BY j.id DESC
 LIMIT $6::bigint OFFSET $7::bigint

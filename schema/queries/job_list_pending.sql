@@ -1,7 +1,8 @@
 -- Lists jobs that have not started: those of pending_jobs, whose jobs row is looked up by id, so that
 -- nothing depends on an index on status.
--- $1 status (not looked at), $2 type, $3 project, $4 queue (each may be null: any), $5 schedule id (is null), $6 limit, $7 offset,
--- $8 whether callbacks count.
+-- $1 status (not looked at), $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
+-- $8 whether callbacks count, $9 smallest id, $10 id that all are below, $11 started from, $12 started before,
+-- $13 completed from, $14 completed before, $15 metadata that it has, an object of texts (each may be null: any).
 -- Result: each job as JSON, newest first.
 WITH waiting AS MATERIALIZED (
     SELECT p.job_id
@@ -11,12 +12,19 @@ WITH waiting AS MATERIALIZED (
         AND ($2::text IS NULL OR p.type = $2)
         AND ($3::text IS NULL OR p.project = $3)
         AND ($4::text IS NULL OR p.queue = $4)
-        AND $5::uuid IS NULL
         AND ($8::bool OR p.type !~ '^jobmill[.]callback$')
-    ORDER BY p.job_id DESC
-    LIMIT $6::bigint OFFSET $7::bigint
+        AND p.job_id >= coalesce($9::uuid, '00000000-0000-0000-0000-000000000000')
+        AND p.job_id < coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 )
 SELECT row_to_json(j)
-FROM waiting w
+FROM (SELECT job_id FROM waiting ORDER BY job_id DESC) w
 CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = w.job_id LIMIT 1) j
+WHERE ($5::uuid IS NULL OR j.schedule_id = $5)
+    AND ($11::timestamptz IS NULL OR j.started_at >= $11)
+    AND ($12::timestamptz IS NULL OR j.started_at < $12)
+    AND ($13::timestamptz IS NULL OR j.completed_at >= $13)
+    AND ($14::timestamptz IS NULL OR j.completed_at < $14)
+    AND ($15::jsonb IS NULL OR NOT EXISTS (SELECT FROM jsonb_each_text($15) w
+                                           WHERE j.metadata ->> w.key IS DISTINCT FROM w.value))
 ORDER BY j.id DESC
+LIMIT $6::bigint OFFSET $7::bigint

@@ -4,7 +4,7 @@
 -- the type says)  $9 timeout_s (0: as the type says)  $10 priority  $11 ordering_key  $12 exclusive
 -- $13 schedule_id  $14 due_at  $15 dedup_key  $16 metadata  $17 callback_url  $18 trace_context
 -- $19 submitted_by  $20 run_at  $21 start_by  $22 state of the pending row  $23 visible_at
--- $24 reason  $25 message  $26 depends_on
+-- $24 reason  $25 message  $26 depends_on  $27 request_id
 -- Result: a row for each that waits for others.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -12,11 +12,11 @@ WITH input AS MATERIALIZED (
                          $12::text[], $13::uuid[], $14::timestamptz[], $15::text[], $16::jsonb[],
                          $17::text[], $18::text[], $19::text[], $20::timestamptz[],
                          $21::timestamptz[], $22::text[], $23::timestamptz[], $24::text[],
-                         $25::text[], $26::jsonb[])
+                         $25::text[], $26::jsonb[], $27::text[])
         AS t (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
               priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
               callback_url, trace_context, submitted_by, run_at, start_by, state, visible_at, reason,
-              message, depends_on)
+              message, depends_on, request_id)
 ), announced AS MATERIALIZED (
     SELECT t.type, coalesce(d.max_attempts, 3) AS max_attempts, coalesce(d.searchable, '{}') AS searchable, d.ordered
       FROM (SELECT DISTINCT type FROM input) t
@@ -25,12 +25,12 @@ WITH input AS MATERIALIZED (
 ), made AS (
     INSERT INTO jobs (id, external_id, project, type, queue, profile, params, max_attempts, timeout_s,
                       priority, ordering_key, exclusive, schedule_id, due_at, dedup_key, metadata,
-                      callback_url, trace_context, submitted_by, run_at, start_by, depends_on)
+                      callback_url, trace_context, submitted_by, run_at, start_by, depends_on, request_id)
     SELECT i.id, i.external_id, i.project, i.type, i.queue, i.profile, i.params,
            coalesce(nullif(i.max_attempts, 0), a.max_attempts), nullif(i.timeout_s, 0), i.priority,
            i.ordering_key, i.exclusive, i.schedule_id, i.due_at, i.dedup_key, i.metadata,
            i.callback_url, i.trace_context, i.submitted_by, i.run_at, i.start_by,
-           i.depends_on
+           i.depends_on, i.request_id
       FROM input i JOIN announced a ON a.type = i.type
     ON CONFLICT (id) DO NOTHING
     RETURNING id
