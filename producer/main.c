@@ -195,7 +195,8 @@ static void make_page(jm_producer *producer)
                           .conninfo = producer->conninfo,
                           .schema = producer->schema,
                           .metrics = producer->metrics,
-                          .clock = &producer->clock};
+                          .clock = &producer->clock,
+                          .submitted = producer->counts.submitted};
     if (!producer->with_http)
         return;
     if (jm_api_new(&api, &producer->api, &err))

@@ -462,7 +462,6 @@ static int cancel(jm_cli *cli)
     jm_uuid id;
     jm_err err;
     bool running;
-    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
@@ -479,7 +478,6 @@ static int retry(jm_cli *cli)
     jm_uuid id, again;
     jm_err err;
     char text[JM_UUID_TEXT];
-    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
@@ -504,7 +502,6 @@ static int delete_job(jm_cli *cli)
     if (jm_cli_option_text(cli, "project") || jm_cli_option_text(cli, "status") ||
         jm_cli_option_flag(cli, "dry-run"))
         return jm_cli_usage(cli, "--project, --status and --dry-run go with --older-than");
-    jm_change change;
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
@@ -556,10 +553,6 @@ static const jm_cli_option list_options[] = {
     {.name = NULL}};
 static const jm_cli_option wait_options[] = {
     {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
-    {.name = NULL}};
-
-static const jm_cli_option cancel_options[] = {
-    {.name = "reason", .value = "R", .help = "Why; it is kept with the job and in the audit log."},
     {.name = NULL}};
 
 #define ONE_JOB .operands = "ID", .min_operands = 1, .max_operands = 1

@@ -217,8 +217,8 @@ void jm_req_fail(jm_req *req, const jm_err *err)
 
 void jm_req_defer(jm_req *req)
 {
-    req->deferred = true;
     jm_req_give_back(req);
+    atomic_fetch_add(&req->holders, 1);
 }
 
 jm_http_stream *jm_req_stream(jm_req *req)

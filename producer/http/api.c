@@ -13,6 +13,8 @@
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
 #include "producer/http/tail.h"
+#include "producer/http/waiter.h"
+#include "producer/service/submission.h"
 
 #define PREFIX "/api/v1"
 
@@ -26,6 +28,8 @@ struct jm_api {
     jm_metric *requests, *durations;
     jm_live *live;
     jm_tail *tail;
+    jm_submission *submission;
+    jm_waiter *waiter;
 };
 
 static const jm_metric_def requests_def = {.name = "jobmill_http_requests_total",
@@ -121,6 +125,8 @@ static void note(jm_req *req, int64_t took_us)
 
 void jm_req_finish(jm_req *req)
 {
+    if (atomic_fetch_sub(&req->holders, 1) > 1)
+        return;
     int64_t took_us = jm_mono_us() - jm_http_started_us(req->http);
     jm_http_request *http = req->http;
     if (!jm_http_is_answered(http))
@@ -136,10 +142,10 @@ static void handle(void *ctx, jm_http_request *http)
     jm_req *req = jm_calloc(1, sizeof *req);
     req->api = ctx;
     req->http = http;
+    atomic_init(&req->holders, 1);
     name_request(req);
     answer(req);
-    if (!req->deferred)
-        jm_req_finish(req);
+    jm_req_finish(req);
 }
 
 /* ---- the whole ---- */
@@ -236,6 +242,16 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
     }
     api->live = jm_live_new(options->conninfo, options->schema);
     api->tail = jm_tail_new(config);
+    api->waiter = jm_waiter_new(options->conninfo, options->schema);
+    jm_submission_options submission = {.config = config,
+                                        .conninfo = options->conninfo,
+                                        .schema = options->schema,
+                                        .clock = options->clock,
+                                        .submitted = options->submitted};
+    if ((rc = jm_submission_new(&submission, &api->submission, err))) {
+        jm_api_free(api);
+        return rc;
+    }
     *out = api;
     return JM_OK;
 }
@@ -256,6 +272,8 @@ void jm_api_serve(jm_api *api, jm_httpd_options *httpd)
 
 void jm_api_stop(jm_api *api)
 {
+    jm_submission_stop(api->submission); /* what it answers may wait on */
+    jm_waiter_stop(api->waiter);
     jm_live_stop(api->live);
     jm_tail_stop(api->tail);
 }
@@ -264,6 +282,8 @@ void jm_api_free(jm_api *api)
 {
     if (!api)
         return;
+    jm_submission_free(api->submission);
+    jm_waiter_free(api->waiter);
     jm_live_free(api->live);
     jm_tail_free(api->tail);
     jm_auth_free(api->auth);
@@ -296,4 +316,14 @@ jm_live *jm_api_live(const jm_api *api)
 jm_tail *jm_api_tail(const jm_api *api)
 {
     return api->tail;
+}
+
+struct jm_submission *jm_api_submission(const jm_api *api)
+{
+    return api->submission;
+}
+
+struct jm_waiter *jm_api_waiter(const jm_api *api)
+{
+    return api->waiter;
 }

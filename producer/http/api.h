@@ -15,6 +15,7 @@ typedef struct jm_api_options {
     const char *conninfo, *schema;
     jm_metrics *metrics;
     jm_db_clock *clock;
+    jm_metric *submitted; /* queue, type, source; may be NULL */
 } jm_api_options;
 
 /* Needs neither database nor Kafka. Errors: JM_ERR_INVALID where the configuration would let
@@ -31,5 +32,7 @@ jm_pg_pool *jm_api_pool(const jm_api *api);
 struct jm_auth *jm_api_auth(const jm_api *api);
 struct jm_live *jm_api_live(const jm_api *api);
 struct jm_tail *jm_api_tail(const jm_api *api);
+struct jm_submission *jm_api_submission(const jm_api *api);
+struct jm_waiter *jm_api_waiter(const jm_api *api);
 
 #endif

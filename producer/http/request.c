@@ -147,6 +147,30 @@ const char *jm_req_query(const jm_req *req, const char *name)
     return jm_http_query(req->http, name);
 }
 
+struct group {
+    const char *prefix;
+    json_t *found;
+};
+
+static bool add_to_group(void *ctx, const char *name, const char *value, size_t len)
+{
+    struct group *group = ctx;
+    size_t skip = strlen(group->prefix);
+    if (strncmp(name, group->prefix, skip) != 0 || !name[skip])
+        return true;
+    if (!group->found)
+        group->found = json_object();
+    json_object_set_new(group->found, name + skip, json_stringn(value, len));
+    return true;
+}
+
+json_t *jm_req_query_group(const jm_req *req, const char *prefix)
+{
+    struct group group = {.prefix = prefix};
+    jm_http_query_each(req->http, add_to_group, &group);
+    return group.found;
+}
+
 const char *jm_req_header(const jm_req *req, const char *name)
 {
     return jm_http_header(req->http, name);

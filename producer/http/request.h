@@ -46,6 +46,9 @@ const char *jm_req_path(const jm_req *req, const char *name);  /* decoded; never
 const char *jm_req_query(const jm_req *req, const char *name); /* decoded, or NULL */
 const char *jm_req_header(const jm_req *req, const char *name);
 
+/* All that begin so, as {"rest of the name": "value"}; NULL: there are none. The caller owns it. */
+json_t *jm_req_query_group(const jm_req *req, const char *prefix);
+
 /* A whole number from min to max, def where it is not given. false: answered with 400, return. */
 bool jm_req_query_int(jm_req *req, const char *name, int64_t def, int64_t min, int64_t max,
                       int64_t *out);
@@ -122,8 +125,8 @@ void jm_req_etag(jm_req *req, int64_t version);
 /* The version that If-Match asks for, 0 where it does not. false: answered with 412 or 400. */
 bool jm_req_if_match(jm_req *req, int64_t *version);
 
-/* The handler returns without an answer; another thread will give it, and then calls jm_req_finish.
- * The connection of jm_req_pg is given back. */
+/* The handler returns without an answer, and does not touch req any more once another thread has
+ * it; that one answers, and then calls jm_req_finish. The connection of jm_req_pg is given back. */
 void jm_req_defer(jm_req *req);
 void jm_req_finish(jm_req *req); /* answered 500 if it was not; the request is gone */
 

@@ -2,6 +2,8 @@
 #ifndef JM_HTTP_REQUEST_PRIV_H
 #define JM_HTTP_REQUEST_PRIV_H
 
+#include <stdatomic.h>
+
 #include "common/httpd.h"
 #include "producer/http/api.h"
 #include "producer/http/request.h"
@@ -16,7 +18,9 @@ struct jm_req {
     int n_segments;
     jm_pg *pg; /* borrowed from the pool, or NULL */
     json_t *body;
-    bool deferred, dry_run;
+    _Atomic int
+        holders; /* its handler's thread, and who it was deferred to: the last one ends it */
+    bool dry_run;
     char id[JM_REQ_ID + 1];
     /* Who asks. */
     jm_scope scope;

@@ -5,6 +5,7 @@
 #include "producer/http/request.h"
 
 extern const jm_api_route jm_routes_audit[];
+extern const jm_api_route jm_routes_jobs[];
 extern const jm_api_route jm_routes_keys[];
 extern const jm_api_route jm_routes_live[];
 extern const jm_api_route jm_routes_meta[];

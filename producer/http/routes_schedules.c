@@ -384,16 +384,19 @@ static void history(jm_req *req)
     jm_jobs_filter filter = {.status = jm_req_query(req, "status"), .schedule = text};
     jm_req_page page;
     json_t *items;
+    char *next = NULL;
     jm_err err;
     if (!jm_req_get_page(req, &page) || !find(req, &pg, &id))
         return;
     jm_uuid_format(&id, text);
     filter.limit = page.limit;
     filter.offset = page.offset;
-    if (jm_jobs_list(pg, &filter, &items, &err))
+    filter.cursor = page.cursor;
+    if (jm_jobs_list(pg, &filter, &items, &next, &err))
         fail_to_list(req, &err);
     else
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, next, -1);
+    free(next);
 }
 
 static void ticks(jm_req *req)
@@ -484,7 +487,8 @@ const jm_api_route jm_routes_schedules[] = {
     {"POST", "/schedules/{id}/rollback", JM_SCOPE_ADMIN, rollback, "project dry_run"},
     {"POST", "/schedules/{id}/run", JM_SCOPE_SUBMIT, run_it, "project"},
     {"POST", "/schedules/{id}/backfill", JM_SCOPE_SUBMIT, backfill, "project dry_run"},
-    {"GET", "/schedules/{id}/history", JM_SCOPE_READ, history, "limit offset project status"},
+    {"GET", "/schedules/{id}/history", JM_SCOPE_READ, history,
+     "cursor limit offset project status"},
     {"GET", "/schedules/{id}/ticks", JM_SCOPE_READ, ticks, PAGE "project from to outcome kind"},
     {"GET", "/schedules/{id}/versions", JM_SCOPE_READ, versions, PAGE "project"},
     {"GET", "/schedules/{id}/why", JM_SCOPE_READ, why, "project at"},
