@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "producer/http/job_outside.h"
 #include "producer/http/job_parts.h"
 #include "producer/http/job_submit.h"
 #include "producer/http/routes.h"
@@ -96,8 +97,10 @@ static void list_jobs(jm_req *req)
     struct jm_pg *pg;
     if (!read_filter(req, &filter, &page))
         return;
-    if ((pg = jm_req_pg(req)))
-        answer_page(req, jm_jobs_list(pg, &filter, &items, &next, &err), items, next, &err);
+    if ((pg = jm_req_pg(req))) {
+        int rc = jm_jobs_list(pg, &filter, &items, &next, &err);
+        answer_page(req, rc, items, next, &err);
+    }
     json_decref((json_t *)(uintptr_t)filter.metadata);
 }
 
@@ -140,7 +143,8 @@ static void recent_jobs(jm_req *req)
     if (!jm_req_narrow(req, jm_req_query(req, "project"), &filter.project) ||
         !jm_req_query_int(req, "limit", 10, 1, 1000, &filter.limit) || !(pg = jm_req_pg(req)))
         return;
-    answer_page(req, jm_jobs_list(pg, &filter, &items, NULL, &err), items, NULL, &err);
+    int rc = jm_jobs_list(pg, &filter, &items, NULL, &err);
+    answer_page(req, rc, items, NULL, &err);
 }
 
 static void stats(jm_req *req)
@@ -236,10 +240,14 @@ const jm_api_route jm_routes_jobs[] = {
     {"GET", "/jobs/recent", JM_SCOPE_READ, recent_jobs, "project limit"},
     {"GET", "/jobs/stats", JM_SCOPE_READ, stats, "project type schedule from to by sum"},
     {"GET", "/jobs/{id}", JM_SCOPE_READ, jm_job_show_parts, "include"},
+    {"PATCH", "/jobs/{id}", JM_SCOPE_SUBMIT, jm_job_patch, NULL},
     {"DELETE", "/jobs/{id}", JM_SCOPE_ADMIN, delete_job, NULL},
     {"POST", "/jobs/{id}/cancel", JM_SCOPE_SUBMIT, cancel_job, NULL},
     {"POST", "/jobs/{id}/retry", JM_SCOPE_SUBMIT, retry_job, NULL},
     {"GET", "/jobs/{id}/steps", JM_SCOPE_READ, jm_job_steps, NULL},
+    {"POST", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
+    {"PATCH", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
+    {"POST", "/jobs/{id}/logs", JM_SCOPE_SUBMIT, jm_job_write_logs, NULL},
     {"GET", "/jobs/{id}/logs", JM_SCOPE_READ, jm_job_logs, "level follow"},
     {"GET", "/jobs/{id}/attempts", JM_SCOPE_READ, jm_job_attempts, NULL},
     {"GET", "/jobs/{id}/result", JM_SCOPE_READ, jm_job_result, NULL},

@@ -5,26 +5,26 @@
 WITH newest AS MATERIALIZED (
     (SELECT j.id, j.status, j.duration_ms, j.metadata ->> $6::text AS value FROM jobs j
      WHERE $1::text IS NULL AND $2::text IS NULL AND $3::uuid IS NULL AND true
-         AND j.id >= coalesce(uuid7_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000')
-         AND j.id < coalesce(uuid7_floor($5::timestamptz), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+         AND j.id >= uuid7_floor(coalesce($4::timestamptz, 'epoch'))
+         AND j.id < uuid7_floor(coalesce($5::timestamptz, '9999-01-01'))
      ORDER BY j.id DESC LIMIT $8::int)
     UNION ALL
     (SELECT j.id, j.status, j.duration_ms, j.metadata ->> $6::text AS value FROM jobs j
      WHERE $1::text IS NOT NULL AND $2::text IS NULL AND $3::uuid IS NULL AND j.project = $1
-         AND j.id >= coalesce(uuid7_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000')
-         AND j.id < coalesce(uuid7_floor($5::timestamptz), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+         AND j.id >= uuid7_floor(coalesce($4::timestamptz, 'epoch'))
+         AND j.id < uuid7_floor(coalesce($5::timestamptz, '9999-01-01'))
      ORDER BY j.id DESC LIMIT $8::int)
     UNION ALL
     (SELECT j.id, j.status, j.duration_ms, j.metadata ->> $6::text AS value FROM jobs j
      WHERE $2::text IS NOT NULL AND $3::uuid IS NULL AND j.type = $2 AND ($1::text IS NULL OR j.project = $1)
-         AND j.id >= coalesce(uuid7_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000')
-         AND j.id < coalesce(uuid7_floor($5::timestamptz), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+         AND j.id >= uuid7_floor(coalesce($4::timestamptz, 'epoch'))
+         AND j.id < uuid7_floor(coalesce($5::timestamptz, '9999-01-01'))
      ORDER BY j.id DESC LIMIT $8::int)
     UNION ALL
     (SELECT j.id, j.status, j.duration_ms, j.metadata ->> $6::text AS value FROM jobs j
      WHERE $3::uuid IS NOT NULL AND j.schedule_id = $3 AND ($1::text IS NULL OR j.project = $1) AND ($2::text IS NULL OR j.type = $2)
-         AND j.id >= coalesce(uuid7_floor($4::timestamptz), '00000000-0000-0000-0000-000000000000')
-         AND j.id < coalesce(uuid7_floor($5::timestamptz), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+         AND j.id >= uuid7_floor(coalesce($4::timestamptz, 'epoch'))
+         AND j.id < uuid7_floor(coalesce($5::timestamptz, '9999-01-01'))
      ORDER BY j.id DESC LIMIT $8::int)
 ), times AS (
     SELECT duration_ms FROM (SELECT status, duration_ms FROM newest ORDER BY id DESC LIMIT $7::int) n

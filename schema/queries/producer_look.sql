@@ -24,7 +24,7 @@ SELECT clock_timestamp() AS clock,
        EXISTS (SELECT FROM pending_jobs p
                 WHERE p.state = 'unpublished' AND p.visible_at <= (SELECT at FROM now)) AS unpublished,
        EXISTS (SELECT FROM workers w
-                WHERE w.kind = 'worker' AND w.expires_at < (SELECT at FROM now)
+                WHERE w.kind IN ('worker', 'outside') AND w.expires_at < (SELECT at FROM now)
                   AND (w.state IN ('running', 'stopping')
                        OR EXISTS (SELECT FROM claims c WHERE c.worker_id = w.id))) AS rescue,
        EXISTS (SELECT FROM pending_jobs p

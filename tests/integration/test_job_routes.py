@@ -1,0 +1,208 @@
+"""Jobs over the API: lists that neither skip nor repeat, search, statistics, actions, and programs outside that run jobs."""
+
+import pytest
+
+from lib import openapi
+from lib.api import Api
+from lib.wait import wait_until
+
+
+class Checked(Api):
+    """Every answer is held against the API's description."""
+
+    def call(self, method, path, body=None, **more):
+        answer = super().call(method, path, body, **more)
+        wrong = openapi.document().check(method, path, answer)
+        assert not wrong, f"{method} {path}: {wrong}: {answer}"
+        return answer
+
+
+@pytest.fixture
+def api(jm):
+    jm.topic()
+    return Checked.of(jm.start_producer("--no-scheduler", **{"http.auth": "off", "http.access_log": "false"}))
+
+
+def pages(api, query, limit=7, between=lambda: None):
+    found, cursor = [], ""
+    while cursor is not None:
+        page = api.get(f"/jobs?limit={limit}{query}{cursor and '&cursor=' + cursor}")
+        found += [j["id"] for j in page["items"]]
+        cursor = page["next"]
+        between()
+    return found
+
+
+def submit(api, *jobs):
+    return [j["id"] for j in api.post("/jobs", list(jobs), 201)["items"]]
+
+
+@pytest.fixture
+def searchable(jm):
+    jm.db.execute("INSERT INTO job_types (name, definition_hash, searchable) VALUES ('order', 'h', '{city,no}')")
+
+
+def test_pages_neither_skip_nor_repeat_while_jobs_arrive(api):
+    ids = [i for n in range(4) for i in submit(api, *[{"type": "t"}] * 12)]
+    found = pages(api, "", between=lambda: submit(api, {"type": "late"}))
+    assert sorted(found, reverse=True) == found
+    assert [i for i in found if i in set(ids)] == sorted(ids, reverse=True)
+    assert len(pages(api, "&type=t", 12)) == 48
+
+
+def test_filters(jm, api):
+    jm.db.execute("INSERT INTO projects (name) VALUES ('p2')")
+    a, b, c = submit(api, {"type": "a", "metadata": {"k": "v", "n": 1}}, {"type": "b", "project": "p2", "metadata": {"k": "w"}},
+                     {"type": "a", "queue": "slow"})
+    for query, expected in (("&type=a", {a, c}), ("&project=p2", {b}), ("&queue=slow", {c}), ("&status=pending", {a, b, c}),
+                            ("&status=running", set()), ("&metadata.k=v", {a}), ("&metadata.k=v&metadata.n=1", {a}),
+                            ("&metadata.k=v&metadata.n=2", set()), ("&status=pending&metadata.k=w", {b}),
+                            ("&created_from=2099-01-01T00:00:00Z", set()), ("&created_to=2099-01-01T00:00:00Z", {a, b, c}),
+                            ("&completed_from=2000-01-01T00:00:00Z", set())):
+        assert set(pages(api, query)) == expected, query
+    for query, parameter in (("status=done", "status"), ("cursor=x", "cursor"), ("created_from=now", "created_from"),
+                             ("limit=0", "limit"), ("stauts=x", "stauts")):
+        problem = api.get(f"/jobs?{query}", 400)
+        assert problem["errors"][0]["parameter"] == parameter, problem
+    assert [j["id"] for j in api.get("/jobs/recent")["items"]] == sorted([a, b, c], reverse=True)
+
+
+def test_search_by_metadata(api, searchable):
+    oslo, ost, bergen, other = submit(
+        api, *[{"type": "order", "metadata": {"city": v}} for v in ("Oslo", "Østfold", "Bergen-oslo")],
+        {"type": "plain", "metadata": {"city": "Oslo"}})
+
+    def search(value, match="exact", more=""):
+        return {j["id"] for j in api.get(f"/jobs/search?key=city&value={value}&match={match}{more}")["items"]}
+    assert search("oslo") == {oslo}
+    assert search("OS", "prefix") == {oslo}
+    assert search("%C3%98ST", "prefix") == {ost}
+    assert search("OSLO", "part") == {oslo, bergen}
+    assert search("%25", "part") == set() and search("_slo", "prefix") == set()
+    assert search("oslo", "part", "&status=completed") == set()
+    assert search("oslo", "part", "&created_to=2020-01-01T00:00:00Z") == set()
+    assert {j["id"] for j in api.get("/jobs?metadata.city=Oslo&type=order")["items"]} == {oslo}
+    assert {j["id"] for j in api.get("/jobs?metadata.city=Oslo&type=plain")["items"]} == {other}
+    assert api.get("/jobs/search?key=city", 400)["errors"][0]["parameter"] == "value"
+    assert api.get("/jobs/search?key=city&value=x&match=like", 400)["errors"][0]["parameter"] == "match"
+
+
+def test_statistics(jm, api):
+    jm.start_worker()
+    submit(api, *[{"type": "noop", "metadata": {"eur": n + 0.5}} for n in range(9)],
+           *[{"type": "fail", "params": {"message": "no"}, "max_attempts": 1}] * 2)
+    jm.wait_ended(11)
+    stats = wait_until(lambda: (lambda s: s if s["total"] == 11 else None)(api.get("/jobs/stats?sum=eur")), 20, what="counted")
+    assert (stats["completed"], stats["failed"], stats["success_rate"]) == (9, 2, 81.8)
+    assert stats["types"] == [{"type": "noop", "jobs": 9, "completed": 9}, {"type": "fail", "jobs": 2, "completed": 0}]
+    assert sum(t["jobs"] for t in stats["trend"]) == 11 and stats["sampled"] == 9
+    assert stats["sum"] == {"key": "eur", "value": 40.5, "jobs": 9, "complete": True}
+    assert api.get("/jobs/stats?type=fail&by=day")["success_rate"] == 0
+    assert api.get("/jobs/stats?from=2099-01-01T00:00:00Z")["total"] == 0
+
+
+def test_one_job_and_what_belongs_to_it(jm, api):
+    jm.start_worker()
+    job = api.post("/jobs?wait_s=30", {"type": "noop", "id": "mine"}, 201)["id"]
+    whole = api.get("/jobs/mine?include=steps,logs,attempts,result")
+    assert whole["id"] == job and whole["steps"][0]["name"] == "run" and whole["logs"] and whole["attempts"] == []
+    assert api.get(f"/jobs/{job}/steps")["items"] == whole["steps"]
+    assert api.get(f"/jobs/{job}/logs?level=info")["items"] == whole["logs"]
+    assert api.get(f"/jobs/{job}/result")["status"] == "completed"
+    assert api.get(f"/jobs/{job}?include=stairs", 400)["errors"][0]["parameter"] == "include"
+    assert api.get("/jobs/nobody", 404)["code"] == "not_found"
+    again = api.post(f"/jobs/{job}/retry", expect=201, X_Reason="once more")
+    assert again["retry_of"] == job
+    jm.wait_status(again["id"], "completed")
+    api.delete(f"/jobs/{again['id']}")
+    api.get(f"/jobs/{again['id']}", 404)
+    assert jm.db.query("SELECT action, actor, source, reason FROM audit_log WHERE object = 'job' ORDER BY id") == [
+        ("retry", "anonymous", "api", "once more"), ("delete", "anonymous", "api", None)]
+
+
+def test_cancel(jm, api):
+    job, = submit(api, {"type": "nobody"})
+    assert api.post(f"/jobs/{job}/cancel", X_Reason="why not", expect=200)["status"] == "cancelled"
+    assert api.post(f"/jobs/{job}/cancel", expect=409)["code"] == "conflict"
+    assert "by anonymous: why not" in jm.db.job(job)["error"]
+
+
+def test_changes(jm, api):
+    job, = submit(api, {"type": "order", "metadata": {"a": 1}})
+    changed = api.patch(f"/jobs/{job}", {"metadata": {"city": "Rome"}, "priority": 9})
+    assert (changed["metadata"], changed["priority"]) == ({"a": 1, "city": "Rome"}, 9)
+    assert jm.db.value("SELECT priority FROM pending_jobs WHERE job_id = %s", job) == 9
+    assert api.patch(f"/jobs/{job}", {"priority": 10}, 400)["errors"][0]["pointer"] == "/priority"
+    assert api.patch(f"/jobs/{job}", {"metadata": {"x": []}}, 400)["errors"][0]["pointer"] == "/metadata"
+    api.post(f"/jobs/{job}/cancel", expect=200)
+    assert api.patch(f"/jobs/{job}", {"priority": 1}, 409)["code"] == "conflict"
+
+
+def test_a_program_outside_runs_a_job(jm, api, searchable):
+    job, = submit(api, {"type": "order"})
+    path = f"/jobs/{job}"
+    taken = api.patch(path, {"status": "running"})
+    assert (taken["status"], taken["attempt"]) == ("running", 1)
+    assert [j["id"] for j in api.get("/jobs?status=running")["items"]] == [job]
+    assert api.patch(path, {"status": "running"}, 409)["code"] == "conflict"
+    api.post(path + "/steps", {"attempt": 1, "name": "load", "status": "running"}, 200)
+    api.patch(path + "/steps", {"attempt": 1, "name": "load", "status": "success", "data": {"n": 3}})
+    steps = api.post(path + "/steps", {"attempt": 1, "name": "save", "status": "failed", "error": "full"}, 200)["items"]
+    assert [(s["seq"], s["name"], s["status"], s["data"]) for s in steps] == [
+        (1, "load", "success", {"n": 3}), (2, "save", "failed", None)]
+    api.post(path + "/logs", {"attempt": 1, "message": "one"}, 201)
+    assert api.post(path + "/logs", [{"attempt": 1, "message": "two", "level": "ERROR"}] * 2, 201) == {"written": 2}
+    assert [(x["seq"], x["level"]) for x in api.get(path + "/logs")["items"]] == [(1, "INFO"), (2, "ERROR"), (3, "ERROR")]
+    api.patch(path, {"attempt": 1, "progress": {"at": 1}, "items_total": 3, "metadata": {"city": "Oslo"}})
+    for attempt in (0, 2):
+        refused = api.patch(path, {"attempt": attempt or 7, "status": "completed"}, 409)
+        assert refused["code"] == "attempt_over"
+    done = api.patch(path, {"attempt": 1, "status": "completed", "result": {"ok": True}})
+    assert (done["status"], done["result"], done["items_total"], done["metadata"]) == (
+        "completed", {"ok": True}, 3, {"city": "Oslo"})
+    for late in ((path, {"attempt": 1, "status": "failed"}), (path + "/steps", {"attempt": 1, "name": "x", "status": "success"})):
+        assert api.patch(*late, 409)["code"] == "attempt_over"
+    assert api.post(path + "/logs", {"attempt": 1, "message": "late"}, 409)["code"] == "attempt_over"
+    assert jm.db.value("SELECT count(*) FROM claims") == 0
+    assert [j["id"] for j in api.get("/jobs/search?key=city&value=oslo")["items"]] == [job]
+
+
+def test_what_a_program_outside_hands_back_is_run_again(jm, api):
+    job, = submit(api, {"type": "order", "max_attempts": 2})
+    api.patch(f"/jobs/{job}", {"status": "running"})
+    assert api.patch(f"/jobs/{job}", {"attempt": 1, "status": "pending"})["status"] == "pending"
+    taken = api.patch(f"/jobs/{job}", {"status": "running"})
+    assert (taken["attempt"], taken["max_attempts"]) == (2, 3)
+    failed = api.patch(f"/jobs/{job}", {"attempt": 2, "status": "failed", "error": "broken"})
+    assert (failed["status"], failed["error"]) == ("failed", "broken")
+
+
+def test_a_program_outside_that_says_nothing_loses_its_job(jm, api):
+    job, = submit(api, {"type": "order"})
+    api.patch(f"/jobs/{job}", {"status": "running", "lease_s": 5})
+    jm.db.execute("UPDATE workers SET expires_at = now() - interval '1 second' WHERE kind = 'outside'")
+    jm.wait_status(job, "pending", 60)
+    assert api.patch(f"/jobs/{job}", {"attempt": 1, "status": "completed"}, 409)["code"] == "attempt_over"
+    assert jm.db.value("SELECT outcome FROM job_attempts WHERE job_id = %s", job) == "lost"
+
+
+def test_what_waits_for_something_cannot_be_taken(api):
+    parent, later, locked = submit(api, {"type": "a"}, {"type": "a", "run_at": "2099-01-01T00:00:00Z"},
+                                   {"type": "a", "exclusive": "x"})
+    child, = submit(api, {"type": "a", "depends_on": [parent]})
+    for job in (later, locked, child):
+        assert api.patch(f"/jobs/{job}", {"status": "running"}, 409)["code"] == "conflict"
+    api.patch(f"/jobs/{parent}", {"status": "running"})
+    api.patch(f"/jobs/{parent}", {"attempt": 1, "status": "completed"})
+    assert wait_until(lambda: api.call("PATCH", f"/api/v1/jobs/{child}", {"status": "running"}).status == 200, 20,
+                      what="its parent has ended")
+
+
+def test_the_command_line_pages_and_filters(jm, api, searchable):
+    ids = submit(api, *[{"type": "order", "metadata": {"no": n % 2}} for n in range(5)])
+    first = jm.cli("job", "list", "--limit", 3, "--json").json()
+    rest = jm.cli("job", "list", "--limit", 3, "--json", "--cursor", first["next"]).json()
+    assert [j["id"] for j in first["items"] + rest["items"]] == sorted(ids, reverse=True) and rest["next"] is None
+    assert len(jm.cli("job", "list", "--metadata", "no=1", "--json").json()["items"]) == 2
+    assert len(jm.cli("job", "list", "--created-from", "1h", "--json").json()["items"]) == 5
+    assert jm.cli("job", "list", "--metadata", "no", check=False).code == 2
