@@ -139,16 +139,23 @@ static int list(jm_cli *cli)
 {
     jm_cli_page page;
     json_t *items;
+    char *next;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
+    const jm_documents_page which = {.project = jm_cli_option_text(cli, "project"),
+                                     .prefix = jm_cli_option_text(cli, "prefix"),
+                                     .cursor = page.cursor,
+                                     .limit = page.limit,
+                                     .offset = page.offset};
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_list(pg, jm_cli_option_text(cli, "project"), jm_cli_option_text(cli, "prefix"),
-                          page.limit, page.offset, &items, &err))
+    if (jm_documents_list(pg, &which, &items, &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, list_columns, "no documents");
+    int code = jm_cli_print_page(cli, items, next, list_columns, "no documents");
+    free(next);
+    return code;
 }
 
 static int history(jm_cli *cli)
@@ -161,8 +168,8 @@ static int history(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_versions(pg, project_of(cli), jm_cli_operand(cli, 0), page.limit, page.offset,
-                              &items, &err))
+    if (jm_documents_versions(pg, project_of(cli), jm_cli_operand(cli, 0), 0, page.limit,
+                              page.offset, &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, history_columns, "no versions");
 }
@@ -297,7 +304,7 @@ const jm_cli_command jm_cli_document_commands[] = {
     {.verb = "list",
      .summary = "List documents",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},
     {.verb = "history",
      ONE,

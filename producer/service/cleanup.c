@@ -354,7 +354,11 @@ static int delete_all(work *w, jm_err *err)
 static int audit(work *w, const char *id, const char *action, json_t *what, jm_err *err)
 {
     char *text = json_dumps(what, JSON_COMPACT);
-    jm_audit_entry entry = {.object = "cleanup", .object_id = id, .action = action, .after = text};
+    jm_audit_entry entry = {.object = "cleanup",
+                            .object_id = id,
+                            .project = w->how->project,
+                            .action = action,
+                            .after = text};
     int rc = jm_change_audit(w->pg, w->change, &entry, err);
     free(text);
     return rc;

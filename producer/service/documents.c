@@ -276,14 +276,47 @@ int jm_documents_delete(jm_pg *pg, const char *project, const char *name, int64_
 
 /* ---- looking ---- */
 
-int jm_documents_list(jm_pg *pg, const char *project, const char *prefix, int64_t limit,
-                      int64_t offset, json_t **items, jm_err *err)
+/* "project/name", as below. */
+static int read_cursor(const char *cursor, char project[ID_SIZE], const char **name, jm_err *err)
 {
+    const char *slash = cursor ? strchr(cursor, '/') : NULL;
+    if (cursor && (!slash || slash - cursor >= ID_SIZE || !jm_document_name_ok(slash + 1)))
+        return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                            cursor);
+    *name = slash ? slash + 1 : NULL;
+    snprintf(project, ID_SIZE, "%.*s", slash ? (int)(slash - cursor) : 0, cursor ? cursor : "");
+    return JM_OK;
+}
+
+static char *next_of(const json_t *items, int64_t limit)
+{
+    size_t n = json_array_size(items);
+    const json_t *last = n ? json_array_get(items, n - 1) : NULL;
+    char id[ID_SIZE];
+    if ((int64_t)n < limit)
+        return NULL;
+    version_id(json_string_value(json_object_get(last, "project")),
+               json_string_value(json_object_get(last, "name")), id);
+    return jm_strdup(id);
+}
+
+int jm_documents_list(jm_pg *pg, const jm_documents_page *page, json_t **items, char **next,
+                      jm_err *err)
+{
+    char project[ID_SIZE];
+    const char *name;
     jm_pg_args args;
-    start_args(&args, project, prefix);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    return jm_rows_list(pg, &jm_sql_document_list, &args, items, err);
+    *items = NULL;
+    if (read_cursor(page->cursor, project, &name, err))
+        return err->code;
+    start_args(&args, page->project, page->prefix);
+    jm_pg_arg_i64(&args, page->limit);
+    jm_pg_arg_i64(&args, page->offset);
+    jm_pg_arg_text(&args, name ? project : NULL);
+    jm_pg_arg_text(&args, name);
+    int rc = jm_rows_list(pg, &jm_sql_document_list, &args, items, err);
+    *next = rc ? NULL : next_of(*items, page->limit);
+    return rc;
 }
 
 /* One row of what it is as JSON and its body as text. */
@@ -318,8 +351,8 @@ int jm_documents_show(jm_pg *pg, const char *project, const char *name, json_t *
     return rc == JM_ERR_NOT_FOUND ? no_document(project, name, err) : rc;
 }
 
-int jm_documents_versions(jm_pg *pg, const char *project, const char *name, int64_t limit,
-                          int64_t offset, json_t **items, jm_err *err)
+int jm_documents_versions(jm_pg *pg, const char *project, const char *name, int64_t below,
+                          int64_t limit, int64_t offset, json_t **items, jm_err *err)
 {
     jm_pg_args args;
     char id[ID_SIZE];
@@ -328,8 +361,9 @@ int jm_documents_versions(jm_pg *pg, const char *project, const char *name, int6
     jm_pg_arg_text(&args, id);
     jm_pg_arg_i64(&args, limit);
     jm_pg_arg_i64(&args, offset);
+    jm_pg_arg_i64(&args, below ? below : INT32_MAX);
     int rc = jm_rows_list(pg, &jm_sql_document_versions, &args, items, err);
-    if (!rc && !offset && !json_array_size(*items)) {
+    if (!rc && !offset && !below && !json_array_size(*items)) {
         json_decref(*items);
         *items = NULL;
         rc = no_document(project, name, err);

@@ -51,16 +51,23 @@ int jm_documents_rollback(struct jm_pg *pg, const char *project, const char *nam
 int jm_documents_delete(struct jm_pg *pg, const char *project, const char *name, int64_t if_version,
                         const jm_change *change, jm_err *err);
 
-/* By project and name, without bodies but with "bytes". project and prefix of the name may be NULL.
- */
-int jm_documents_list(struct jm_pg *pg, const char *project, const char *prefix, int64_t limit,
-                      int64_t offset, json_t **items, jm_err *err);
+typedef struct jm_documents_page {
+    const char *project; /* NULL: all */
+    const char *prefix;  /* of the name; NULL: any */
+    const char *cursor;  /* as a page before gave it; NULL: from the first on */
+    int64_t limit, offset;
+} jm_documents_page;
+
+/* By project and name, without bodies but with "bytes". *next: the cursor of the page behind a full
+ * one, or NULL; the caller frees. Errors: JM_ERR_INVALID with field "cursor". */
+int jm_documents_list(struct jm_pg *pg, const jm_documents_page *page, json_t **items, char **next,
+                      jm_err *err);
 int jm_documents_show(struct jm_pg *pg, const char *project, const char *name, json_t **document,
                       jm_err *err);
-/* Newest first, without bodies: version, action, at, actor, source, reason, bytes, description.
- * Errors: JM_ERR_NOT_FOUND when there never was one. */
-int jm_documents_versions(struct jm_pg *pg, const char *project, const char *name, int64_t limit,
-                          int64_t offset, json_t **items, jm_err *err);
+/* Newest first, only those below a version (0: all), without bodies: version, action, at, actor,
+ * source, reason, bytes, description. Errors: JM_ERR_NOT_FOUND when there never was one. */
+int jm_documents_versions(struct jm_pg *pg, const char *project, const char *name, int64_t below,
+                          int64_t limit, int64_t offset, json_t **items, jm_err *err);
 /* One of them, with its body; null where the version deleted it. */
 int jm_documents_version(struct jm_pg *pg, const char *project, const char *name, int64_t version,
                          json_t **document, jm_err *err);

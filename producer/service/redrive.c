@@ -304,6 +304,8 @@ static int mark(work *w, jm_err *err)
     jm_pg_arg_text(&args, w->change->source);
     jm_pg_arg_text(&args, w->change->reason);
     jm_pg_arg_bool(&args, w->how->value != NULL);
+    jm_pg_arg_text(&args, w->change->address);
+    jm_pg_arg_text(&args, w->change->request_id);
     int rc = cols.col[0].n ? jm_pg_query(w->pg, &jm_sql_redrive_mark, &args, NULL, err) : JM_OK;
     jm_cols_fini(&cols);
     return rc;

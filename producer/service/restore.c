@@ -124,6 +124,8 @@ static int write_projects(work *w, jm_cols *cols, jm_err *err)
     jm_pg_arg_text(&args, w->change->actor);
     jm_pg_arg_text(&args, w->change->source);
     jm_pg_arg_text(&args, w->change->reason);
+    jm_pg_arg_text(&args, w->change->address);
+    jm_pg_arg_text(&args, w->change->request_id);
     int rc = jm_pg_query(w->pg, &jm_sql_restore_projects, &args, &res, err);
     for (int i = 0; !rc && i < PQntuples(res); i++) {
         bool is_new = *PQgetvalue(res, i, 1) == 't', written = *PQgetvalue(res, i, 2) == 't';

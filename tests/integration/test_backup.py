@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from lib.api import Api
 from lib.database import Db
 
 KINDS = ("projects", "documents", "calendars", "schedules")
@@ -181,3 +182,41 @@ def test_no_json_and_no_file(jm_sql, tmp_path):
     assert wrong.code == 2 and str(path) in wrong.err
     assert jm_sql.cli("restore", tmp_path / "none", check=False).code == 1
     assert jm_sql.cli("backup", "--file", tmp_path / "no" / "b.json", check=False).code == 1
+
+
+# HTTP
+
+@pytest.fixture
+def api(jm):
+    key = jm.cli("key", "create", "--name", "admin", "--scope", "admin").out.strip()
+    return Api.of(jm.start_producer(), key)
+
+
+def bound(jm, api, project, scope="admin"):
+    return api.with_key(jm.cli("key", "create", "--name", "b" + scope, "--scope", scope, "--project", project).out.strip())
+
+
+def test_over_http(jm, api):
+    fill(jm)
+    made = api.call("GET", "/api/v1/backup")
+    assert b"12345678901234567890.25" in made.raw
+    assert {k: made.json[k] for k in KINDS} == {k: backup(jm)[k] for k in KINDS}
+    jm.cli("document", "set", "limits", "0")
+    jm.cli("schedule", "delete", "once")
+    dry = api.call("POST", "/api/v1/restore?dry_run=1", made.raw, Content_Type="application/json").json
+    done = api.call("POST", "/api/v1/restore", made.raw, Content_Type="application/json").json
+    assert dry["dry_run"] and names(dry) == names(done)
+    assert names(done)["documents"] == ([], ["default/limits"], 1)
+    assert names(done)["schedules"] == (["default/once"], [], 2)
+    assert api.call("GET", "/api/v1/backup").json["documents"] == made.json["documents"]
+    shop = bound(jm, api, "shop")
+    mine = shop.get("/backup")
+    assert [len(mine[k]) for k in KINDS] == [1, 1, 1, 1] and mine["documents"][0]["project"] == "shop"
+    shop.get("/backup?project=default", expect=404)
+    shop.post("/restore", mine, expect=403)
+    api.post("/restore", {"jobmill_backup": 2}, expect=400)
+    wrong = dict(mine, schedules=[dict(mine["schedules"][0], interval_seconds=-1)])
+    answer = api.call("POST", "/api/v1/restore", wrong)
+    assert answer.status == 400 and "interval" in answer.json["detail"], answer
+    wrong = dict(mine, projects=[{"name": 5}])
+    assert api.call("POST", "/api/v1/restore", wrong).json["errors"][0]["pointer"] == "/projects/0/name"

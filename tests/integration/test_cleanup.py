@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lib.api import Api
 from lib.ids import uuid7
 
 COUNTED = ("jobs", "steps", "logs", "attempts", "metadata")
@@ -228,3 +229,47 @@ def test_what_was_removed_and_what_came_meanwhile(jm):
     assert done["jobs"] == len(old)
     assert jm.db.value("SELECT count(*) FROM jobs") == 500 and not set(old) & ids(jm.db)
     assert json.dumps(done)
+
+
+# HTTP
+
+@pytest.fixture
+def api(jm):
+    key = jm.cli("key", "create", "--name", "admin", "--scope", "admin").out.strip()
+    return Api.of(jm.start_producer(), key)
+
+
+def bound(jm, api, project, scope="admin"):
+    return api.with_key(jm.cli("key", "create", "--name", "b" + scope, "--scope", scope, "--project", project).out.strip())
+
+
+def test_over_http(jm, api):
+    db = jm.db
+    db.execute("INSERT INTO projects (name) VALUES ('shop')")
+    mine, shops = [add(db, monday(8)) for _ in range(3)], [add(db, monday(8), project="shop") for _ in range(2)]
+    running = add(db, monday(8), "running")
+    assert api.post("/cleanup?dry_run=1", {"older_than": "30d"})["jobs"] == 5
+    shop = bound(jm, api, "shop")
+    shop.post("/cleanup", {"older_than": "30d", "project": "default"}, expect=404)
+    assert shop.post("/cleanup", {"older_than": "30d"})["jobs"] == 2
+    assert ids(db) == {*mine, running} and not ids(db) & set(shops)
+    assert api.post("/cleanup", {"older_than": "30d", "status": "failed"})["jobs"] == 0
+    done = api.call("POST", "/api/v1/cleanup", {"older_than": "30d", "jobs_only": True}, X_Reason="disk").json
+    assert done["jobs"] == 3 and not done["more"] and ids(db) == {running}
+    audit = jm.cli("audit", "list", "--object", "cleanup", "--json").json()["items"]
+    assert (audit[0]["action"], audit[0]["actor"], audit[0]["reason"]) == ("cleaned", "key:admin", "disk")
+    assert audit[0]["after"]["jobs"] == 3
+    bound(jm, api, "shop", "submit").post("/cleanup", {"older_than": "30d"}, expect=403)
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({}, "/older_than"), ({"older_than": 30}, "/older_than"), ({"older_than": "30"}, "/older_than"),
+    ({"older_than": "0s"}, "/older_than"), ({"older_than": "1d", "status": "running"}, "/status"),
+    ({"older_than": "1d", "status": 5}, "/status"), ({"older_than": "1d", "project": 5}, "/project"),
+    ({"older_than": "1d", "jobs_only": 5}, "/jobs_only"), ({"older_than": "1d", "dead_letters": 5}, "/dead_letters"),
+    ({"older_then": "1d"}, "/older_then")])
+def test_bad_bodies(jm, api, body, pointer):
+    old = add(jm.db, monday(8))
+    answer = api.call("POST", "/api/v1/cleanup", body)
+    assert answer.status == 400 and answer.json["errors"][0]["pointer"] == pointer, answer
+    assert ids(jm.db) == {old}

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from lib.api import Api
 from lib.wait import wait_until
 
 PYTHON = sys.executable
@@ -312,3 +313,100 @@ def test_type_test_takes_them_from_cases_and_files(jm_sql, tmp_path):
     assert done.out.splitlines() == ["1..2", "ok 1 - of the case", "ok 2 - of the file"]
     alone = jm_sql.cli("type", "test", type_file, check=False)
     assert alone.code == 1 and "ok 1" in alone.out and "not ok 2" in alone.out and 'no document "a"' in alone.out
+
+
+# HTTP
+
+@pytest.fixture
+def api(jm):
+    key = jm.cli("key", "create", "--name", "admin", "--scope", "admin").out.strip()
+    return Api.of(jm.start_producer(), key)
+
+
+def bound(jm, api, project, scope="admin"):
+    return api.with_key(jm.cli("key", "create", "--name", "b" + scope, "--scope", scope, "--project", project).out.strip())
+
+
+def test_over_http(jm, api):
+    made = api.call("POST", "/api/v1/documents", {"name": "limits", "body": {"rows": 1}, "description": "d"}, X_Reason="new")
+    assert made.status == 201 and made.headers["Location"] == "/api/v1/documents/limits?project=default"
+    assert made.headers["ETag"] == '"1"' and made.json["body"] == {"rows": 1}
+    api.post("/documents", {"name": "limits", "body": 1}, expect=409)
+    stale = api.call("PUT", "/api/v1/documents/limits", {"body": {"rows": 2}}, If_Match='"1"')
+    assert stale.status == 200 and stale.headers["ETag"] == '"2"' and stale.json["description"] == "d"
+    lost = api.call("PUT", "/api/v1/documents/limits", {"body": {"rows": 3}}, If_Match='"1"')
+    assert (lost.status, lost.json["code"]) == (412, "version_mismatch")
+    same = api.call("PUT", "/api/v1/documents/limits", {"body": {"rows": 2.0}})
+    assert same.headers["ETag"] == '"2"'
+    dry = api.call("PUT", "/api/v1/documents/other?dry_run=1", {"body": 1})
+    assert dry.status == 200 and api.get("/documents/other", expect=404)["code"] == "not_found"
+    other = api.call("PUT", "/api/v1/documents/other", {"body": [1]})
+    assert other.status == 201 and other.headers["Location"].startswith("/api/v1/documents/other")
+    versions = api.get("/documents/limits/versions")["items"]
+    assert [(v["version"], v["action"], v["reason"], v["actor"], v["source"]) for v in versions] == [
+        (2, "update", None, "key:admin", "api"), (1, "create", "new", "key:admin", "api")]
+    assert api.get("/documents/limits/versions/1")["body"] == {"rows": 1}
+    for none in ("3", "0", "x", "99999999999"):
+        api.get(f"/documents/limits/versions/{none}", expect=404)
+    assert api.get("/documents/limits/diff")["changes"] == [{"op": "replace", "path": "/rows", "value": 2, "was": 1}]
+    back = api.call("POST", "/api/v1/documents/limits/rollback", {"version": 1})
+    assert back.status == 200 and back.headers["ETag"] == '"3"' and back.json["body"] == {"rows": 1}
+    assert api.call("POST", "/api/v1/documents/limits/rollback", {"version": 1}, If_Match='"2"').status == 412
+    assert api.call("DELETE", "/api/v1/documents/limits", If_Match='"1"').status == 412
+    api.delete("/documents/limits?dry_run=1")
+    api.delete("/documents/limits")
+    api.delete("/documents/limits", expect=404)
+    assert [v["action"] for v in api.get("/documents/limits/versions")["items"]][0] == "delete"
+    assert api.get("/documents/limits/versions/4")["body"] is None
+
+
+def test_digits_over_http(jm, api):
+    body = b'{"body":{"n":12345678901234567890.125,"m":1.10}}'
+    assert api.call("PUT", "/api/v1/documents/d", body, Content_Type="application/json").status == 201
+    raw = api.call("GET", "/api/v1/documents/d").raw
+    assert b"12345678901234567890.125" in raw and b"1.10" in raw
+
+
+def test_pages(jm, api):
+    for n in range(5):
+        put(jm, f"d{n}", str(n))
+        put(jm, "v", str(n))
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = api.get("/documents?prefix=d&limit=2" + cursor)
+        seen += [d["name"] for d in page["items"]]
+        cursor = page["next"] and "&cursor=" + page["next"].replace("/", "%2F")
+    assert seen == [f"d{n}" for n in range(5)]
+    first = api.get("/documents/v/versions?limit=2")
+    second = api.get(f"/documents/v/versions?limit=3&cursor={first['next']}")
+    assert [v["version"] for v in first["items"] + second["items"]] == [5, 4, 3, 2, 1] and second["next"] is None
+    api.get("/documents?cursor=x", expect=400)
+    api.get("/documents/v/versions?cursor=x", expect=400)
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({}, "/name"), ({"name": 5, "body": 1}, "/name"), ({"name": "a b", "body": 1}, "/name"), ({"name": "a"}, "/body"),
+    ({"name": "a", "body": 1, "bdy": 2}, "/bdy"), ({"name": "a", "body": 1, "description": 5}, "/description"),
+    ({"name": "a", "body": 1, "project": 5}, "/project"), ({"name": "a", "body": "x" * (1 << 20)}, "/body")])
+def test_bad_bodies(jm, api, body, pointer):
+    answer = api.call("POST", "/api/v1/documents", body)
+    assert answer.status == 400 and answer.json["errors"][0]["pointer"] == pointer, answer
+    assert jm.db.value("SELECT count(*) FROM documents") == 0
+
+
+def test_a_key_sees_its_project_alone(jm, api):
+    jm.cli("project", "add", "shop")
+    put(jm, "mine", "1", "--project", "shop")
+    put(jm, "theirs", "2")
+    shop = bound(jm, api, "shop")
+    assert [d["name"] for d in shop.get("/documents")["items"]] == ["mine"]
+    assert shop.get("/documents/mine")["project"] == "shop"
+    for path in ("/documents/theirs?project=default", "/documents/theirs", "/documents?project=default",
+                 "/documents/theirs/versions?project=default", "/documents/theirs/diff?project=default"):
+        shop.get(path, expect=404)
+    shop.put("/documents/theirs?project=default", {"body": 3}, expect=404)
+    shop.post("/documents", {"name": "x", "project": "default", "body": 3}, expect=404)
+    assert shop.post("/documents", {"name": "x", "body": 3})["project"] == "shop"
+    reader = bound(jm, api, "shop", "submit")
+    reader.put("/documents/mine", {"body": 3}, expect=403)
+    assert reader.get("/documents/mine")["body"] == 1

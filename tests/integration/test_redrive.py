@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lib.api import Api
 from lib.ids import uuid7
 from lib.paths import bin_dir
 from lib.wait import wait_until
@@ -235,3 +236,65 @@ def test_a_header_that_is_no_id_is_ignored(jm, header):
     jm.send({"type": "noop"}, headers=[("jobmill-redrive", header)])
     jm.wait_ended(1)
     assert jm.db.statuses() == {"completed": 1}
+
+
+# HTTP
+
+@pytest.fixture
+def api(jm):
+    key = jm.cli("key", "create", "--name", "admin", "--scope", "admin").out.strip()
+    return Api.of(jm.start_producer(), key)
+
+
+def bound(jm, api, project, scope="admin"):
+    return api.with_key(jm.cli("key", "create", "--name", "b" + scope, "--scope", scope, "--project", project).out.strip())
+
+
+def test_over_http(jm, api):
+    jm.topic()
+    jm.start_worker()
+    first = dead(jm, {"type": "noop"}, key=b"\xff")
+    bad = dead(jm, b"{", reason="bad_json", field=None)
+    listed = api.get("/dead-letters")
+    assert [i["id"] for i in listed["items"]] == [bad, first] and listed["next"] is None
+    page = api.get("/dead-letters?limit=1")
+    assert [i["id"] for i in api.get(f"/dead-letters?limit=1&cursor={page['next']}")["items"]] == [first]
+    assert [i["id"] for i in api.get("/dead-letters?reason=bad_json&redriven=false")["items"]] == [bad]
+    assert api.get(f"/dead-letters/{first}")["value"] == '{"type": "noop"}'
+    assert api.get(f"/dead-letters/{first}")["key"] == {"base64": "/w=="}
+    api.get(f"/dead-letters/{uuid7()}", expect=404)
+    api.get("/dead-letters/x", expect=404)
+    dry = api.post("/dead-letters/redrive?dry_run=1", {"all": True})
+    assert (dry["redriven"], dry["refused"], dry["dry_run"]) == (1, 1, True)
+    done = api.call("POST", "/api/v1/dead-letters/redrive", {"all": True}, X_Reason="mended").json
+    assert (done["redriven"], done["refused"]) == (1, 1)
+    jm.wait_ended(1)
+    assert api.get("/dead-letters?redriven=true")["items"][0]["id"] == first
+    again = api.call("POST", "/api/v1/dead-letters/redrive", {"ids": [first]})
+    assert again.status == 409 and "was sent again at" in again.json["detail"]
+    api.post("/dead-letters/redrive", {"ids": [uuid7()]}, expect=404)
+    assert api.post("/dead-letters/redrive", {"ids": [bad], "value": '{"type":"noop"}'})["redriven"] == 1
+    jm.wait_ended(2)
+    row = jm.db.rows("SELECT * FROM audit_log WHERE object = 'dead_letter' ORDER BY id")[0]
+    assert (row["actor"], row["source"], row["reason"], row["address"]) == ("key:admin", "api", "mended", "127.0.0.1")
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({}, None), ({"ids": []}, "/ids"), ({"ids": ["x"]}, "/ids"), ({"ids": "x"}, "/ids"), ({"limit": 0, "all": True}, "/limit"),
+    ({"limit": 1001, "all": True}, "/limit"), ({"from": "x"}, "/from"), ({"all": 1}, "/all"), ({"reason": 5}, "/reason"),
+    ({"all": True, "value": "{}"}, "/value"), ({"al": True}, "/al")])
+def test_bad_bodies(jm, api, body, pointer):
+    dead(jm, {"type": "noop"})
+    answer = api.call("POST", "/api/v1/dead-letters/redrive", body)
+    assert answer.status == 400, answer
+    if pointer:
+        assert answer.json["errors"][0]["pointer"] == pointer
+    assert jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_as IS NOT NULL") == 0
+
+
+def test_who_is_bound_to_a_project_does_not_see_them(jm, api):
+    one = dead(jm, {"type": "noop"})
+    key = bound(jm, api, "default")
+    key.get("/dead-letters", expect=403)
+    key.get(f"/dead-letters/{one}", expect=403)
+    key.post("/dead-letters/redrive", {"all": True}, expect=403)
