@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "common/nearest.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/hint.h"
 #include "producer/cli/table.h"
 #include "common/json_exact.h"
 #include "producer/service/session.h"
@@ -71,10 +72,10 @@ int jm_cli_fail(jm_cli *cli, const jm_err *err)
     int code = err->code == JM_ERR_NOT_FOUND ? JM_EXIT_NOT_FOUND
                : err->code == JM_ERR_INVALID ? JM_EXIT_USAGE
                                              : JM_EXIT_FAILURE;
+    char hint[JM_CLI_HINT_MAX];
     jm_cli_say(cli, code, "%s", err->msg);
-    if (err->code == JM_ERR_DB_DOWN)
-        jm_cli_say(cli, code,
-                   "is [database] url (JOBMILL_DATABASE_URL) right? jobmill doctor looks closer");
+    if (jm_cli_hint(cli->noun, cli->command, err, hint))
+        jm_cli_say(cli, code, "%s", hint);
     return code;
 }
 

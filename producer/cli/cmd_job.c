@@ -367,7 +367,9 @@ static int result(jm_cli *cli)
     const char *status = json_string_value(json_object_get(job, "status"));
     json_t *value = json_incref(json_object_get(job, "result"));
     if (json_is_null(value) && strcmp(status, "completed") != 0) {
-        rc = jm_cli_say(cli, JM_EXIT_FAILURE, "the job is %s and has no result", status);
+        bool over = strcmp(status, "pending") != 0 && strcmp(status, "running") != 0;
+        rc = jm_cli_say(cli, JM_EXIT_FAILURE, "the job is %s and has no result%s", status,
+                        over ? "" : ": jobmill job wait waits until it has ended");
         json_decref(value);
     } else {
         rc = jm_cli_print_json(cli, value);

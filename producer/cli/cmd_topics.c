@@ -32,12 +32,30 @@ static int create(jm_cli *cli)
     return jm_cli_print_list(cli, items, created_columns, "");
 }
 
+/* What can be said without Kafka. */
+static int list_known(jm_cli *cli, const jm_err *away)
+{
+    json_t *items;
+    jm_err err;
+    int code = jm_cli_fail(cli, away);
+    if (!jm_config_bool(jm_cli_config(cli), "database.enabled"))
+        return code;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg || jm_topics_known(pg, jm_cli_config(cli), &items, &err))
+        return code;
+    jm_cli_say(cli, code,
+               "these are the queues of workers and schedules; whether their topics are there, and "
+               "with how many partitions, only Kafka knows");
+    jm_cli_print_list(cli, items, list_columns, "none");
+    return code;
+}
+
 static int list(jm_cli *cli)
 {
     json_t *items;
     jm_err err;
     if (jm_topics_list(jm_cli_config(cli), 10000, &items, &err))
-        return jm_cli_fail(cli, &err);
+        return err.retriable ? list_known(cli, &err) : jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns,
                              "no topics yet: jobmill topics create makes them");
 }
@@ -125,6 +143,9 @@ const jm_cli_command jm_cli_topics_commands[] = {
      .run = create},
     {.verb = "list",
      .summary = "List the topics under the prefix",
+     .description =
+         "While Kafka is away it says so, lists the queues that workers and schedules name "
+         "in the database, and exits 1.",
      .shares = JM_CLI_WATCH,
      .run = list},
     {.verb = "recreate",

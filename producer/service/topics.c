@@ -8,6 +8,8 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/kafka.h"
+#include "common/pg.h"
+#include "common/rows.h"
 
 #define WAIT_MS 5000
 
@@ -102,4 +104,12 @@ int jm_topics_create(const jm_config *config, const char *queue, json_t **out, j
         *out = json_pack("{s:s, s:s, s:b}", "queue", queue, "topic", topic, "created", created);
     free(topic);
     return rc;
+}
+
+int jm_topics_known(jm_pg *pg, const jm_config *config, json_t **items, jm_err *err)
+{
+    jm_pg_args args;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, jm_config_str(config, "topics.prefix"));
+    return jm_rows_list(pg, &jm_sql_topic_known, &args, items, err);
 }

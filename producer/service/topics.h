@@ -15,4 +15,9 @@ int jm_topics_create(const jm_config *config, const char *queue, json_t **out, j
  * "replication"}, by name. Blocks up to timeout_ms. */
 int jm_topics_list(const jm_config *config, int timeout_ms, json_t **items, jm_err *err);
 
+struct jm_pg;
+/* The topics that there should be by what workers and schedules say, for when Kafka is away: the
+ * same with null for partitions and replication. */
+int jm_topics_known(struct jm_pg *pg, const jm_config *config, json_t **items, jm_err *err);
+
 #endif
