@@ -19,7 +19,7 @@ NOBODY = "0194b0f0-0000-7000-8000-00000000000a"
     (["dead", "show", NOBODY], 3, "jobmill dead list shows"),
     (["type", "show", "none"], 3, "jobmill type list shows"),
     (["document", "get", "none"], 3, "jobmill document list shows"),
-    (["lst"], 2, "did you mean"),
+    (["jbo"], 2, "did you mean job?"),
     (["job", "lst"], 2, "did you mean list?"),
     (["job", "list", "--staus", "x"], 2, "did you mean --status?"),
     (["job", "list", "--status", "faild"], 2, "did you mean failed?"),
