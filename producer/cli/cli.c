@@ -407,32 +407,6 @@ int jm_cli_page_get(jm_cli *cli, jm_cli_page *page)
                : JM_EXIT_OK;
 }
 
-/* A line that begins with y. */
-static bool says_yes(const char *question)
-{
-    char answer[80] = "";
-    fprintf(stderr, "This %s. Go on? [y/N] ", question);
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-int jm_cli_confirm(jm_cli *cli, bool must, const char *fmt, ...)
-{
-    char question[500];
-    va_list ap;
-    bool dry = jm_cli_has_option(cli, "dry-run") && jm_cli_option_flag(cli, "dry-run");
-    if (jm_cli_option_flag(cli, "yes") || dry)
-        return JM_EXIT_OK;
-    bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-    if (!terminal && !must)
-        return JM_EXIT_OK;
-    va_start(ap, fmt);
-    vsnprintf(question, sizeof question, fmt, ap);
-    va_end(ap);
-    if (!terminal)
-        return jm_cli_usage(cli, "this %s: say --yes", question);
-    return says_yes(question) ? JM_EXIT_OK : jm_cli_say(cli, JM_EXIT_FAILURE, "nothing was done");
-}
-
 /* ---- the database ---- */
 
 struct jm_pg *jm_cli_pg_unchecked(jm_cli *cli)

@@ -59,13 +59,6 @@ void jm_cli_change(jm_cli *cli, jm_change *change);
 /* Whether the command has an option of that name. */
 bool jm_cli_has_option(const jm_cli *cli, const char *name);
 
-/* Whether to go on with what cannot be taken back, of a command that shares JM_CLI_YES: JM_EXIT_OK
- * with --yes or --dry-run; else asks on a terminal ("This deletes 3 jobs. Go on? [y/N]"). Where
- * there is none: JM_EXIT_USAGE after a message if must, else JM_EXIT_OK. No for an answer: failure.
- */
-int jm_cli_confirm(jm_cli *cli, bool must, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* The connection to the database, opened on the first call; the schema has been checked to be one
  * that this program runs on. NULL after a message on stderr. Owned by cli. */
 struct jm_pg *jm_cli_pg(jm_cli *cli);

@@ -9,6 +9,7 @@
 #include "producer/calendar_ical.h"
 #include "producer/calendar_rule.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/input.h"
 #include "producer/cli/table.h"
 #include "producer/service/calendars.h"
@@ -256,6 +257,9 @@ static int delete (jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
+    int code = jm_cli_confirm(cli, false, "deletes calendar %s", jm_cli_operand(cli, 0));
+    if (code)
+        return code;
     jm_cli_change(cli, &change);
     if (jm_calendars_delete(pg, project_of(cli), jm_cli_operand(cli, 0), &change, &err))
         return jm_cli_fail(cli, &err);
@@ -325,7 +329,7 @@ const jm_cli_command jm_cli_calendar_commands[] = {
      .examples = "jobmill calendar add office --exclude sat-sun,12-24..01-01,2026-05-01\n"
                  "jobmill calendar add payday --include 'business-day -1' --exclude 12-25,12-26",
      .options = add_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = add},
     {.verb = "import",
      .operands = "NAME FILE",
@@ -357,6 +361,6 @@ const jm_cli_command jm_cli_calendar_commands[] = {
      .max_operands = 1,
      .summary = "Delete a calendar that no schedule uses",
      .options = delete_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE | JM_CLI_YES,
      .run = delete},
     {.summary = NULL}};

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "producer/service/cleanup.h"

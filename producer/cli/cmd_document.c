@@ -5,6 +5,7 @@
 
 #include "common/json_exact.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/input.h"
 #include "producer/cli/table.h"
 #include "producer/service/documents.h"
@@ -229,9 +230,11 @@ static int delete (jm_cli *cli)
     jm_change change;
     if (read_if_version(cli, &if_version))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    int code = jm_cli_confirm(cli, false, "deletes document %s with all its versions",
+                              jm_cli_operand(cli, 0));
+    struct jm_pg *pg = code ? NULL : jm_cli_pg(cli);
     if (!pg)
-        return JM_EXIT_FAILURE;
+        return code ? code : JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
     if (jm_documents_delete(pg, project_of(cli), jm_cli_operand(cli, 0), if_version, &change, &err))
         return jm_cli_fail(cli, &err);
@@ -333,6 +336,6 @@ const jm_cli_command jm_cli_document_commands[] = {
      .summary = "Delete a document; its versions stay",
      .description = "Jobs that start afterwards and whose type names it fail.",
      .options = delete_options,
-     .shares = JM_CLI_CHANGE,
+     .shares = JM_CLI_CHANGE | JM_CLI_YES,
      .run = delete},
     {.summary = NULL}};

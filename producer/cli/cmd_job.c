@@ -8,6 +8,7 @@
 #include "common/job_fields.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/job_logs.h"
 #include "producer/cli/table.h"
 #include "producer/service/job_actions.h"
@@ -450,11 +451,17 @@ static int find_id(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
                                                                   : JM_EXIT_OK;
 }
 
-static int print_fate(jm_cli *cli, const jm_uuid *id, const char *fate)
+/* What became of it, or would. */
+static int print_fate(jm_cli *cli, const jm_uuid *id, const jm_change *change, const char *fate)
 {
     char text[JM_UUID_TEXT];
     jm_uuid_format(id, text);
-    return jm_cli_print_value(cli, json_pack("{s:s, s:s}", "id", text, "fate", fate), "fate");
+    if (change->dry_run)
+        fputs("would be: ", stderr);
+    return jm_cli_print_value(
+        cli,
+        json_pack("{s:s, s:s, s:b}", "id", text, "fate", fate, "dry_run", (int)change->dry_run),
+        "fate");
 }
 
 static int cancel(jm_cli *cli)
@@ -470,7 +477,7 @@ static int cancel(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_jobs_cancel(pg, &id, &change, &running, &err))
         return jm_cli_fail(cli, &err);
-    return print_fate(cli, &id, running ? "requested" : "cancelled");
+    return print_fate(cli, &id, &change, running ? "requested" : "cancelled");
 }
 
 static int retry(jm_cli *cli)
@@ -487,6 +494,8 @@ static int retry(jm_cli *cli)
     if (jm_jobs_retry(pg, &id, &change, &again, &err))
         return jm_cli_fail(cli, &err);
     jm_uuid_format(&again, text);
+    if (change.dry_run)
+        return print_fate(cli, &id, &change, "retried");
     return jm_cli_print_value(cli, json_pack("{s:s}", "id", text), "id");
 }
 
@@ -501,9 +510,8 @@ static int delete_job(jm_cli *cli)
         return jm_cli_usage(cli, "give the id of a job, or --older-than");
     if (old)
         return jm_cli_delete_jobs(cli);
-    if (jm_cli_option_text(cli, "project") || jm_cli_option_text(cli, "status") ||
-        jm_cli_option_flag(cli, "dry-run"))
-        return jm_cli_usage(cli, "--project, --status and --dry-run go with --older-than");
+    if (jm_cli_option_text(cli, "project") || jm_cli_option_text(cli, "status"))
+        return jm_cli_usage(cli, "--project and --status go with --older-than");
     int rc = find_id(cli, &pg, &id);
     if (rc)
         return rc;
@@ -512,7 +520,7 @@ static int delete_job(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_jobs_delete(pg, &id, &change, &err))
         return jm_cli_fail(cli, &err);
-    return print_fate(cli, &id, "deleted");
+    return print_fate(cli, &id, &change, "deleted");
 }
 
 /* ---- the table ---- */
@@ -619,7 +627,7 @@ const jm_cli_command jm_cli_job_commands[] = {
          "Prints the new job's id. The old one stays as it is; retry_of of the new one "
          "names it. External id, dedup key, run_at, start_by and depends_on are not taken "
          "over.",
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = retry},
     {.verb = "delete",
      .operands = "[ID]",

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/table.h"
 #include "producer/service/keys.h"
 
@@ -89,6 +90,8 @@ static int create_in_file(jm_cli *cli, const char *path, const jm_keys_entry *en
 {
     jm_key key;
     jm_err err = {0};
+    if (jm_cli_option_flag(cli, "dry-run"))
+        return jm_cli_usage(cli, "--dry-run is for keys in the database");
     if (entry->expires_us)
         return jm_cli_usage(cli, "a key in a file does not expire: take its line out of it");
     if (jm_keys_check(entry, &err) || jm_key_make(&key, &err))
@@ -125,6 +128,8 @@ static int create(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_keys_create(pg, &entry, &change, &key, &made, &err))
         return fail(cli, &err);
+    if (change.dry_run)
+        return jm_cli_print_object(cli, made, show_columns); /* a key that is none */
     return print_key(cli, made, &key);
 }
 
@@ -167,6 +172,9 @@ static int revoke_key(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
+    int code = jm_cli_confirm(cli, false, "ends key %s and its sessions", jm_cli_operand(cli, 0));
+    if (code)
+        return code;
     jm_cli_change(cli, &change);
     if (jm_keys_revoke(pg, jm_cli_operand(cli, 0), NULL, &change, &key, &err))
         return jm_cli_fail(cli, &err);
@@ -207,7 +215,7 @@ const jm_cli_command jm_cli_key_commands[] = {
      .description = "The key is shown this once: what is kept is its hash.",
      .examples = "jobmill key create --name deploy --scope submit --project imports --expires 90d",
      .options = create_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = create},
     {.verb = "list",
      .summary = "List keys, newest first",
@@ -219,6 +227,6 @@ const jm_cli_command jm_cli_key_commands[] = {
      KEY,
      .summary = "End a key with its sessions",
      .description = "Every producer refuses it within a second.",
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE | JM_CLI_YES,
      .run = revoke_key},
     {.summary = NULL}};

@@ -138,6 +138,8 @@ static int release(jm_cli *cli)
     bool force = jm_cli_option_flag(cli, "force");
     if (force == (jm_cli_option_text(cli, "token") != NULL))
         return jm_cli_usage(cli, "either --token or --force says what to release");
+    if (!force && jm_cli_option_flag(cli, "dry-run"))
+        return jm_cli_usage(cli, "--dry-run goes with --force");
     if (token_of(cli, &token))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
@@ -248,7 +250,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
                     "jobs with that exclusive name run anywhere. Holders above a lowered capacity "
                     "keep it until they let go.",
      .options = set_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = set,
      .examples = "jobmill lock set api.example.org --capacity 5"},
     {.verb = "acquire",
@@ -278,7 +280,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
      .summary = "Let a lock go",
      .description = "Exit code 1 when the token does not hold the lock any more.",
      .options = release_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = release},
     {.verb = "run",
      .operands = "NAME -- COMMAND [ARGUMENT...]",

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/table.h"
 #include "producer/service/projects.h"
 
@@ -108,34 +108,16 @@ static int show(jm_cli *cli)
     return jm_cli_print_object(cli, project, show_columns);
 }
 
-/* Asks on the terminal; where there is none, --yes must have said it. */
-static bool is_meant(jm_cli *cli, const char *name)
-{
-    char line[200] = "";
-    if (jm_cli_option_flag(cli, "yes") || jm_cli_option_flag(cli, "dry-run"))
-        return true;
-    if (!isatty(STDIN_FILENO)) {
-        jm_cli_say(
-            cli, JM_EXIT_USAGE,
-            "project delete takes the schedules, calendars and keys of %s with it: say --yes",
-            name);
-        return false;
-    }
-    fprintf(stderr,
-            "This deletes %s with its schedules, calendars and keys. Its name again: ", name);
-    if (fgets(line, sizeof line, stdin))
-        line[strcspn(line, "\n")] = 0;
-    return !strcmp(line, name);
-}
-
 static int delete (jm_cli *cli)
 {
     const char *name = jm_cli_operand(cli, 0);
     jm_change change;
     json_t *gone;
     jm_err err;
-    if (!is_meant(cli, name))
-        return JM_EXIT_USAGE;
+    int code = jm_cli_confirm_name(
+        cli, name, "deletes project %s with its schedules, calendars and keys", name);
+    if (code)
+        return code;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/schedule_files.h"
 #include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
@@ -447,6 +448,10 @@ static int run_it(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_schedules_run(pg, &id, &change, &job, &err))
         return jm_cli_schedule_fail(cli, &err);
+    if (change.dry_run) {
+        fputs("would run\n", stderr);
+        return JM_EXIT_OK;
+    }
     jm_uuid_format(&job, text);
     return jm_cli_print_value(cli, json_pack("{s:s}", "job_id", text), "job_id");
 }
@@ -789,7 +794,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .description = "Also while it is disabled or paused. Its calendar goes on as if nothing had "
                     "happened; the ledger calls the run manual.",
      .options = one_options,
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = run_it},
     {.verb = "backfill",
      .operands = "NAME|ID",

@@ -1,9 +1,9 @@
 /* jobmill schema: the tables in the database. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "producer/service/schema.h"
@@ -16,6 +16,10 @@ static const jm_cli_column status_columns[] = {
     {"Needs jobmill", "needs_program", JM_CLI_TEXT},
     {"Not applied", "missing", JM_CLI_TEXT},
     {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column missing_columns[] = {{"Schema", "schema", JM_CLI_TEXT},
+                                                {"Version", "version", JM_CLI_TEXT},
+                                                {"Would be applied", "missing", JM_CLI_TEXT},
+                                                {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column migrate_columns[] = {{"Schema", "schema", JM_CLI_TEXT},
                                                 {"Version", "version", JM_CLI_TEXT},
                                                 {"Applied now", "applied", JM_CLI_TEXT},
@@ -26,21 +30,36 @@ static void say_progress(void *ctx, int64_t done, int64_t of)
     jm_cli_progress_at(ctx, done, of);
 }
 
-static int migrate(jm_cli *cli)
+/* What migrate would apply. */
+static int print_missing(jm_cli *cli, struct jm_pg *pg)
+{
+    json_t *shown;
+    jm_err err;
+    if (jm_schema_show(pg, jm_cli_config(cli), &shown, &err))
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_object(cli, shown, missing_columns);
+}
+
+static int apply(jm_cli *cli, struct jm_pg *pg)
 {
     jm_cli_progress progress;
     const jm_schema_progress how = {.at = say_progress, .ctx = &progress};
     json_t *done;
     jm_err err;
-    struct jm_pg *pg = jm_cli_pg_unchecked(cli);
-    if (!pg)
-        return JM_EXIT_FAILURE;
     jm_cli_progress_begin(&progress, "migrations");
     int rc = jm_schema_migrate(pg, jm_cli_config(cli), &how, &done, &err);
     jm_cli_progress_end(&progress);
     if (rc)
         return jm_cli_fail(cli, &err);
     return jm_cli_print_object(cli, done, migrate_columns);
+}
+
+static int migrate(jm_cli *cli)
+{
+    struct jm_pg *pg = jm_cli_pg_unchecked(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    return jm_cli_option_flag(cli, "dry-run") ? print_missing(cli, pg) : apply(cli, pg);
 }
 
 static int status(jm_cli *cli)
@@ -64,41 +83,24 @@ static int status(jm_cli *cli)
     return jm_cli_say(cli, JM_EXIT_FAILURE, "%s", mend);
 }
 
-/* Asks on the terminal; where there is none, --yes must have said it. */
-static bool is_sure(jm_cli *cli, const char *schema)
-{
-    char answer[80] = "";
-    if (jm_cli_option_flag(cli, "yes"))
-        return true;
-    if (!isatty(STDIN_FILENO)) {
-        jm_cli_say(cli, JM_EXIT_USAGE,
-                   "schema reset drops %s with all jobs and schedules in it: say --yes", schema);
-        return false;
-    }
-    fprintf(
-        stderr,
-        "This drops schema %s with all jobs and schedules in it. Type its name to go on: ", schema);
-    if (!fgets(answer, sizeof answer, stdin))
-        return false;
-    answer[strcspn(answer, "\n")] = 0;
-    if (!strcmp(answer, schema))
-        return true;
-    jm_cli_say(cli, JM_EXIT_FAILURE, "nothing was done");
-    return false;
-}
-
 static int reset(jm_cli *cli)
 {
     jm_err err;
     const char *schema = jm_config_str(jm_cli_config(cli), "database.schema");
-    if (!is_sure(cli, schema))
-        return isatty(STDIN_FILENO) ? JM_EXIT_FAILURE : JM_EXIT_USAGE;
+    int code = jm_cli_confirm_name(cli, schema, "drops schema %s with all jobs and schedules in it",
+                                   schema);
+    if (code)
+        return code;
     struct jm_pg *pg = jm_cli_pg_unchecked(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
+    if (jm_cli_option_flag(cli, "dry-run")) {
+        fprintf(stderr, "would drop schema %s and make it anew\n", schema);
+        return JM_EXIT_OK;
+    }
     if (jm_schema_reset(pg, jm_cli_config(cli), &err))
         return jm_cli_fail(cli, &err);
-    return migrate(cli);
+    return apply(cli, pg);
 }
 
 const jm_cli_command jm_cli_schema_commands[] = {
@@ -107,12 +109,14 @@ const jm_cli_command jm_cli_schema_commands[] = {
      .description = "Makes the schema, its tables and the project default. Harmless where they are "
                     "there: then "
                     "it applies the migrations that are missing, as schema migrate does.",
+     .shares = JM_CLI_DRY_RUN,
      .run = migrate},
     {.verb = "migrate",
      .summary = "Apply the migrations that are missing",
      .description = "Each migration is one transaction, under an advisory lock, so that any number "
                     "of programs may "
                     "do this at once.",
+     .shares = JM_CLI_DRY_RUN,
      .run = migrate},
     {.verb = "status",
      .summary = "Show which migrations are applied",
@@ -121,6 +125,6 @@ const jm_cli_command jm_cli_schema_commands[] = {
     {.verb = "reset",
      .summary = "Drop the tables with everything in them, and make them anew",
      .description = "Asks for the name of the schema on a terminal; elsewhere it needs --yes.",
-     .shares = JM_CLI_YES,
+     .shares = JM_CLI_DRY_RUN | JM_CLI_YES,
      .run = reset},
     {.summary = NULL}};

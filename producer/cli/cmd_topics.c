@@ -1,14 +1,21 @@
 /* jobmill topics: the Kafka topics of queues. */
 #include <signal.h>
+#include <string.h>
 
 #include "producer/cli/commands.h"
+#include "producer/cli/confirm.h"
 #include "producer/cli/table.h"
 #include "producer/service/topics.h"
 #include "producer/service/topics_recreate.h"
 
+enum { LIST_MS = 10000 };
+
 static const jm_cli_column created_columns[] = {{"TOPIC", "topic", JM_CLI_TEXT},
                                                 {"QUEUE", "queue", JM_CLI_TEXT},
                                                 {"CREATED", "created", JM_CLI_TEXT},
+                                                {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column missing_columns[] = {{"QUEUE", "queue", JM_CLI_TEXT},
+                                                {"WOULD BE MADE", "missing", JM_CLI_TEXT},
                                                 {NULL, NULL, JM_CLI_TEXT}};
 static const jm_cli_column list_columns[] = {{"TOPIC", "topic", JM_CLI_TEXT},
                                              {"QUEUE", "queue", JM_CLI_TEXT},
@@ -16,11 +23,46 @@ static const jm_cli_column list_columns[] = {{"TOPIC", "topic", JM_CLI_TEXT},
                                              {"REPLICATION", "replication", JM_CLI_RIGHT},
                                              {NULL, NULL, JM_CLI_TEXT}};
 
+static bool has_queue(const json_t *topics, const char *queue)
+{
+    size_t i;
+    const json_t *topic;
+    json_array_foreach(topics, i, topic)
+    {
+        const char *of = json_string_value(json_object_get(topic, "queue"));
+        if (of && !strcmp(of, queue))
+            return true;
+    }
+    return false;
+}
+
+/* Which of the queues have no topic yet. */
+static int print_missing(jm_cli *cli)
+{
+    json_t *topics, *items;
+    jm_err err;
+    int n = jm_cli_n_operands(cli);
+    if (jm_topics_list(jm_cli_config(cli), LIST_MS, &topics, &err))
+        return jm_cli_fail(cli, &err);
+    items = json_array();
+    for (int i = 0; i < (n ? n : 1); i++) {
+        const char *queue = n ? jm_cli_operand(cli, i) : "default";
+        json_array_append_new(items, json_pack("{s:s, s:b}", "queue", queue, "missing",
+                                               (int)!has_queue(topics, queue)));
+    }
+    json_decref(topics);
+    return jm_cli_print_list(cli, items, missing_columns, "");
+}
+
 static int create(jm_cli *cli)
 {
     json_t *items = json_array(), *item;
     jm_err err;
     int n = jm_cli_n_operands(cli);
+    if (jm_cli_option_flag(cli, "dry-run")) {
+        json_decref(items);
+        return print_missing(cli);
+    }
     for (int i = 0; i < (n ? n : 1); i++) {
         if (jm_topics_create(jm_cli_config(cli), n ? jm_cli_operand(cli, i) : "default", &item,
                              &err)) {
@@ -54,7 +96,7 @@ static int list(jm_cli *cli)
 {
     json_t *items;
     jm_err err;
-    if (jm_topics_list(jm_cli_config(cli), 10000, &items, &err))
+    if (jm_topics_list(jm_cli_config(cli), LIST_MS, &items, &err))
         return err.retriable ? list_known(cli, &err) : jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, list_columns,
                              "no topics yet: jobmill topics create makes them");
@@ -140,6 +182,7 @@ const jm_cli_command jm_cli_topics_commands[] = {
                     "LogAppendTime. A "
                     "topic that is there is left as it is. Without a QUEUE: default.",
      .examples = "jobmill topics create default mail",
+     .shares = JM_CLI_DRY_RUN,
      .run = create},
     {.verb = "list",
      .summary = "List the topics under the prefix",

@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/dependents.h"
 #include "common/pg.h"
+#include "producer/tx.h"
 
 #define RETRY_MS 5000 /* an action that may be repeated is, for so long */
 
@@ -29,6 +30,18 @@ static int insist(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult
         rc = jm_pg_is_up(pg) ? JM_OK : jm_pg_connect(pg, err);
         rc = rc ? rc : jm_pg_query(pg, sql, args, res, err);
     }
+    return rc;
+}
+
+/* The same in a transaction that is taken back, where it is only to be judged; once then. */
+static int ask(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, const jm_change *change,
+               PGresult **res, jm_err *err)
+{
+    if (!change->dry_run)
+        return insist(pg, sql, args, res, err);
+    int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
+    rc = rc ? rc : jm_pg_query(pg, sql, args, res, err);
+    jm_tx_rollback(pg);
     return rc;
 }
 
@@ -99,12 +112,13 @@ int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     add_change(&args, change);
-    int rc = insist(pg, &jm_sql_job_cancel, &args, &res, err);
+    int rc = ask(pg, &jm_sql_job_cancel, &args, change, &res, err);
     rc = rc ? rc : judge(id, res, running, err);
-    bool awaited = !rc && *PQgetvalue(res, 0, 1) == 't';
+    bool awaited = !rc && !change->dry_run && *PQgetvalue(res, 0, 1) == 't';
     PQclear(res);
     jm_uuid_format(id, text);
-    if (!rc && *running) /* a worker that is not told looks at its next heartbeat */
+    if (!rc && *running &&
+        !change->dry_run) /* a worker that is not told looks at its next heartbeat */
         tell(pg, "cancel", text);
     if (awaited)
         jm_jobs_look_after_dependents(pg, id);
@@ -140,14 +154,14 @@ int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid
     jm_pg_arg_uuid(&args, again);
     add_change(&args, change);
     res = NULL;
-    rc = insist(pg, &jm_sql_job_retry, &args, &res, err);
+    rc = ask(pg, &jm_sql_job_retry, &args, change, &res, err);
     if (rc)
         return refused_state(err);
     if (PQgetisnull(res, 0, 0))
         rc = there_is_none(id, err);
     PQclear(res);
     jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
-    if (!rc)
+    if (!rc && !change->dry_run)
         (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
     return rc;
 }
@@ -177,7 +191,7 @@ int jm_jobs_delete(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     add_change(&args, change);
-    int rc = jm_pg_query(pg, &jm_sql_job_delete, &args, &res, err);
+    int rc = ask(pg, &jm_sql_job_delete, &args, change, &res, err);
     if (!rc && !PQntuples(res))
         rc = why_not_deleted(pg, id, err);
     PQclear(res);

@@ -74,7 +74,7 @@ int jm_keys_create(jm_pg *pg, const jm_keys_entry *entry, const jm_change *chang
     rc = insert(pg, entry, change, key, made, err);
     if (!rc)
         rc = note(pg, "key", "create", NULL, *made, change, err);
-    rc = jm_tx_end(pg, rc, true, err);
+    rc = jm_tx_end(pg, rc, !change->dry_run, err);
     if (rc) {
         json_decref(*made);
         *made = NULL;
@@ -189,7 +189,7 @@ int jm_keys_revoke(jm_pg *pg, const char *which, const char *project, const jm_c
     rc = revoke(pg, text_of(*key, "id"), err);
     if (!rc)
         rc = note(pg, "key", "revoke", *key, NULL, change, err);
-    rc = jm_tx_end(pg, rc, true, err);
+    rc = jm_tx_end(pg, rc, !change->dry_run, err);
 out:
     if (rc) {
         json_decref(*key);

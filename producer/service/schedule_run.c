@@ -171,11 +171,8 @@ int jm_schedules_run(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_u
         return code;
     run_init(&r, pg);
     code = run_once(&r, id, change, job_id, err);
-    if (code)
-        jm_tx_rollback(pg);
-    else
-        code = jm_pg_exec(pg, "COMMIT", NULL, err);
-    if (!code)
+    code = jm_tx_end(pg, code, !change->dry_run, err);
+    if (!code && !change->dry_run)
         tell_all(&r);
     run_fini(&r);
     return code;
