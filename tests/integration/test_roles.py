@@ -137,10 +137,27 @@ def test_a_reader_reads_and_writes_nothing(roles):
     assert len(tables) > 15
     with roles.connect("reader") as conn:
         for table in tables:
-            assert allowed(conn, f"SELECT * FROM {table}")
+            assert allowed(conn, f"SELECT * FROM {table}") == (table != "api_keys")
             assert not allowed(conn, f"DELETE FROM {table}")
+        assert allowed(conn, "SELECT name, prefix, last_used_at FROM api_keys")
+        assert not allowed(conn, "SELECT hash FROM api_keys")
         assert not allowed(conn, "SELECT submit('noop')")
         assert not allowed(conn, "SELECT partition_ensure(now(), now())")
+
+
+def test_nobody_changes_the_audit_log(roles):
+    for role in ROLES:
+        with roles.connect(role) as conn:
+            assert not allowed(conn, "DELETE FROM audit_log")
+            assert not allowed(conn, "UPDATE audit_log SET actor = 'x'")
+            assert allowed(conn, "INSERT INTO audit_log (object, object_id, action, actor, source)"
+                                 " VALUES ('x', 'x', 'x', 'x', 'x')") == (role == "producer")
+
+
+def test_no_key_is_seen_where_none_is_needed(roles):
+    for role in ("worker", "submitter"):
+        with roles.connect(role) as conn:
+            assert not allowed(conn, "SELECT name FROM api_keys")
 
 
 def test_a_worker_cannot_rewrite_history(roles):
