@@ -12,6 +12,7 @@
 #include "producer/cli/job_logs.h"
 #include "producer/cli/table.h"
 #include "producer/service/job_actions.h"
+#include "producer/service/job_search.h"
 #include "producer/service/jobs.h"
 #include "producer/service/publish.h"
 
@@ -77,6 +78,26 @@ static const jm_cli_column attempt_columns[] = {{"ATTEMPT", "attempt", JM_CLI_RI
                                                 {"EXIT", "return_code", JM_CLI_RIGHT},
                                                 {"ERROR", "error", JM_CLI_WIDE},
                                                 {NULL, NULL, JM_CLI_TEXT}};
+
+static const jm_cli_column stats_columns[] = {{"Ended", "total", JM_CLI_TEXT},
+                                              {"Completed", "completed", JM_CLI_TEXT},
+                                              {"Failed", "failed", JM_CLI_TEXT},
+                                              {"Cancelled", "cancelled", JM_CLI_TEXT},
+                                              {"Expired", "expired", JM_CLI_TEXT},
+                                              {"Success rate", "success_rate", JM_CLI_TEXT},
+                                              {"Took on average", "average_duration_ms", JM_CLI_MS},
+                                              {"95 % took at most", "p95_duration_ms", JM_CLI_MS},
+                                              {"Sum", "sum", JM_CLI_TEXT},
+                                              {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column stats_type_columns[] = {{"TYPE", "type", JM_CLI_TEXT},
+                                                   {"ENDED", "jobs", JM_CLI_RIGHT},
+                                                   {"COMPLETED", "completed", JM_CLI_RIGHT},
+                                                   {NULL, NULL, JM_CLI_TEXT}};
+static const jm_cli_column stats_trend_columns[] = {{"FROM", "at", JM_CLI_TIME},
+                                                    {"ENDED", "jobs", JM_CLI_RIGHT},
+                                                    {"COMPLETED", "completed", JM_CLI_RIGHT},
+                                                    {"FAILED", "failed", JM_CLI_RIGHT},
+                                                    {NULL, NULL, JM_CLI_TEXT}};
 
 /* ---- submit ---- */
 
@@ -254,37 +275,108 @@ static int metadata_option(jm_cli *cli, json_t **metadata)
     return JM_EXIT_OK;
 }
 
-static int list(jm_cli *cli)
+/* A list under its own heading, left out when there is nothing in it. */
+static void print_part(const jm_cli *cli, json_t *items, const jm_cli_column *columns)
 {
-    jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"),
-                             .type = jm_cli_option_text(cli, "type"),
-                             .project = jm_cli_option_text(cli, "project"),
-                             .queue = jm_cli_option_text(cli, "queue"),
-                             .schedule = jm_cli_option_text(cli, "schedule"),
-                             .callbacks = jm_cli_option_flag(cli, "callbacks")};
-    jm_cli_page page;
-    json_t *items, *metadata;
-    char *next;
+    if (json_array_size(items)) {
+        putchar('\n');
+        jm_cli_print_table(cli, items, columns);
+    }
+}
+
+/* The jobs that the options name: search NULL lists them. */
+static int print_jobs(jm_cli *cli, jm_jobs_filter *filter, const jm_search *search)
+{
+    json_t *items = NULL;
+    char *next = NULL;
     jm_err err;
-    if (jm_cli_page_get(cli, &page) || filter_options(cli, &filter) ||
-        metadata_option(cli, &metadata))
-        return JM_EXIT_USAGE;
-    filter.metadata = metadata;
-    filter.limit = page.limit;
-    filter.cursor = page.cursor;
-    filter.offset = page.offset;
     struct jm_pg *pg = jm_cli_pg(cli);
-    int rc = pg ? JM_EXIT_OK : JM_EXIT_FAILURE;
-    if (pg && jm_jobs_list(pg, &filter, &items, &next, &err))
-        rc = jm_cli_fail(cli, &err);
-    json_decref(metadata);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    int rc = search ? jm_jobs_search(pg, filter, search, &items, &next, &err)
+                    : jm_jobs_list(pg, filter, &items, &next, &err);
     if (rc)
-        return rc;
+        return jm_cli_fail(cli, &err);
     if (!jm_cli_json(cli))
         mark_errors(items);
     rc = jm_cli_print_page(cli, items, next, list_columns, "no such jobs");
     free(next);
     return rc;
+}
+
+static int read_filter(jm_cli *cli, jm_jobs_filter *filter)
+{
+    jm_cli_page page;
+    *filter = (jm_jobs_filter){.status = jm_cli_option_text(cli, "status"),
+                               .type = jm_cli_option_text(cli, "type"),
+                               .project = jm_cli_option_text(cli, "project"),
+                               .queue = jm_cli_option_text(cli, "queue"),
+                               .schedule = jm_cli_option_text(cli, "schedule"),
+                               .callbacks = jm_cli_option_flag(cli, "callbacks")};
+    if (jm_cli_page_get(cli, &page) || filter_options(cli, filter))
+        return JM_EXIT_USAGE;
+    filter->limit = page.limit;
+    filter->offset = page.offset;
+    filter->cursor = page.cursor;
+    return JM_EXIT_OK;
+}
+
+static int list(jm_cli *cli)
+{
+    jm_jobs_filter filter;
+    json_t *metadata;
+    if (read_filter(cli, &filter) || metadata_option(cli, &metadata))
+        return JM_EXIT_USAGE;
+    filter.metadata = metadata;
+    int rc = print_jobs(cli, &filter, NULL);
+    json_decref(metadata);
+    return rc;
+}
+
+static int search(jm_cli *cli)
+{
+    jm_jobs_filter filter;
+    const char *match = jm_cli_option_text(cli, "match");
+    jm_search by = {.key = jm_cli_operand(cli, 0), .value = jm_cli_operand(cli, 1)};
+    if (read_filter(cli, &filter))
+        return JM_EXIT_USAGE;
+    if (match)
+        (void)jm_match_parse(match, &by.match); /* the table has the words */
+    return print_jobs(cli, &filter, &by);
+}
+
+static int recent(jm_cli *cli)
+{
+    jm_jobs_filter filter = {.project = jm_cli_option_text(cli, "project")};
+    if (jm_cli_option_int(cli, "limit", 10, 1, 1000, &filter.limit))
+        return JM_EXIT_USAGE;
+    return print_jobs(cli, &filter, NULL);
+}
+
+static int stats(jm_cli *cli)
+{
+    const char *by = jm_cli_option_text(cli, "by");
+    jm_stats_filter filter = {.project = jm_cli_option_text(cli, "project"),
+                              .type = jm_cli_option_text(cli, "type"),
+                              .schedule = jm_cli_option_text(cli, "schedule"),
+                              .sum = jm_cli_option_text(cli, "sum"),
+                              .by_day = by && !strcmp(by, "day")};
+    json_t *found;
+    jm_err err;
+    if (time_option(cli, "from", &filter.from) || time_option(cli, "to", &filter.to))
+        return JM_EXIT_USAGE;
+    struct jm_pg *pg = jm_cli_pg(cli);
+    if (!pg)
+        return JM_EXIT_FAILURE;
+    if (jm_jobs_stats(pg, &filter, &found, &err))
+        return jm_cli_fail(cli, &err);
+    if (jm_cli_json(cli))
+        return jm_cli_print_json(cli, found);
+    jm_cli_print_fields(cli, found, stats_columns);
+    print_part(cli, json_object_get(found, "types"), stats_type_columns);
+    print_part(cli, json_object_get(found, "trend"), stats_trend_columns);
+    json_decref(found);
+    return JM_EXIT_OK;
 }
 
 /* The job that the first operand names; its row too where job is not NULL. */
@@ -302,15 +394,6 @@ static int find_job(jm_cli *cli, struct jm_pg **pg, jm_uuid *id, json_t **job)
     else
         json_decref(row);
     return JM_EXIT_OK;
-}
-
-/* A list under its own heading, left out when there is nothing in it. */
-static void print_part(const jm_cli *cli, json_t *items, const jm_cli_column *columns)
-{
-    if (json_array_size(items)) {
-        putchar('\n');
-        jm_cli_print_table(cli, items, columns);
-    }
 }
 
 static int show(jm_cli *cli)
@@ -540,26 +623,61 @@ static const jm_cli_option delete_options[] = {
      .value = "S[,S...]",
      .help = "Of these, only jobs that ended so: completed, failed, cancelled, expired."},
     {.name = NULL}};
+/* Which jobs a list is about. */
+#define FILTERS                                                                                    \
+    {.name = "status", .value = "S", .help = "Only jobs that are so.", .choices = status_words},   \
+        {.name = "type", .value = "T", .help = "Only jobs of this type."},                         \
+        {.name = "project", .value = "P", .help = "Only jobs of this project."},                   \
+        {.name = "queue", .value = "Q", .help = "Only jobs of this queue."},                       \
+        {.name = "schedule",                                                                       \
+         .value = "S",                                                                             \
+         .help = "Only jobs that this schedule fired; its name or id."},                           \
+        {.name = "created-from",                                                                   \
+         .value = "T",                                                                             \
+         .help = "Submitted at or after: a time, or a duration such as 2h: so long ago."},         \
+        {.name = "created-to", .value = "T", .help = "Submitted before."},                         \
+        {.name = "started-from", .value = "T", .help = "Last started at or after."},               \
+        {.name = "started-to", .value = "T", .help = "Last started before."},                      \
+        {.name = "completed-from", .value = "T", .help = "Ended at or after."},                    \
+        {.name = "completed-to", .value = "T", .help = "Ended before."},                           \
+    {                                                                                              \
+        .name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."  \
+    }
+
 static const jm_cli_option list_options[] = {
-    {.name = "status", .value = "S", .help = "Only jobs that are so.", .choices = status_words},
-    {.name = "type", .value = "T", .help = "Only jobs of this type."},
-    {.name = "project", .value = "P", .help = "Only jobs of this project."},
-    {.name = "queue", .value = "Q", .help = "Only jobs of this queue."},
-    {.name = "schedule",
-     .value = "S",
-     .help = "Only jobs that this schedule fired; its name or id."},
     {.name = "metadata",
      .value = "KEY=VALUE",
      .help = "Only jobs whose metadata says so; fast for keys that types declare searchable."},
-    {.name = "created-from",
+    FILTERS,
+    {.name = NULL}};
+static const char *const match_words[] = {"exact", "prefix", "part", NULL};
+static const jm_cli_option search_options[] = {
+    {.name = "match",
+     .value = "HOW",
+     .help = "Whether VALUE is all of it (exact, the default), how it begins, or a part of it.",
+     .choices = match_words},
+    FILTERS,
+    {.name = NULL}};
+static const jm_cli_option recent_options[] = {
+    {.name = "project", .value = "P", .help = "Only jobs of this project."},
+    {.name = "limit", .value = "N", .help = "At most this many (default 10, up to 1000)."},
+    {.name = NULL}};
+static const char *const by_words[] = {"hour", "day", NULL};
+static const jm_cli_option stats_options[] = {
+    {.name = "type", .value = "T", .help = "Only jobs of this type."},
+    {.name = "project", .value = "P", .help = "Only jobs of this project."},
+    {.name = "schedule", .value = "S", .help = "Only jobs that this schedule fired."},
+    {.name = "from",
      .value = "T",
-     .help = "Submitted at or after: a time, or a duration such as 2h: so long ago."},
-    {.name = "created-to", .value = "T", .help = "Submitted before."},
-    {.name = "started-from", .value = "T", .help = "Last started at or after."},
-    {.name = "started-to", .value = "T", .help = "Last started before."},
-    {.name = "completed-from", .value = "T", .help = "Ended at or after."},
-    {.name = "completed-to", .value = "T", .help = "Ended before."},
-    {.name = "callbacks", .help = "Also jobs that report the end of others to a callback_url."},
+     .help = "From the hour of this time on; a duration such as 7d: so long ago."},
+    {.name = "to", .value = "T", .help = "Before this time."},
+    {.name = "by",
+     .value = "STEP",
+     .help = "Steps of the trend (default hour).",
+     .choices = by_words},
+    {.name = "sum",
+     .value = "KEY",
+     .help = "Add up the numbers under this key of the metadata, of the newest 20,000 jobs."},
     {.name = NULL}};
 static const jm_cli_option wait_options[] = {
     {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
@@ -586,6 +704,31 @@ const jm_cli_command jm_cli_job_commands[] = {
      .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list,
      .examples = "jobmill job list --status failed --limit 10"},
+    {.verb = "search",
+     .operands = "KEY VALUE",
+     .min_operands = 2,
+     .max_operands = 2,
+     .summary = "Search jobs by a searchable key of their metadata, newest first",
+     .description =
+         "Whatever the case of letters. A beginning or a part is looked for in the last 30 days, "
+         "unless --created-from says otherwise.",
+     .options = search_options,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
+     .run = search,
+     .examples = "jobmill job search order A-17 --match prefix --status failed"},
+    {.verb = "recent",
+     .summary = "List the newest jobs",
+     .options = recent_options,
+     .shares = JM_CLI_WATCH,
+     .run = recent},
+    {.verb = "stats",
+     .summary = "Show what became of jobs",
+     .description = "Counts are by the hour in which jobs ended. What 95 % took at most is of the "
+                    "newest 5,000.",
+     .options = stats_options,
+     .shares = JM_CLI_WATCH,
+     .run = stats,
+     .examples = "jobmill job stats --from 7d --by day"},
     {.verb = "show",
      ONE_JOB,
      .summary = "Show a job with its steps",

@@ -1,6 +1,6 @@
 -- Lists jobs: along the primary key.
 -- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
--- $8 whether callbacks count, $9 smallest id, $10 id that all are below, $11 started from, $12 started before,
+-- $8 whether callbacks count, $9 from this id on, $10 below this id, $11 started from, $12 started before,
 -- $13 completed from, $14 completed before, $15 metadata that it has, an object of texts (each may be null: any).
 -- Result: each job as JSON, newest first.
 SELECT row_to_json(j)

@@ -1,7 +1,7 @@
 -- Searches jobs by a searchable key of metadata, whatever the case of its letters: along the index on key, value
 -- and id, in the order of ids.
 -- $1 status, $2 type, $3 project, $4 queue, $5 schedule id (each may be null: any), $6 limit, $7 offset,
--- $8 whether callbacks count, $9 smallest id, $10 id that all are below, $11 started from, $12 started before,
+-- $8 whether callbacks count, $9 from this id on, $10 below this id, $11 started from, $12 started before,
 -- $13 completed from, $14 completed before, $15 metadata that it has, an object of texts (each may be null: any).
 -- $16 key, $17 value.
 -- Result: each job as JSON, newest first.

@@ -206,3 +206,9 @@ def test_the_command_line_pages_and_filters(jm, api, searchable):
     assert len(jm.cli("job", "list", "--metadata", "no=1", "--json").json()["items"]) == 2
     assert len(jm.cli("job", "list", "--created-from", "1h", "--json").json()["items"]) == 5
     assert jm.cli("job", "list", "--metadata", "no", check=False).code == 2
+    found = jm.cli("job", "search", "no", "1", "--match", "prefix", "--json").json()["items"]
+    assert {j["metadata"]["no"] for j in found} == {1} and len(found) == 2
+    assert len(jm.cli("job", "recent", "--limit", 2, "--json").json()["items"]) == 2
+    jm.cli("job", "cancel", ids[0], "--reason", "no more")
+    assert jm.cli("job", "stats", "--from", "1d", "--by", "day", "--json").json()["cancelled"] == 1
+    assert "Cancelled" in jm.cli("job", "stats").out
