@@ -43,7 +43,7 @@ static bool refuse(jm_req *req, jm_submit_request *request, jm_err *err)
 {
     char field[sizeof err->field];
     if (request->list && err->code == JM_ERR_INVALID) {
-        snprintf(field, sizeof field, "%zu%s%.70s", request->n, *err->field ? "." : "", err->field);
+        snprintf(field, sizeof field, "%zu%s%.50s", request->n, *err->field ? "." : "", err->field);
         memcpy(err->field, field, sizeof field);
     }
     jm_req_fail(req, err);

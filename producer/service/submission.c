@@ -93,7 +93,7 @@ void jm_submit_fail(jm_submit_request *request, size_t job, const jm_err *err)
     request->rc = err->code;
     request->err = *err;
     if (request->list && *err->field)
-        snprintf(request->err.field, sizeof request->err.field, "%zu.%.70s", job, err->field);
+        snprintf(request->err.field, sizeof request->err.field, "%zu.%.55s", job, err->field);
     else if (request->list && err->code == JM_ERR_INVALID)
         snprintf(request->err.field, sizeof request->err.field, "%zu", job);
 }

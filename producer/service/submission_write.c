@@ -190,7 +190,7 @@ static void find_culprit(const jm_submit_writer *writer, jm_submit_request **lis
     place found = writer->places[row - 1];
     char field[sizeof err->field];
     if (list[found.request]->list)
-        snprintf(field, sizeof field, "%zu%.70s", found.job, dot[1] ? dot : "");
+        snprintf(field, sizeof field, "%zu%.55s", found.job, dot[1] ? dot : "");
     else
         snprintf(field, sizeof field, "%.70s", dot + 1);
     memcpy(err->field, field, sizeof field);
