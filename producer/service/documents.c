@@ -304,7 +304,7 @@ int jm_documents_list(jm_pg *pg, const jm_documents_page *page, json_t **items, 
                       jm_err *err)
 {
     char project[ID_SIZE];
-    const char *name;
+    const char *name = NULL;
     jm_pg_args args;
     *items = NULL;
     if (read_cursor(page->cursor, project, &name, err))
