@@ -323,7 +323,7 @@ static int read_file(jm_auth *auth, const char *path, jm_err *err)
 {
     char text[512];
     jm_key_line line;
-    bool is_key;
+    bool is_key = false;
     int rc = JM_OK;
     FILE *file = fopen(path, "re");
     if (!file)

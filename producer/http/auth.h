@@ -42,7 +42,7 @@ void jm_auth_free(jm_auth *auth); /* notes what was used and ends the thread; NU
  * database is asked. Errors: JM_ERR_NOT_FOUND: no such key, or it was revoked or has expired;
  * JM_ERR_DB_DOWN: it was not seen before and the database is away; JM_ERR_TIMEOUT: over its rate,
  * *retry_after_s (may be NULL) says for how long. */
-int jm_auth_check(jm_auth *auth, const char *key, size_t len, jm_identity *who, int *retry_after_s,
+int jm_auth_check(jm_auth *auth, const char *text, size_t len, jm_identity *who, int *retry_after_s,
                   jm_err *err);
 /* A key that was just revoked here, with its sessions: it holds no longer. */
 void jm_auth_forget(jm_auth *auth, const char *key_id);

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -91,9 +92,8 @@ static bool read_hash(const char *hex, uint8_t hash[JM_KEY_HASH])
     if (strlen(hex) != JM_KEY_HEX - 1 || strspn(hex, "0123456789abcdefABCDEF") != JM_KEY_HEX - 1)
         return false;
     for (int i = 0; i < JM_KEY_HASH; i++) {
-        unsigned byte = 0;
-        sscanf(hex + 2 * i, "%2x", &byte);
-        hash[i] = (uint8_t)byte;
+        const char byte[] = {hex[2 * i], hex[2 * i + 1], 0};
+        hash[i] = (uint8_t)strtoul(byte, NULL, 16);
     }
     return true;
 }
