@@ -761,7 +761,7 @@ const jm_cli_command jm_cli_job_commands[] = {
                     "the cancellation is requested (prints requested): its worker sends SIGTERM "
                     "and, after a grace, SIGKILL. Exits 1 when it has ended already.",
      .examples = "jobmill job cancel 01946c1e-7d4f-7a61-9f0a-1c2b3d4e5f60 --reason 'not needed'",
-     .shares = JM_CLI_REASON,
+     .shares = JM_CLI_CHANGE,
      .run = cancel},
     {.verb = "retry",
      ONE_JOB,

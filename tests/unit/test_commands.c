@@ -208,6 +208,86 @@ START_TEST(json_and_color)
 }
 END_TEST
 
+static bool is_among(const char *word, const char *const *words)
+{
+    for (; *words; words++)
+        if (!strcmp(*words, word))
+            return true;
+    return false;
+}
+
+/* A command that changes something has --dry-run and --reason; what deletes has --yes as well. What
+ * only reads, and what need not, stands here. */
+START_TEST(changes_can_be_tried_and_explained)
+{
+    static const char *const reads[] = {
+        "list",     "show",    "logs",   "steps",  "result", "wait",   "history", "ticks",
+        "versions", "preview", "export", "status", "check",  "test",   "get",     "diff",
+        "search",   "recent",  "stats",  "backup", "run",    "doctor", "dev",     NULL};
+    static const struct {
+        const char *noun, *verb;
+        unsigned shares;                /* what it has all the same */
+    } others[] = {{"job", "submit", 0}, /* who submitted it stands in the job */
+                  {"lock", "acquire", 0},
+                  {"lock", "extend", 0},
+                  {"lock", "run", 0},                 /* for a while only */
+                  {"schema", "init", JM_CLI_DRY_RUN}, /* there need be no audit log yet */
+                  {"schema", "migrate", JM_CLI_DRY_RUN},
+                  {"schema", "reset", JM_CLI_DRY_RUN | JM_CLI_YES},
+                  {"topics", "create", JM_CLI_DRY_RUN}, /* Kafka's */
+                  {"topics", "recreate", JM_CLI_YES},
+                  {"schedule", "sync", JM_CLI_DRY_RUN}, /* the source is the reason */
+                  {"schedule", "run", JM_CLI_CHANGE},
+                  {"calendar", "import", JM_CLI_REASON}}; /* its --dry-run needs no database */
+    static const char *const deletes[] = {"delete", "reset", "recreate", "revoke", "cleanup", NULL};
+    for (const jm_cli_noun *noun = jm_cli_nouns; noun->name; noun++) {
+        for (const jm_cli_command *c = noun->commands; c->summary; c++) {
+            const char *verb = c->verb ? c->verb : noun->name;
+            unsigned needs = is_among(verb, reads) ? 0 : JM_CLI_CHANGE;
+            if (is_among(verb, deletes))
+                needs |= JM_CLI_YES;
+            for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+                if (!strcmp(others[i].noun, noun->name) && !strcmp(others[i].verb, verb))
+                    needs = others[i].shares;
+            ck_assert_msg((c->shares & needs) == needs, "%s %s shares %u, needs %u", noun->name,
+                          verb, c->shares, needs);
+            if (!strcmp(verb, "list"))
+                ck_assert_msg(c->shares & JM_CLI_WATCH, "%s list has no --watch", noun->name);
+            if (!strcmp(noun->name, "dead"))
+                continue; /* its --reason is that of the letters */
+            for (int o = 0; c->options && c->options[o].name; o++)
+                ck_assert_msg(!is_among(c->options[o].name,
+                                        (const char *[]){"reason", "yes", "watch", "offset", NULL}),
+                              "%s %s has an option of its own that it could share: %s", noun->name,
+                              verb, c->options[o].name);
+        }
+    }
+}
+END_TEST
+
+/* Every command takes all of its options at once: there is room for them, and no two are alike. */
+START_TEST(options_are_distinct)
+{
+    for (const jm_cli_noun *noun = jm_cli_nouns; noun->name; noun++) {
+        for (const jm_cli_command *c = noun->commands; c->summary; c++) {
+            char names[60][JM_CLI_NAME_MAX];
+            jm_cli_option option;
+            int n = 0;
+            for (; jm_cli_option_at(c, n, &option); n++) {
+                ck_assert_int_lt(n, 48);
+                jm_cli_option_name(&option, names[n]);
+                ck_assert_str_ne(names[n], "json");
+                ck_assert_str_ne(names[n], "color");
+                ck_assert_str_ne(names[n], "config");
+                for (int i = 0; i < n; i++)
+                    ck_assert_msg(strcmp(names[i], names[n]) != 0, "%s %s: --%s twice", noun->name,
+                                  c->verb ? c->verb : "", names[n]);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(letters)
 {
     jm_cli *cli;
@@ -390,6 +470,8 @@ int main(void)
     tcase_add_test(tcase, pages);
     tcase_add_test(tcase, bare_options);
     tcase_add_test(tcase, json_and_color);
+    tcase_add_test(tcase, changes_can_be_tried_and_explained);
+    tcase_add_test(tcase, options_are_distinct);
     tcase_add_test(tcase, letters);
     tcase_add_test(tcase, progress);
     tcase_add_test(tcase, near_words);
