@@ -10,7 +10,10 @@
 #include "common/pg.h"
 #include "common/rows.h"
 
-enum { LOOK_MS = 100 /* between two looks at a lock that is taken */ };
+enum {
+    LOOK_MS = 100,      /* between two looks at a lock that is taken */
+    HOLDERS_MAX = 10000 /* shown of one lock */
+};
 
 static int check_name(const char *name, bool any, jm_err *err)
 {
@@ -180,4 +183,52 @@ int jm_locks_force(jm_pg *pg, const char *project, const char *name, jm_err *err
     start_args(&args, project, name);
     int rc = jm_rows_one(pg, &jm_sql_lock_force, &args, &answer, err);
     return rc ? rc : judge(pg, answer, err);
+}
+
+/* Who holds it, of rows of the list. */
+static json_t *holders_of(const json_t *rows)
+{
+    static const char *const members[] = {"slot", "owner", "token", "expires_at"};
+    json_t *holders = json_array(), *row;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        if (!json_is_string(json_object_get(row, "owner")))
+            continue;
+        json_t *holder = json_object();
+        for (size_t m = 0; m < sizeof members / sizeof *members; m++)
+            json_object_set(holder, members[m], json_object_get(row, members[m]));
+        json_array_append_new(holders, holder);
+    }
+    return holders;
+}
+
+static json_t *lock_of(const char *project, const char *name, const json_t *rows)
+{
+    json_t *lock =
+        json_pack("{s:s, s:s, s:i, s:i, s:n, s:o}", "project", project, "name", name, "capacity", 1,
+                  "waiting", 0, "blocked_by", "holders", holders_of(rows));
+    json_t *row;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        json_object_set(lock, "capacity", json_object_get(row, "capacity"));
+        json_object_set(lock, "waiting", json_object_get(row, "waiting"));
+        if (json_is_string(json_object_get(row, "blocked_by")))
+            json_object_set(lock, "blocked_by", json_object_get(row, "blocked_by"));
+    }
+    return lock;
+}
+
+int jm_locks_show(jm_pg *pg, const char *project, const char *name, json_t **lock, jm_err *err)
+{
+    json_t *rows = NULL;
+    *lock = NULL;
+    int rc = check_project(pg, project, err);
+    if (!rc)
+        rc = jm_locks_list(pg, project, name, HOLDERS_MAX, 0, &rows, err);
+    if (!rc)
+        *lock = lock_of(project, name, rows);
+    json_decref(rows);
+    return rc;
 }

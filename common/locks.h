@@ -16,6 +16,12 @@ struct jm_pg;
 int jm_locks_list(struct jm_pg *pg, const char *project, const char *name, int64_t limit,
                   int64_t offset, json_t **items, jm_err *err);
 
+/* One lock: {"project", "name", "capacity", "waiting": jobs, "blocked_by": job or null, "holders":
+ * [{"slot", "owner", "token", "expires_at"}]}; one that nobody has ever taken is free, with a
+ * capacity of 1. Errors: JM_ERR_NOT_FOUND (no such project). */
+int jm_locks_show(struct jm_pg *pg, const char *project, const char *name, json_t **lock,
+                  jm_err *err);
+
 /* At most capacity hold it at once from now on; holders above it keep it until they let go.
  * Errors: JM_ERR_INVALID, JM_ERR_NOT_FOUND (no such project). */
 int jm_locks_set(struct jm_pg *pg, const char *project, const char *name, int64_t capacity,

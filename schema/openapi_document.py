@@ -252,7 +252,7 @@ def curl_of(path, method, operation, parameters):
             words.append(f"-H 'Content-Type: {kind}'")
             text = example_of(media)
             text = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
-            words.append("-d '" + text.replace("'", "'\\''") + "'")
+            words.append("--data-binary '" + text.replace("\r", "").replace("'", "'\\''") + "'")
         break
     return " ".join(words + [f"$URL/api/v1{url}"])
 

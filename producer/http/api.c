@@ -10,6 +10,7 @@
 #include "common/uuid7.h"
 #include "producer/http/auth.h"
 #include "producer/http/live.h"
+#include "producer/http/lock_waits.h"
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
 #include "producer/http/tail.h"
@@ -30,6 +31,7 @@ struct jm_api {
     jm_tail *tail;
     jm_submission *submission;
     jm_waiter *waiter;
+    jm_lock_waits *lock_waits;
 };
 
 static const jm_metric_def requests_def = {.name = "jobmill_http_requests_total",
@@ -243,6 +245,7 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
     api->live = jm_live_new(options->conninfo, options->schema);
     api->tail = jm_tail_new(config);
     api->waiter = jm_waiter_new(options->conninfo, options->schema);
+    api->lock_waits = jm_lock_waits_new(api->pool);
     jm_submission_options submission = {.config = config,
                                         .conninfo = options->conninfo,
                                         .schema = options->schema,
@@ -274,6 +277,7 @@ void jm_api_stop(jm_api *api)
 {
     jm_submission_stop(api->submission); /* what it answers may wait on */
     jm_waiter_stop(api->waiter);
+    jm_lock_waits_stop(api->lock_waits);
     jm_live_stop(api->live);
     jm_tail_stop(api->tail);
 }
@@ -284,6 +288,7 @@ void jm_api_free(jm_api *api)
         return;
     jm_submission_free(api->submission);
     jm_waiter_free(api->waiter);
+    jm_lock_waits_free(api->lock_waits);
     jm_live_free(api->live);
     jm_tail_free(api->tail);
     jm_auth_free(api->auth);
@@ -321,6 +326,11 @@ jm_tail *jm_api_tail(const jm_api *api)
 struct jm_submission *jm_api_submission(const jm_api *api)
 {
     return api->submission;
+}
+
+struct jm_lock_waits *jm_api_lock_waits(const jm_api *api)
+{
+    return api->lock_waits;
 }
 
 struct jm_waiter *jm_api_waiter(const jm_api *api)

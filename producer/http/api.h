@@ -31,6 +31,7 @@ const jm_config *jm_api_config(const jm_api *api);
 jm_pg_pool *jm_api_pool(const jm_api *api);
 struct jm_auth *jm_api_auth(const jm_api *api);
 struct jm_live *jm_api_live(const jm_api *api);
+struct jm_lock_waits *jm_api_lock_waits(const jm_api *api);
 struct jm_tail *jm_api_tail(const jm_api *api);
 struct jm_submission *jm_api_submission(const jm_api *api);
 struct jm_waiter *jm_api_waiter(const jm_api *api);

@@ -4,21 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
-const jm_api_route *const jm_route_tables[] = {jm_routes_jobs,
-                                               jm_routes_live,
-                                               jm_routes_meta,
-                                               jm_routes_audit,
-                                               jm_routes_cleanup,
-                                               jm_routes_dead_letters,
-                                               jm_routes_documents,
-                                               jm_routes_keys,
-                                               jm_routes_projects,
-                                               jm_routes_session,
-                                               jm_routes_schedule_documents,
-                                               jm_routes_schedules,
-                                               jm_routes_types,
-                                               jm_routes_workers,
-                                               NULL};
+const jm_api_route *const jm_route_tables[] = {
+    jm_routes_audit,
+    jm_routes_calendars,
+    jm_routes_cleanup,
+    jm_routes_dead_letters,
+    jm_routes_documents,
+    jm_routes_jobs,
+    jm_routes_keys,
+    jm_routes_live,
+    jm_routes_locks,
+    jm_routes_meta,
+    jm_routes_projects,
+    jm_routes_schedule_documents,
+    jm_routes_schedules,
+    jm_routes_session,
+    jm_routes_types,
+    jm_routes_workers,
+    NULL,
+};
 
 /* Whether the segments are those of a route's path. */
 static bool fits(const char *path, char *const *segments, int n)

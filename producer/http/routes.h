@@ -5,12 +5,14 @@
 #include "producer/http/request.h"
 
 extern const jm_api_route jm_routes_audit[];
+extern const jm_api_route jm_routes_calendars[];
 extern const jm_api_route jm_routes_jobs[];
 extern const jm_api_route jm_routes_keys[];
 extern const jm_api_route jm_routes_cleanup[];
 extern const jm_api_route jm_routes_dead_letters[];
 extern const jm_api_route jm_routes_documents[];
 extern const jm_api_route jm_routes_live[];
+extern const jm_api_route jm_routes_locks[];
 extern const jm_api_route jm_routes_meta[];
 extern const jm_api_route jm_routes_projects[];
 extern const jm_api_route jm_routes_session[];
