@@ -133,8 +133,8 @@ static void clean_message(jm_err *err)
 /* Gives the connection up. */
 static int lost(jm_pg *pg, jm_err *err, const char *what)
 {
-    jm_err_set(err, JM_ERR_DB_DOWN, "%s: %s", what,
-               pg->conn ? PQerrorMessage(pg->conn) : "no connection");
+    const char *why = pg->conn ? PQerrorMessage(pg->conn) : "no connection";
+    jm_err_set(err, JM_ERR_DB_DOWN, "%s: %s", what, *why ? why : "the connection is gone");
     if (err)
         clean_message(err);
     if (pg->conn && *pg->started) {

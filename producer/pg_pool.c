@@ -101,17 +101,13 @@ static struct slot *wait_for_slot(jm_pg_pool *pool)
     return slot;
 }
 
-/* Whether the server has closed it meanwhile: then there is something to read though nothing was
- * asked. */
+/* Whether the server has closed it meanwhile: there is something to read though nothing was asked.
+ * A notice would be taken for that as well, and costs a new connection. */
 static bool is_stale(jm_pg *pg)
 {
     PGconn *conn = jm_pg_conn(pg);
-    if (!conn)
-        return false;
-    struct pollfd pfd = {.fd = PQsocket(conn), .events = POLLIN};
-    if (poll(&pfd, 1, 0) == 0)
-        return false;
-    return !PQconsumeInput(conn) || PQstatus(conn) != CONNECTION_OK;
+    struct pollfd pfd = {.fd = conn ? PQsocket(conn) : -1, .events = POLLIN};
+    return conn && poll(&pfd, 1, 0) != 0;
 }
 
 static int check(jm_pg_pool *pool, struct slot *slot, jm_err *err)

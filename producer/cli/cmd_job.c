@@ -8,6 +8,7 @@
 #include "common/job_fields.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/job_update.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/job_logs.h"
 #include "producer/cli/table.h"
@@ -387,7 +388,8 @@ static int find_job(jm_cli *cli, struct jm_pg **pg, jm_uuid *id, json_t **job)
     if (!*pg)
         return JM_EXIT_FAILURE;
     json_t *row = NULL;
-    if (jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), id, &err) || jm_jobs_show(*pg, id, &row, &err))
+    if (jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), NULL, id, &err) ||
+        jm_jobs_show(*pg, id, &row, &err))
         return jm_cli_fail(cli, &err);
     if (job)
         *job = row;
@@ -405,12 +407,12 @@ static int show(jm_cli *cli)
     int rc = find_job(cli, &pg, &id, &job);
     if (rc)
         return rc;
-    if (jm_jobs_steps(pg, &id, &steps, &err) ||
-        (!jm_cli_json(cli) && (jm_jobs_attempts(pg, &id, &attempts, &err) ||
-                               jm_jobs_waiting(pg, &id, &waiting, &err)))) {
+    if (jm_jobs_steps(pg, &id, &steps, &err) || jm_jobs_attempts(pg, &id, &attempts, &err) ||
+        (!jm_cli_json(cli) && jm_jobs_waiting(pg, &id, &waiting, &err))) {
         rc = jm_cli_fail(cli, &err);
     } else if (jm_cli_json(cli)) {
         json_object_set(job, "steps", steps);
+        json_object_set(job, "attempts", attempts);
         rc = jm_cli_print_json(cli, json_incref(job));
     } else {
         rc = jm_cli_print_object(cli, json_incref(job), show_columns);
@@ -506,7 +508,7 @@ static int wait_for(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    int rc = jm_jobs_resolve(pg, jm_cli_operand(cli, 0), &id, &err);
+    int rc = jm_jobs_resolve(pg, jm_cli_operand(cli, 0), NULL, &id, &err);
     if (!rc)
         rc = jm_jobs_wait(pg, &id, timeout_ms, &job, &err);
     if (rc == JM_ERR_TIMEOUT)
@@ -530,8 +532,8 @@ static int find_id(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
     *pg = jm_cli_pg(cli);
     if (!*pg)
         return JM_EXIT_FAILURE;
-    return jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), id, &err) ? jm_cli_fail(cli, &err)
-                                                                  : JM_EXIT_OK;
+    return jm_jobs_resolve(*pg, jm_cli_operand(cli, 0), NULL, id, &err) ? jm_cli_fail(cli, &err)
+                                                                        : JM_EXIT_OK;
 }
 
 /* What became of it, or would. */
@@ -679,6 +681,12 @@ static const jm_cli_option stats_options[] = {
      .value = "KEY",
      .help = "Add up the numbers under this key of the metadata, of the newest 20,000 jobs."},
     {.name = NULL}};
+static const jm_cli_option update_options[] = {
+    {.name = "metadata",
+     .value = "JSON",
+     .help = "An object: its members are set, all others stay."},
+    {.name = "priority", .value = "N", .help = "0 to 9, of a job that waits; higher first."},
+    {.name = NULL}};
 static const jm_cli_option wait_options[] = {
     {.name = "timeout", .value = "S", .help = "Give up after so many seconds (or 5m, 1h30m)."},
     {.name = NULL}};
@@ -754,6 +762,14 @@ const jm_cli_command jm_cli_job_commands[] = {
                     "(which is said on standard error); 3 when there is no such job.",
      .options = wait_options,
      .run = wait_for},
+    {.verb = "update",
+     ONE_JOB,
+     .summary = "Change metadata or priority of a job",
+     .examples = "jobmill job update 01946c1e-7d4f-7a61-9f0a-1c2b3d4e5f60 --metadata '{\"owner\": "
+                 "\"ops\"}'",
+     .options = update_options,
+     .shares = JM_CLI_CHANGE,
+     .run = jm_cli_update_job},
     {.verb = "cancel",
      ONE_JOB,
      .summary = "Cancel a job",

@@ -163,7 +163,8 @@ int jm_cli_job_logs(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_jobs_resolve(pg, jm_cli_operand(cli, 0), &id, &err) || jm_jobs_show(pg, &id, &job, &err))
+    if (jm_jobs_resolve(pg, jm_cli_operand(cli, 0), NULL, &id, &err) ||
+        jm_jobs_show(pg, &id, &job, &err))
         return jm_cli_fail(cli, &err);
     json_decref(job);
     return jm_cli_option_flag(cli, "follow") ? follow(cli, pg, &id) : print_all(cli, pg, &id);

@@ -207,6 +207,8 @@ void jm_req_fail(jm_req *req, const jm_err *err)
                        req->id);
         return;
     }
+    if (jm_req_runs_again(req, err))
+        return;
     if (f.status == 503)
         jm_req_set_header(req, "Retry-After", "1");
     point(err->field, pointer);

@@ -85,6 +85,24 @@ static void refuse_method(jm_req *req, const char *methods)
     jm_req_problem(req, 405, "method_not_allowed", NULL, "this path takes %s", methods);
 }
 
+bool jm_req_runs_again(jm_req *req, const jm_err *err)
+{
+    req->again = err->code == JM_ERR_DB_DOWN && req->pg && !req->retried &&
+                 !strcmp(req->route->method, "GET");
+    return req->again;
+}
+
+static void run(jm_req *req)
+{
+    req->route->handler(req);
+    if (!req->again)
+        return;
+    req->again = false;
+    req->retried = true;
+    jm_req_give_back(req);
+    req->route->handler(req);
+}
+
 static void answer(jm_req *req)
 {
     const char *path = jm_http_path(req->http), *method = jm_http_method(req->http);
@@ -98,7 +116,7 @@ static void answer(jm_req *req)
     if (!req->route)
         refuse_method(req, methods);
     else if (may(req) && jm_req_check_query(req))
-        req->route->handler(req);
+        run(req);
 }
 
 /* ---- what is counted and logged ---- */

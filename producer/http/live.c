@@ -10,8 +10,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
+#include "producer/http/job_parts.h"
 #include "producer/service/follow.h"
-#include "producer/service/jobs.h"
 
 enum {
     LOOK_MS = 200,   /* between two looks */
@@ -236,29 +236,12 @@ static bool add(jm_live *live, follower *f)
     return taken;
 }
 
-/* Whether the job of the path is there for this key; when not: answered. */
-static bool find_job(jm_req *req, jm_uuid *id)
-{
-    const char *name = jm_req_path(req, "id");
-    struct jm_pg *pg = jm_req_pg(req);
-    json_t *job = NULL;
-    jm_err err;
-    if (!pg)
-        return false;
-    if (jm_jobs_resolve(pg, name, id, &err) || jm_jobs_show(pg, id, &job, &err)) {
-        jm_req_fail(req, &err);
-        return false;
-    }
-    bool seen = jm_req_sees(req, json_string_value(json_object_get(job, "project")), "job", name);
-    json_decref(job);
-    return seen;
-}
-
 void jm_live_follow(jm_req *req, jm_live_what what)
 {
     jm_live *live = jm_api_live(jm_req_api(req));
+    struct jm_pg *pg;
     jm_uuid id;
-    if (!find_job(req, &id))
+    if (!jm_job_find(req, &pg, &id, NULL))
         return;
     follower *f = jm_calloc(1, sizeof *f);
     f->what = what;

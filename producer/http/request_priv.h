@@ -21,6 +21,7 @@ struct jm_req {
     _Atomic int
         holders; /* its handler's thread, and who it was deferred to: the last one ends it */
     bool dry_run;
+    bool again, retried; /* the handler is to run once more; it has */
     char id[JM_REQ_ID + 1];
     /* Who asks. */
     jm_scope scope;
@@ -38,5 +39,8 @@ bool jm_req_identify(jm_req *req);
 bool jm_req_check_query(jm_req *req);
 void jm_req_free(jm_req *req);
 void jm_req_give_back(jm_req *req); /* its connection */
+/* Whether the handler is run once more instead of an answer: one that only reads had a connection
+ * that was gone when it was used. */
+bool jm_req_runs_again(jm_req *req, const jm_err *err);
 
 #endif

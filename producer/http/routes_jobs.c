@@ -25,7 +25,8 @@ bool jm_job_find(jm_req *req, struct jm_pg **pg, jm_uuid *id, json_t **job)
     *pg = jm_req_pg(req);
     if (!*pg)
         return false;
-    if (jm_jobs_resolve(*pg, name, id, &err) || jm_jobs_show(*pg, id, &row, &err)) {
+    if (jm_jobs_resolve(*pg, name, jm_req_project(req), id, &err) ||
+        jm_jobs_show(*pg, id, &row, &err)) {
         if (err.code == JM_ERR_NOT_FOUND) /* in the words of one that belongs to others */
             jm_req_problem(req, 404, "not_found", NULL, "there is no job %.200s", name);
         else

@@ -100,7 +100,7 @@ int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *
 
 /* ---- finding ---- */
 
-int jm_jobs_resolve(jm_pg *pg, const char *text, jm_uuid *id, jm_err *err)
+int jm_jobs_resolve(jm_pg *pg, const char *text, const char *project, jm_uuid *id, jm_err *err)
 {
     if (jm_uuid_parse(text, strlen(text), id) && jm_uuid7_is(id))
         return JM_OK;
@@ -108,6 +108,7 @@ int jm_jobs_resolve(jm_pg *pg, const char *text, jm_uuid *id, jm_err *err)
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, text);
+    jm_pg_arg_text(&args, project);
     int rc = jm_pg_query(pg, &jm_sql_job_by_external_id, &args, &res, err);
     if (rc)
         return rc;

@@ -21,8 +21,10 @@ int jm_jobs_submit(struct jm_pg *pg, const char *type, const char *params, const
                    jm_uuid *id, jm_err *err);
 
 /* What a person calls a job: a UUIDv7 is its id; any other text is an external id, of which the
- * newest job counts. JM_ERR_NOT_FOUND says so. Whether the id exists is not looked at. */
-int jm_jobs_resolve(struct jm_pg *pg, const char *text, jm_uuid *id, jm_err *err);
+ * newest job counts, of that project (NULL: of any). JM_ERR_NOT_FOUND says so. Whether the id
+ * exists is not looked at. */
+int jm_jobs_resolve(struct jm_pg *pg, const char *text, const char *project, jm_uuid *id,
+                    jm_err *err);
 
 typedef struct jm_jobs_filter {
     const char *status, *type, *project, *queue; /* NULL: any */

@@ -292,11 +292,11 @@ int jm_jobs_patch(jm_pg *pg, const jm_uuid *id, const json_t *metadata, int prio
     jm_pg_arg_text(&args, change->actor);
     jm_pg_arg_text(&args, change->source);
     jm_pg_arg_text(&args, change->reason);
+    jm_pg_arg_text(&args, change->address);
+    jm_pg_arg_text(&args, change->request_id);
     int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
-    rc = rc ? rc : patch(pg, &args, id, metadata, err);
-    rc = rc ? rc : jm_pg_exec(pg, "COMMIT", NULL, err);
-    if (rc)
-        jm_tx_rollback(pg);
+    if (!rc)
+        rc = jm_tx_end(pg, patch(pg, &args, id, metadata, err), !change->dry_run, err);
     free(text);
     return rc;
 }

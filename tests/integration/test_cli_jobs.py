@@ -86,7 +86,7 @@ def test_show_by_either_id(many):
     columns = [c for c, in many.db.query(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'jobs'::regclass AND attnum > 0 "
         "AND NOT attisdropped ORDER BY attnum")]
-    assert list(by_id) == columns + ["steps"]
+    assert list(by_id) == columns + ["steps", "attempts"]
     # A UUID of another version is an external id like any other.
     other = str(uuid.uuid4())
     job_id = many.cli("job", "submit", "--type", "t", "--id", other).out.strip()
