@@ -17,17 +17,26 @@ from lib.paths import ROOT, bin_dir
 COMMANDS = {
     "schema": "init migrate status reset",
     "topics": "create list recreate",
-    "job": "submit list show logs steps result cancel retry delete wait",
+    "job": "submit list show logs steps result cancel retry delete search recent stats wait",
     "schedule": "add list show update delete enable disable pause resume run backfill history ticks versions rollback preview "
                 "export import sync",
-    "dead": "list show",
+    "dead": "list show redrive",
     "worker": "list",
     "type": "list show check test",
     "lock": "list set acquire extend release run",
     "calendar": "add list show delete import",
+    "document": "get set history diff rollback",
+    "key": "create list revoke",
+    "project": "add list show delete",
+    "audit": "list",
+    "cleanup": "",
+    "backup": "",
+    "restore": "",
     "run": "",
     "doctor": "",
 }
+# Those that have not come yet: a name that has must be taken out of here.
+TO_COME = {("job", "search"), ("job", "recent"), ("job", "stats")}
 
 
 def jobmill(*args):
@@ -57,8 +66,9 @@ def options_of(text):
 
 
 def test_every_command_of_the_contract_is_there(table):
-    for noun, verbs in COMMANDS.items():
-        assert set(verbs.split()) <= set(table[noun]), noun
+    missing = {(noun, verb) for noun, verbs in COMMANDS.items() for verb in verbs.split() or [""]
+               if verb not in table.get(noun, {})}
+    assert missing == TO_COME
 
 
 def sections(text):
