@@ -90,16 +90,31 @@ static void free_batch(jm_event_batch *batch)
     free(batch);
 }
 
-void jm_event_batch_add(jm_event_batch *batch, const jm_job_event *event)
+/* What has been written since the last one is an event about id. */
+static void end_event(jm_event_batch *batch, const jm_uuid *id)
 {
-    if (!batch)
-        return;
     if (batch->n == batch->cap) {
         batch->cap = batch->cap ? batch->cap * 2 : 64;
         batch->events = jm_realloc(batch->events, (size_t)batch->cap * sizeof *batch->events);
     }
+    batch->events[batch->n++] = (struct event_place){.end = batch->text.len, .id = *id};
+}
+
+void jm_event_batch_add(jm_event_batch *batch, const jm_job_event *event)
+{
+    if (!batch)
+        return;
     jm_job_event_write(&batch->text, &batch->time, event);
-    batch->events[batch->n++] = (struct event_place){.end = batch->text.len, .id = *event->id};
+    end_event(batch, event->id);
+}
+
+void jm_event_batch_add_text(jm_event_batch *batch, const jm_uuid *subject, const char *text,
+                             size_t len)
+{
+    if (!batch)
+        return;
+    jm_buf_add(&batch->text, text, len);
+    end_event(batch, subject);
 }
 
 void jm_events_push(jm_events *events, jm_event_batch *batch)

@@ -1,5 +1,5 @@
-/* Publishes events about jobs to <prefix>.events, best effort: a bounded queue into a thread with a
- * Kafka producer of its own. Nobody waits for it; what is dropped is counted. */
+/* Publishes events about jobs and schedules to <prefix>.events, best effort: a bounded queue into a
+ * thread with a Kafka producer of its own. Nobody waits for it; what is dropped is counted. */
 #ifndef JM_EVENTS_H
 #define JM_EVENTS_H
 
@@ -32,6 +32,9 @@ typedef struct jm_event_batch jm_event_batch;
 /* NULL where there are no events. */
 jm_event_batch *jm_events_open(jm_events *events);
 void jm_event_batch_add(jm_event_batch *batch, const jm_job_event *event); /* copies */
+/* An event that is written already; subject: events about it are in order where that is kept. */
+void jm_event_batch_add_text(jm_event_batch *batch, const jm_uuid *subject, const char *text,
+                             size_t len);
 /* Hands the batch over (any thread, never blocks); drops it when too much waits already. */
 void jm_events_push(jm_events *events, jm_event_batch *batch);
 

@@ -1,5 +1,6 @@
-/* Events about jobs that ended with no worker to tell it: cancelled or expired while they waited,
- * cancelled with what they depended on, lost with their last worker. */
+/* Events that no worker tells: about jobs that were cancelled or expired while they waited, were
+ * cancelled with what they depended on, or lost with their last worker; and about schedules that
+ * were changed. */
 #ifndef JM_ANNOUNCE_H
 #define JM_ANNOUNCE_H
 

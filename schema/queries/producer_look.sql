@@ -34,7 +34,7 @@ SELECT clock_timestamp() AS clock,
                   AND j.id >= (SELECT o.job_id FROM pending_jobs o ORDER BY o.job_id LIMIT 1)
                   AND (SELECT p.state FROM pending_jobs p WHERE p.job_id = j.id) <> 'held') AS cancel,
        EXISTS (SELECT FROM job_dependencies d WHERE d.look_at <= (SELECT at FROM now)) AS missing,
-       EXISTS (SELECT FROM unannounced) AS announce,
+       EXISTS (SELECT FROM unannounced) OR EXISTS (SELECT FROM unannounced_changes) AS announce,
        EXISTS (SELECT FROM job_dependencies) AS depends,
        EXISTS (SELECT FROM pending_jobs p
                 WHERE p.state = 'published'

@@ -12,17 +12,23 @@ from lib.paths import ROOT
 from lib.wait import wait_until
 
 SCHEMA = json.loads((ROOT / "schema/job_event.v1.json").read_text())
+SCHEDULE_VALIDATOR = jsonschema.Draft202012Validator(json.loads((ROOT / "schema/schedule_event.v1.json").read_text()),
+                                                     format_checker=jsonschema.FormatChecker())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def read(stack):
-    """All events so far, each checked against the schema."""
+    """All events about jobs so far, each checked against the schema."""
+    return [event for event in read_all(stack) if event["type"].startswith("jobmill.job.")]
+
+
+def read_all(stack):
     found = []
     for record in stack.kafka.read_all(stack.events_topic):
         assert record.headers == {"content-type": b"application/cloudevents+json"}
         event = json.loads(record.value)
-        VALIDATOR.validate(event)
+        (VALIDATOR if event["type"].startswith("jobmill.job.") else SCHEDULE_VALIDATOR).validate(event)
         assert event["subject"] == event["data"]["id"]
         event["key"] = record.key
         found.append(event)
@@ -196,3 +202,58 @@ def test_ends_without_a_worker_are_events(jm):
         assert data["completed_at"] == row["completed_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ") == event["time"]
     assert jm.db.value("SELECT count(*) FROM unannounced") == 0
     jm.check()
+
+
+def schedule_events(stack, count, timeout=30):
+    def there():
+        events = [e for e in read_all(stack) if e["type"].startswith("jobmill.schedule.")]
+        assert len(events) == count, [e["type"] for e in events]
+        return events
+    return wait_until(there, timeout, 0.3)
+
+
+@pytest.mark.tsan
+def test_changes_of_schedules_are_events(jm):
+    jm.start_producer("--no-scheduler", **{"events.publish": "all"})
+    ident = jm.cli("schedule", "add", "nightly", "--type", "noop", "--cron", "0 3 * * *", "--external-id", "x1",
+                   "--reason", "asked for").out.strip()
+    jm.cli("schedule", "update", "nightly", "--cron", "0 4 * * *", "--queue", "slow")
+    jm.cli("schedule", "update", "nightly", "--queue", "slow")  # changes nothing
+    jm.cli("schedule", "update", "nightly", "--queue", "x", "--dry-run")
+    for action in ("disable", "enable", "pause", "resume"):
+        jm.cli("schedule", action, "nightly")
+    jm.cli("schedule", "rollback", "nightly", "--version", "1")
+    jm.cli("schedule", "run", "nightly")  # makes a job, and no version
+    jm.cli("schedule", "delete", "nightly", "--yes")
+    jm.cli("schedule", "add", "other", "--type", "noop", "--every", "1h")
+    events = schedule_events(jm, 9)
+    ours = [e for e in events if e["subject"] == ident]
+    assert [e["type"].rsplit(".", 1)[1] for e in ours] == [
+        "created", "updated", "disabled", "enabled", "paused", "resumed", "rolled_back", "deleted"]
+    assert [e["data"]["version"] for e in ours] == list(range(1, 9))
+    log = {str(r["id"]): r for r in jm.db.rows("SELECT id, at, actor FROM audit_log WHERE object = 'schedule'")}
+    for event in events:
+        row = log[event["id"]]
+        assert event["key"] == event["subject"].encode() and event["source"] == "/jobmill/default"
+        assert event["time"][:19] == row["at"].strftime("%Y-%m-%dT%H:%M:%S") and event["data"]["actor"] == row["actor"]
+    assert (ours[0]["data"]["name"], ours[0]["data"]["external_id"], ours[0]["data"]["reason"]) == ("nightly", "x1", "asked for")
+    assert ours[1]["data"]["changed"] == ["cron_expression", "queue"] and "reason" not in ours[1]["data"]
+    assert jm.db.value("SELECT count(*) FROM unannounced_changes") == 0
+
+
+def test_changes_of_schedules_wait_for_a_producer_and_are_told_once(jm):
+    for n in range(30):
+        jm.cli("schedule", "add", f"s{n}", "--type", "noop", "--every", "1h")
+    assert jm.db.value("SELECT count(*) FROM unannounced_changes") == 30
+    for _ in range(2):
+        jm.start_producer("--no-scheduler")
+    events = schedule_events(jm, 30)
+    assert len({e["id"] for e in events}) == 30
+    jm.cli("schedule", "pause", "s0")
+    assert schedule_events(jm, 31)[-1]["type"] in {e["type"] for e in events} | {"jobmill.schedule.paused"}
+
+
+def test_with_no_events_changes_are_forgotten(jm):
+    jm.start_producer("--no-scheduler", **{"events.publish": "none"})
+    jm.cli("schedule", "add", "nightly", "--type", "noop", "--every", "1h")
+    wait_until(lambda: jm.db.value("SELECT count(*) FROM unannounced_changes") == 0, 20, what="nothing is kept")
