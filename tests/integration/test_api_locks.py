@@ -54,6 +54,7 @@ def test_capacity(jm, api):
     assert jm.db.value("SELECT count(*) FROM audit_log WHERE object = 'lock'") == 1
 
 
+@pytest.mark.tsan
 def test_who_waits_gets_it_in_the_order_of_coming(jm, api):
     token = acquire(api, "deploy").json["token"]
     got = []
@@ -82,6 +83,7 @@ def test_waiting_ends(jm, api):
     assert 0.4 < time.monotonic() - began < 10
 
 
+@pytest.mark.tsan
 def test_many_wait_and_others_are_served(jm, api):
     """More than there are threads or connections."""
     token = acquire(api, "deploy").json["token"]

@@ -128,3 +128,23 @@ def test_docs_ask_nobody_else_for_anything(jm):
         assert answer.status == 200 and answer.headers["X-Content-Type-Options"] == "nosniff"
         assert b"://" not in answer.raw
     assert api.call("POST", "/docs").status in (404, 405)
+
+
+def test_docs_show_every_operation_and_send_what_was_typed():
+    """The page's own script, on a browser of a hundred lines."""
+    done = subprocess.run(["node", ROOT / "tests/lib/docs_page.js", ROOT / "producer/http/pages/docs.js", ROOT / "schema/openapi.v1.json",
+                           "updateSchedule", "path id=a/b c", "query project=shop", "header If-Match=\"3\""],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    page = json.loads(done.stdout)
+    assert sorted(page["operations"]) == sorted(operation["operationId"] for _, _, operation in DOCUMENT.operations())
+    for _, path, operation in DOCUMENT.operations():
+        assert path in page["text"] and operation["summary"] in page["text"]
+    for name, response in DOCUMENT.json["components"]["responses"].items():
+        assert response["description"].replace("`", "") in page["text"], name
+    assert {a["url"] for a in page["asked"]} == {"api/v1/openapi.json", "api/v1/whoami", "api/v1/schedules/a%2Fb%20c?project=shop"}
+    sent = page["asked"][-1]
+    assert sent["method"] == "PATCH" and json.loads(sent["body"]) == {"cron_expression": "0 4 * * *", "description": "an hour later"}
+    assert sent["headers"] == {"If-Match": '"3"', "X-API-Key": "kept-in-this-tab", "Content-Type": "application/json"}
+    assert "200 OK" in page["answer"] and "kept-in-this-tab" not in page["text"]
+    assert page["shown"] and all("calendars" in text for text in page["shown"])

@@ -70,7 +70,7 @@ function members(schema, depth) {
   return make('ul', { class: 'members' }, ...Object.entries(own.properties).map(([name, member]) => {
     const line = [make('code', {}, name), ' ', make('span', { class: 'soft' }, kindOf(member)),
       required.has(name) ? make('span', { class: 'need' }, ' required') : null,
-      resolve(member).description ? ' · ' + resolve(member).description : null];
+      ...(resolve(member).description ? [' · ', ...inline(resolve(member).description)] : [])];
     const below = depth < 6 && hasMembers(member) ? make('details', {}, make('summary', {}, ...line.filter(Boolean))) : null;
     if (!below) return make('li', {}, ...line);
     below.addEventListener('toggle', () => {
@@ -86,13 +86,14 @@ function hasMembers(schema) {
   return Boolean(own.properties && Object.keys(own.properties).length) || [...(own.oneOf || []), ...(own.anyOf || [])].some(hasMembers);
 }
 
+// Code between backquotes; links lead into the repository, which is not here.
+function inline(text) {
+  return (text || '').split(/(`[^`]*`)/).filter(Boolean).map((piece) => (
+    piece.startsWith('`') ? make('code', {}, piece.slice(1, -1)) : piece.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')));
+}
+
 function paragraphs(text) {
-  return (text || '').trim().split(/\n\s*\n/).filter(Boolean).map((part) => {
-    const line = make('p', {});
-    part.split(/(`[^`]*`)/).forEach((piece) => line.append(
-      piece.startsWith('`') ? make('code', {}, piece.slice(1, -1)) : piece.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')));
-    return line;
-  });
+  return (text || '').trim().split(/\n\s*\n/).filter(Boolean).map((part) => make('p', {}, ...inline(part)));
 }
 
 function exampleOf(media) {
@@ -213,7 +214,7 @@ function parametersTable(parameters) {
   if (!parameters.length) return null;
   return make('table', {}, ...parameters.map((p) => make('tr', {},
     make('td', {}, make('code', {}, p.name), make('span', { class: 'soft' }, ' ' + p.in), p.required ? make('span', { class: 'need' }, ' required') : null),
-    make('td', { class: 'soft' }, kindOf(p.schema || {})), make('td', {}, p.description || ''))));
+    make('td', { class: 'soft' }, kindOf(p.schema || {})), make('td', {}, ...inline(p.description)))));
 }
 
 function contents(content) {
@@ -224,8 +225,8 @@ function contents(content) {
 
 function responseOf(status, given) {
   const response = resolve(given);
-  const headers = Object.entries(response.headers || {}).map(([name, h]) => make('li', {}, make('code', {}, name), ' · ', resolve(h).description || ''));
-  return make('details', {}, make('summary', {}, make('strong', { class: status < 400 ? 'good' : 'bad' }, status), ' ', response.description || ''),
+  const headers = Object.entries(response.headers || {}).map(([name, h]) => make('li', {}, make('code', {}, name), ' · ', ...inline(resolve(h).description)));
+  return make('details', {}, make('summary', {}, make('strong', { class: status < 400 ? 'good' : 'bad' }, status), ' ', ...inline(response.description)),
     ...contents(response.content), make('ul', { class: 'members' }, ...headers));
 }
 
