@@ -474,7 +474,7 @@ int jm_cli_print_object(jm_cli *cli, json_t *value, const jm_cli_column *columns
 
 void jm_cli_print_table(const jm_cli *cli, const json_t *items, const jm_cli_column *columns)
 {
-    jm_cli_table_print_colored(stdout, items, columns, cli->color);
+    jm_cli_table_print(stdout, items, columns, cli->color);
 }
 
 void jm_cli_print_fields(const jm_cli *cli, const json_t *value, const jm_cli_column *columns)

@@ -129,13 +129,7 @@ static void add_row(struct libscols_table *table, const json_t *item, const jm_c
     }
 }
 
-void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *columns)
-{
-    jm_cli_table_print_colored(to, items, columns, false);
-}
-
-void jm_cli_table_print_colored(FILE *to, const json_t *items, const jm_cli_column *columns,
-                                bool color)
+void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *columns, bool color)
 {
     struct libscols_table *table = scols_new_table();
     if (!table)

@@ -22,17 +22,15 @@ typedef struct jm_cli_column {
 } jm_cli_column;
 
 /* One row an object of items. Null and missing members are "-". Where to is no terminal nothing is
- * cut and columns are padded with spaces, so that awk and cut -c read them. */
-void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *columns);
-void jm_cli_table_print_colored(FILE *to, const json_t *items, const jm_cli_column *columns,
-                                bool color);
+ * cut and columns are padded with spaces, so that awk and cut -c read them. color: statuses have
+ * theirs. */
+void jm_cli_table_print(FILE *to, const json_t *items, const jm_cli_column *columns, bool color);
 /* "Title:  value" lines of one object; members that are null are left out. */
 void jm_cli_table_print_object(FILE *to, const json_t *value, const jm_cli_column *columns,
                                bool color);
 /* A member's value as a cell shows it; the caller frees. */
 char *jm_cli_table_cell(const json_t *value, jm_cli_format format);
-/* What switches a terminal to the colour of that status; "" where it has none. Ends with "\033[m".
- */
+/* What switches a terminal to the colour of that status, until "\033[m"; "" where it has none. */
 const char *jm_cli_table_color(const char *status);
 
 #endif

@@ -19,7 +19,7 @@ static int read_every(jm_cli *cli, int64_t *ms)
     int64_t us = EVERY_MS * 1000;
     jm_err err;
     double seconds = strtod(text, &end);
-    if (end != text && !*end && seconds >= 0 && seconds <= MAX_MS / 1000)
+    if (end != text && !*end && seconds >= 0 && seconds * 1000 <= MAX_MS)
         us = (int64_t)(seconds * 1e6);
     else if (*text && jm_duration_parse(text, &us, &err))
         return jm_cli_usage(cli, "--watch \"%s\" is no time such as 5, 500ms or 1m", text);
@@ -50,7 +50,7 @@ static void begin(const jm_cli *cli, bool terminal, bool first)
 
 int jm_cli_watch(jm_cli *cli, const jm_cli_command *command)
 {
-    int64_t every_ms;
+    int64_t every_ms = EVERY_MS;
     if (!(command->shares & JM_CLI_WATCH) || !jm_cli_option_text(cli, "watch"))
         return command->run(cli);
     if (read_every(cli, &every_ms))
