@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/httpd_priv.h"
+#include "common/json_scan.h"
 #include "common/mem.h"
 #include "common/pg_batch.h"
 
@@ -160,10 +161,28 @@ static const char *title_of(int status)
     return "Internal Server Error";
 }
 
+/* A text as a JSON string. What it quotes may have been cut in the middle of a character: its bytes
+ * become question marks. */
+static void add_text(jm_buf *body, const char *text)
+{
+    size_t len = strlen(text), at = 0;
+    char *copy = jm_strndup(text, len);
+    while (at < len) {
+        size_t n = 1;
+        while (n < 4 && at + n < len && (copy[at + n] & 0xc0) == 0x80)
+            n++;
+        if (!jm_utf8_is_valid(copy + at, n, NULL))
+            memset(copy + at, '?', n);
+        at += n;
+    }
+    jm_buf_add_json(body, copy, len);
+    free(copy);
+}
+
 static void add_member(jm_buf *body, const char *name, const char *value)
 {
     jm_buf_addf(body, ",\"%s\":", name);
-    jm_buf_add_json(body, value, strlen(value));
+    add_text(body, value);
 }
 
 /* where: "parameter" or "pointer" of what is at fault. */
@@ -177,7 +196,7 @@ static void problem(jm_http_request *request, int status, const char *code, cons
     add_member(&body, "detail", detail);
     if (culprit) {
         jm_buf_addf(&body, ",\"errors\":[{\"%s\":", where);
-        jm_buf_add_json(&body, culprit, strlen(culprit));
+        add_text(&body, culprit);
         add_member(&body, "detail", detail);
         jm_buf_adds(&body, "}]");
     }

@@ -143,3 +143,12 @@ const char *jm_json_exact_number(const json_t *value)
     const char *text = json_string_value(value);
     return text && !strncmp(text, NUMBER_MARK, 4) ? text + 4 : NULL;
 }
+
+const char *jm_json_exact_text(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    size_t mark = sizeof MARK - 1;
+    if (!text || strncmp(text, MARK, mark) != 0)
+        return text;
+    return strncmp(text + mark, MARK, mark) ? NULL : text + mark;
+}

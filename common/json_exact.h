@@ -17,6 +17,10 @@ int jm_json_exact_load(const char *text, size_t len, json_t **out, jm_err *err);
  */
 char *jm_json_exact_dump(const json_t *value, size_t flags);
 
+/* The text of a string; NULL for any other value, a number that was carried as a string among them.
+ * Borrowed. */
+const char *jm_json_exact_text(const json_t *value);
+
 /* The digits of a number that was carried as a string, or NULL for any other value. Borrowed. */
 const char *jm_json_exact_number(const json_t *value);
 

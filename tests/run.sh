@@ -79,6 +79,10 @@ run_chaos() {
   fi
   compose/local/build.sh asan
   part "faults, $count times each" "$results/chaos.xml" pytests asan chaos tests/chaos --count "$count" "${which[@]}"
+  if [ "${1:-}" != --short ]; then
+    export JOBMILL_FUZZ_REQUESTS=100000
+    part "requests that are wrong" "$results/chaos-api.xml" pytests asan chaos-api tests/blackbox/test_api_fuzz.py
+  fi
 }
 
 what=${1:-test}

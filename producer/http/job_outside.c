@@ -1,4 +1,5 @@
 /* Jobs run by programs outside: PATCH /jobs/{id}, and what they write about steps and logs. */
+#include "common/json_exact.h"
 #include "producer/http/job_outside.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static bool refuse(jm_req *req, const char *name, const char *needs)
 static bool is_text(jm_req *req, const json_t *body, const char *name)
 {
     const json_t *value = json_object_get(body, name);
-    return !value || json_is_string(value) || refuse(req, name, "a string");
+    return !value || jm_json_exact_text(value) || refuse(req, name, "a string");
 }
 
 static bool is_object(jm_req *req, const json_t *body, const char *name)
@@ -40,7 +41,7 @@ static bool is_object(jm_req *req, const json_t *body, const char *name)
 static bool is_word(jm_req *req, const json_t *body, const char *name, const char *const *words)
 {
     char needs[120] = "one of";
-    const char *text = json_string_value(json_object_get(body, name));
+    const char *text = jm_json_exact_text(json_object_get(body, name));
     if (!json_object_get(body, name))
         return true;
     for (int i = 0; words[i]; i++) {
@@ -154,8 +155,8 @@ static void report_job(jm_req *req, const json_t *body)
         !is_metadata(req, body) || !is_object(req, body, "progress") || !are_counts(req, body) ||
         !jm_job_find(req, &pg, &id, NULL))
         return;
-    report.status = json_string_value(json_object_get(body, "status"));
-    report.error = json_string_value(json_object_get(body, "error"));
+    report.status = jm_json_exact_text(json_object_get(body, "status"));
+    report.error = jm_json_exact_text(json_object_get(body, "error"));
     report.result = json_object_get(body, "result");
     report.metadata = json_object_get(body, "metadata");
     report.progress = json_object_get(body, "progress");
@@ -189,7 +190,7 @@ static void change_job(jm_req *req, const json_t *body)
 void jm_job_patch(jm_req *req)
 {
     const json_t *body = jm_req_body(req, JSON_OBJECT);
-    const char *status = json_string_value(json_object_get(body, "status"));
+    const char *status = jm_json_exact_text(json_object_get(body, "status"));
     if (!body)
         return;
     if (json_object_get(body, "attempt"))
@@ -221,7 +222,7 @@ void jm_job_write_step(jm_req *req)
         !is_word(req, body, "status", step_statuses) ||
         !get_int(req, body, "attempts", 1, tries, &ignored))
         return;
-    const char *name = json_string_value(json_object_get(body, "name"));
+    const char *name = jm_json_exact_text(json_object_get(body, "name"));
     if (!name || !*name || strlen(name) > 400) {
         (void)refuse(req, "name", "there: 1 to 400 bytes");
         return;
@@ -247,7 +248,7 @@ static bool check_line(jm_req *req, const json_t *line, jm_outside_report *repor
 {
     static const char *const names[] = {"attempt", "level", "message", "step",
                                         "details", "ts",    NULL};
-    const char *ts = json_string_value(json_object_get(line, "ts"));
+    const char *ts = jm_json_exact_text(json_object_get(line, "ts"));
     int64_t ignored;
     jm_err err;
     int before = report->attempt;
@@ -259,7 +260,7 @@ static bool check_line(jm_req *req, const json_t *line, jm_outside_report *repor
         !is_word(req, line, "level", levels) || !is_text(req, line, "step") ||
         !is_text(req, line, "ts"))
         return false;
-    if (!json_is_string(json_object_get(line, "message")))
+    if (!jm_json_exact_text(json_object_get(line, "message")))
         return refuse(req, "message", "a string");
     if (ts && jm_rfc3339_parse(ts, strlen(ts), &ignored, &err))
         return refuse(req, "ts", "a time such as 2026-11-22T14:30:00Z");

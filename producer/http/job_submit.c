@@ -28,14 +28,14 @@ static bool place_in_project(jm_req *req, json_t *item, const char *pointer)
     const char *bound = jm_req_project(req);
     const json_t *asked = json_object_get(item, "project");
     snprintf(field, sizeof field, "%s/project", pointer);
-    if (!bound || (asked && !json_is_string(asked)))
+    if (!bound || (asked && !jm_json_exact_text(asked)))
         return true; /* the parser says what it is */
     if (!asked)
         return !json_object_set_new(item, "project", json_string(bound));
-    if (!strcmp(json_string_value(asked), bound))
+    if (!strcmp(jm_json_exact_text(asked), bound))
         return true;
     jm_req_problem(req, 404, "not_found", field, "there is no project \"%.100s\"",
-                   json_string_value(asked));
+                   jm_json_exact_text(asked));
     return false;
 }
 
@@ -65,12 +65,12 @@ static bool add_job(jm_req *req, jm_submit_request *request, const json_t *given
     json_t *queue = json_incref(json_object_get(item, "queue"));
     json_object_del(item, "queue");
     bool fine = place_in_project(req, item, pointer);
-    if (fine && queue && !json_is_string(queue)) {
+    if (fine && queue && !jm_json_exact_text(queue)) {
         jm_err_field(&err, "queue", "queue must be a string");
         fine = refuse(req, request, &err);
     }
     char *text = fine ? jm_json_exact_dump(item, JSON_COMPACT) : NULL;
-    if (fine && jm_submit_request_add(request, text, strlen(text), json_string_value(queue), &err))
+    if (fine && jm_submit_request_add(request, text, strlen(text), jm_json_exact_text(queue), &err))
         fine = refuse(req, request, &err);
     free(text);
     json_decref(queue);
@@ -199,7 +199,7 @@ static bool answer(const pending *p, const jm_submit_request *request)
     } else {
         json_t *job = describe(request, 0);
         jm_buf location = {0};
-        jm_buf_addf(&location, "/api/v1/jobs/%s", json_string_value(json_object_get(job, "id")));
+        jm_buf_addf(&location, "/api/v1/jobs/%s", jm_json_exact_text(json_object_get(job, "id")));
         if (!strpbrk(jm_buf_str(&location), " \r\n%?#"))
             jm_req_set_header(p->req, "Location", jm_buf_str(&location));
         jm_req_answer(p->req, request->sent ? 202 : 201, job);

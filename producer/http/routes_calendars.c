@@ -115,7 +115,7 @@ static void save(jm_req *req, const jm_calendars_entry *entry, bool replace)
 static bool is_text(jm_req *req, const json_t *body, const char *name, bool required)
 {
     const json_t *value = json_object_get(body, name);
-    const char *text = json_string_value(value);
+    const char *text = jm_json_exact_text(value);
     char where[40];
     if (value ? text && !jm_json_exact_number(value) && strlen(text) == json_string_length(value)
               : !required)
@@ -136,7 +136,7 @@ static void save_body(jm_req *req, const json_t *body, jm_calendars_entry *entry
     }
     char *text = jm_json_exact_dump(definition, JSON_COMPACT);
     entry->definition = text;
-    entry->description = json_string_value(json_object_get(body, "description"));
+    entry->description = jm_json_exact_text(json_object_get(body, "description"));
     save(req, entry, replace);
     free(text);
 }
@@ -148,9 +148,9 @@ static void add(jm_req *req)
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     if (!body || !jm_req_body_members(req, body, members) || !is_text(req, body, "name", true) ||
         !is_text(req, body, "project", false) || !is_text(req, body, "description", false) ||
-        !find_project(req, json_string_value(json_object_get(body, "project")), &entry.project))
+        !find_project(req, jm_json_exact_text(json_object_get(body, "project")), &entry.project))
         return;
-    entry.name = json_string_value(json_object_get(body, "name"));
+    entry.name = jm_json_exact_text(json_object_get(body, "name"));
     save_body(req, body, &entry, false);
 }
 

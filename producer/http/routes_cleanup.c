@@ -12,7 +12,7 @@ enum { WITHIN_MS = 20000 /* then it answers, with "more" */ };
 
 static bool is_text(const json_t *value)
 {
-    return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+    return jm_json_exact_text(value) != NULL;
 }
 
 static bool wrong(jm_req *req, const char *pointer, const char *needs)
@@ -33,7 +33,7 @@ static bool read_cleanup(jm_req *req, const json_t *body, jm_cleanup *how)
     jm_err err;
     if (!jm_req_body_members(req, body, members))
         return false;
-    if (!is_text(age) || jm_duration_parse(json_string_value(age), &how->older_than_us, &err))
+    if (!is_text(age) || jm_duration_parse(jm_json_exact_text(age), &how->older_than_us, &err))
         return wrong(req, "/older_than", "a duration such as 30d");
     if (project && !is_text(project))
         return wrong(req, "/project", "the name of a project");
@@ -42,10 +42,10 @@ static bool read_cleanup(jm_req *req, const json_t *body, jm_cleanup *how)
     if ((only && !json_is_boolean(only)) || (dead && !json_is_boolean(dead)))
         return wrong(req, only && !json_is_boolean(only) ? "/jobs_only" : "/dead_letters",
                      "true or false");
-    how->statuses = json_string_value(status);
+    how->statuses = jm_json_exact_text(status);
     how->jobs_only = json_is_true(only);
     how->open_dead = json_is_true(dead);
-    return jm_req_narrow(req, json_string_value(project), &how->project);
+    return jm_req_narrow(req, jm_json_exact_text(project), &how->project);
 }
 
 static void cleanup(jm_req *req)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
@@ -70,7 +71,7 @@ static void list(jm_req *req)
     size_t n = json_array_size(items);
     bool full = n && (int64_t)n == page.limit;
     char *next =
-        full ? jm_strdup(json_string_value(json_object_get(json_array_get(items, n - 1), "id")))
+        full ? jm_strdup(jm_json_exact_text(json_object_get(json_array_get(items, n - 1), "id")))
              : NULL;
     jm_req_list(req, items, next, -1);
     free(next);
@@ -113,7 +114,7 @@ static bool wrong(jm_req *req, const char *member, const char *needs)
 static bool get_text(jm_req *req, const json_t *body, const char *member, const char **out)
 {
     const json_t *value = json_object_get(body, member);
-    *out = json_string_value(value);
+    *out = jm_json_exact_text(value);
     if (value && (!*out || strlen(*out) != json_string_length(value)))
         return wrong(req, member, "text");
     return true;
@@ -149,7 +150,7 @@ static bool get_ids(jm_req *req, const json_t *body, asked *a)
     a->ids = jm_calloc(json_array_size(ids), sizeof *a->ids);
     json_array_foreach(ids, i, value)
     {
-        const char *text = json_string_value(value);
+        const char *text = jm_json_exact_text(value);
         if (!text || !jm_uuid_parse(text, strlen(text), &a->ids[i]))
             return wrong(req, "ids", "a list of ids of dead letters");
     }

@@ -58,7 +58,7 @@ static void list(jm_req *req)
 
 static bool is_text(const json_t *value)
 {
-    return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+    return jm_json_exact_text(value) != NULL;
 }
 
 /* body and description. *text is the body, which the caller frees. false: answered. */
@@ -76,7 +76,7 @@ static bool read_body(jm_req *req, const json_t *body, jm_document_entry *entry,
     }
     *text = jm_json_exact_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
     entry->body = *text;
-    entry->description = json_is_null(description) ? "" : json_string_value(description);
+    entry->description = json_is_null(description) ? "" : jm_json_exact_text(description);
     return true;
 }
 
@@ -119,10 +119,10 @@ static void create(jm_req *req)
         jm_req_problem(req, 400, "invalid", is_text(name) ? "/project" : "/name", "text expected");
         return;
     }
-    if (!jm_req_narrow(req, json_string_value(project), &entry.project) ||
+    if (!jm_req_narrow(req, jm_json_exact_text(project), &entry.project) ||
         !read_body(req, body, &entry, &text))
         return;
-    entry.name = json_string_value(name);
+    entry.name = jm_json_exact_text(name);
     entry.project = entry.project ? entry.project : "default";
     set(req, &entry);
     free(text);

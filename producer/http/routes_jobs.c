@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "producer/http/job_outside.h"
 #include "producer/http/job_parts.h"
 #include "producer/http/job_submit.h"
@@ -33,7 +34,7 @@ bool jm_job_find(jm_req *req, struct jm_pg **pg, jm_uuid *id, json_t **job)
             jm_req_fail(req, &err);
         return false;
     }
-    bool seen = jm_req_sees(req, json_string_value(json_object_get(row, "project")), "job", name);
+    bool seen = jm_req_sees(req, jm_json_exact_text(json_object_get(row, "project")), "job", name);
     if (seen && job)
         *job = row;
     else

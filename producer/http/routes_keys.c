@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "common/clock.h"
 #include "producer/http/api.h"
 #include "producer/http/auth.h"
@@ -14,7 +15,7 @@ static bool read_text(jm_req *req, const json_t *body, const char *name, const c
 {
     const json_t *value = json_object_get(body, name);
     char pointer[40];
-    *text = json_string_value(value);
+    *text = jm_json_exact_text(value);
     if (!value || json_is_null(value) || (*text && strlen(*text) == json_string_length(value)))
         return true;
     snprintf(pointer, sizeof pointer, "/%s", name);
@@ -65,7 +66,7 @@ static void create(jm_req *req)
     }
     json_object_set_new(made, "key", json_string(key.text));
     snprintf(location, sizeof location, "/api/v1/keys/%s",
-             json_string_value(json_object_get(made, "id")));
+             jm_json_exact_text(json_object_get(made, "id")));
     jm_req_set_header(req, "Cache-Control", "no-store");
     jm_req_created(req, location, made);
 }
@@ -118,7 +119,7 @@ static void revoke_key(jm_req *req)
         jm_req_fail(req, &err);
         return;
     }
-    jm_auth_forget(jm_api_auth(jm_req_api(req)), json_string_value(json_object_get(key, "id")));
+    jm_auth_forget(jm_api_auth(jm_req_api(req)), jm_json_exact_text(json_object_get(key, "id")));
     json_decref(key);
     jm_req_no_content(req);
 }

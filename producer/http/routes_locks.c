@@ -27,7 +27,7 @@ static bool body_text(jm_req *req, const json_t *body, const char *name, const c
                       const char **out)
 {
     const json_t *value = json_object_get(body, name);
-    *out = value ? json_string_value(value) : def;
+    *out = value ? jm_json_exact_text(value) : def;
     bool good =
         *out &&
         (!value || (!jm_json_exact_number(value) && strlen(*out) == json_string_length(value)));

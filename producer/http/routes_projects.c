@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "producer/http/routes.h"
 #include "producer/service/projects.h"
 
@@ -24,7 +25,7 @@ static bool refuse(jm_req *req, const char *pointer, const char *needs)
 
 static bool is_text(const json_t *value)
 {
-    return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+    return jm_json_exact_text(value) != NULL;
 }
 
 /* description and min_interval_s; null takes the description away. */
@@ -37,7 +38,7 @@ static bool read_members(jm_req *req, const json_t *body, jm_projects_entry *ent
     if (interval && (!json_is_integer(interval) || json_integer_value(interval) < 1 ||
                      json_integer_value(interval) > INT32_MAX))
         return refuse(req, "/min_interval_s", "a whole number from 1 to 2147483647");
-    entry->description = json_string_value(description);
+    entry->description = jm_json_exact_text(description);
     entry->without_description = json_is_null(description);
     entry->min_interval_s = json_integer_value(interval);
     return true;
@@ -63,7 +64,7 @@ static void create(jm_req *req)
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    entry.name = json_string_value(name);
+    entry.name = jm_json_exact_text(name);
     jm_req_change(req, &change);
     if (jm_projects_add(pg, &entry, &change, &project, &err)) {
         jm_req_fail(req, &err);

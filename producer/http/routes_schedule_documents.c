@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_exact.h"
 #include "common/clock.h"
 #include "producer/http/routes.h"
 #include "producer/service/schedule_export.h"
@@ -46,7 +47,7 @@ static void preview(jm_req *req)
     jm_err err;
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     if (!body || !read_range(req, &from_us, &count) ||
-        !jm_req_narrow(req, json_string_value(json_object_get(body, "project")), &project))
+        !jm_req_narrow(req, jm_json_exact_text(json_object_get(body, "project")), &project))
         return;
     json_t *definition = json_copy((json_t *)(uintptr_t)body);
     if (project)

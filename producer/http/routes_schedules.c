@@ -131,7 +131,7 @@ static json_t *read_definition(jm_req *req)
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     if (!body)
         return NULL;
-    asked = json_string_value(json_object_get(body, "project"));
+    asked = jm_json_exact_text(json_object_get(body, "project"));
     if (!jm_req_narrow(req, asked, &project))
         return NULL;
     json_t *definition = json_copy((json_t *)(uintptr_t)body);
@@ -315,7 +315,7 @@ static void run_it(jm_req *req)
 static bool body_time(jm_req *req, const json_t *body, const char *name, int64_t *us)
 {
     jm_err err;
-    const char *text = json_string_value(json_object_get(body, name));
+    const char *text = jm_json_exact_text(json_object_get(body, name));
     char where[40];
     if (text && !jm_rfc3339_parse(text, strlen(text), us, &err))
         return true;

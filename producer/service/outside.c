@@ -85,7 +85,7 @@ static int find_places(attempt *a, jm_err *err)
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, a->id);
     jm_pg_arg_i32(&args, a->report->attempt);
-    jm_pg_arg_text(&args, json_string_value(json_object_get(a->report->step, "name")));
+    jm_pg_arg_text(&args, jm_json_exact_text(json_object_get(a->report->step, "name")));
     int rc = jm_pg_query(a->pg, &jm_sql_outside_places, &args, &res, err);
     if (!rc) {
         a->last_log = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
@@ -150,15 +150,15 @@ static void add_step(attempt *a)
     jm_col *c = a->steps.col;
     if (!step)
         return;
-    const char *status = json_string_value(json_object_get(step, "status"));
+    const char *status = jm_json_exact_text(json_object_get(step, "status"));
     const json_t *tries = json_object_get(step, "attempts");
     bool over = strcmp(status, "pending") != 0 && strcmp(status, "running") != 0;
     jm_col_add_uuid(&c[0], a->id);
     jm_col_add_i32(&c[1], a->step ? a->step : a->last_step + 1);
-    jm_col_add_str(&c[2], json_string_value(json_object_get(step, "name")));
+    jm_col_add_str(&c[2], jm_json_exact_text(json_object_get(step, "name")));
     jm_col_add_str(&c[3], status);
     add_json(&c[4], json_object_get(step, "data"));
-    jm_col_add_str(&c[5], json_string_value(json_object_get(step, "error")));
+    jm_col_add_str(&c[5], jm_json_exact_text(json_object_get(step, "error")));
     jm_col_add_i32(&c[6], tries ? (int)json_integer_value(tries) : 1);
     jm_col_add_ts(&c[7], a->now_us);
     jm_col_add_time(&c[8], over ? a->now_us : 0);
@@ -168,18 +168,18 @@ static void add_step(attempt *a)
 static void add_log(attempt *a, const json_t *line)
 {
     jm_col *c = a->logs.col;
-    const char *ts = json_string_value(json_object_get(line, "ts"));
-    const char *level = json_string_value(json_object_get(line, "level"));
+    const char *ts = jm_json_exact_text(json_object_get(line, "ts"));
+    const char *level = jm_json_exact_text(json_object_get(line, "level"));
     int64_t at_us = a->now_us;
     jm_err ignored; /* it has been checked */
     if (ts)
         (void)jm_rfc3339_parse(ts, strlen(ts), &at_us, &ignored);
     jm_col_add_uuid(&c[0], a->id);
     jm_col_add_i32(&c[1], ++a->last_log);
-    jm_col_add_str(&c[2], json_string_value(json_object_get(line, "step")));
+    jm_col_add_str(&c[2], jm_json_exact_text(json_object_get(line, "step")));
     jm_col_add_ts(&c[3], at_us);
     jm_col_add_str(&c[4], level ? level : "INFO");
-    jm_col_add_str(&c[5], json_string_value(json_object_get(line, "message")));
+    jm_col_add_str(&c[5], jm_json_exact_text(json_object_get(line, "message")));
     add_json(&c[6], json_object_get(line, "details"));
 }
 

@@ -88,7 +88,7 @@ static int get_text(const work *w, const json_t *object, const char *list, size_
 {
     char place[80];
     const json_t *value = json_object_get(object, member);
-    *out = json_string_value(value);
+    *out = jm_json_exact_text(value);
     if (*out || (!needed && (!value || json_is_null(value))))
         return JM_OK;
     snprintf(place, sizeof place, "%s/%zu/%s", list, i, member);

@@ -13,7 +13,7 @@ from lib.api_fuzz import Fuzz, operations
 from lib.openapi import document
 from lib.wait import wait_until
 
-REQUESTS = int(os.environ.get("JOBMILL_FUZZ_REQUESTS", "6000"))
+REQUESTS = int(os.environ.get("JOBMILL_FUZZ_REQUESTS", "20000"))
 CLIENTS = 4
 # These wait or go on by design: another test has them.
 LEFT_OUT = ("/events", "/jobs/{id}/events")

@@ -53,7 +53,7 @@ class Document:
         if str(answer.status) not in responses:
             return f"{answer.status} is none of {', '.join(responses)}"
         response = self.resolve(responses[str(answer.status)])
-        missing = [h for h in response.get("headers", {}) if h not in answer.headers and h not in ("Link", "Retry-After")]
+        missing = [h for h in response.get("headers", {}) if h not in answer.headers and h not in ("Link", "Retry-After", "Set-Cookie")]
         if missing:
             return f"the answer has no {', '.join(missing)}"
         content = response.get("content", {})
