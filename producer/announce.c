@@ -55,8 +55,8 @@ static void add_change(jm_event_batch *batch, const PGresult *res, int row)
     jm_buf_addf(&source, "/jobmill/%s", text_of(res, row, 3));
     jm_buf_addf(&text, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":", id);
     add_string(&text, jm_buf_str(&source));
-    jm_buf_addf(&text, ",\"type\":\"%s\",\"subject\":\"%s\",\"time\":\"%s\"", text_of(res, row, 2),
-                subject, at);
+    jm_buf_addf(&text, ",\"type\":\"jobmill.schedule.%s\",\"subject\":\"%s\",\"time\":\"%s\"",
+                text_of(res, row, 2), subject, at);
     jm_buf_addf(&text, ",\"datacontenttype\":\"application/json\",\"data\":%s}",
                 text_of(res, row, 5));
     jm_event_batch_add_text(batch, &schedule, jm_buf_str(&text), text.len);

@@ -1,5 +1,5 @@
 -- Takes changes of schedules, for the events about them. $1 how many at most.
--- Result: of each the row of the audit log, the schedule, the type of its event, project, when, and the event's data as
+-- Result: of each the row of the audit log, the schedule, what its event says was done, project, when, and the event's data as
 -- JSON; in the order of the changes.
 WITH taken AS MATERIALIZED (
     DELETE FROM unannounced_changes u
@@ -8,7 +8,7 @@ WITH taken AS MATERIALIZED (
     RETURNING u.id
 )
 SELECT a.id, a.object_id::uuid,
-       'jobmill.schedule.' || CASE a.action WHEN 'create' THEN 'created' WHEN 'update' THEN 'updated'
+       CASE a.action WHEN 'create' THEN 'created' WHEN 'update' THEN 'updated'
            WHEN 'delete' THEN 'deleted' WHEN 'enable' THEN 'enabled' WHEN 'disable' THEN 'disabled'
            WHEN 'pause' THEN 'paused' WHEN 'resume' THEN 'resumed' WHEN 'rollback' THEN 'rolled_back'
            ELSE 'updated' END,
