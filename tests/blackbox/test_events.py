@@ -250,7 +250,9 @@ def test_changes_of_schedules_wait_for_a_producer_and_are_told_once(jm):
     events = schedule_events(jm, 30)
     assert len({e["id"] for e in events}) == 30
     jm.cli("schedule", "pause", "s0")
-    assert schedule_events(jm, 31)[-1]["type"] in {e["type"] for e in events} | {"jobmill.schedule.paused"}
+    assert {e["type"] for e in events} == {"jobmill.schedule.created"}
+    paused = [e for e in schedule_events(jm, 31) if e["id"] not in {e["id"] for e in events}]
+    assert [(e["type"], e["data"]["name"]) for e in paused] == [("jobmill.schedule.paused", "s0")]
 
 
 def test_with_no_events_changes_are_forgotten(jm):
