@@ -282,6 +282,8 @@ static int load(jm_file_scheduler *s, jm_err *err)
 {
     jm_schedule_document *document = NULL;
     jm_buf errors = {0};
+    if (!*s->path)
+        return JM_OK; /* there are none */
     (void)jm_zone_cache_refresh(s->zones, NULL, NULL);
     int rc = jm_schedule_document_load(s->path, &document, &errors);
     if (rc)

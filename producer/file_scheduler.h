@@ -21,10 +21,10 @@ typedef struct jm_file_scheduler_stats {
     bool kafka_away; /* it has not acknowledged for a while, or does not answer */
 } jm_file_scheduler_stats;
 
-/* Reads [scheduler] file and starts the thread; pulse may be NULL, and so may delay, a histogram of
- * the time from an instant to Kafka's acknowledgement. Errors: JM_ERR_INVALID for a
- * file that is broken (what is wrong has been logged, line by line) and for [kafka] settings;
- * JM_ERR_IO. */
+/* Reads [scheduler] file (where none is set there are no schedules, and only Kafka is looked at)
+ * and starts the thread; pulse may be NULL, and so may delay, a histogram of the time from an
+ * instant to Kafka's acknowledgement. Errors: JM_ERR_INVALID for a file that is broken (what is
+ * wrong has been logged, line by line) and for [kafka] settings; JM_ERR_IO. */
 int jm_file_scheduler_new(const jm_config *config, jm_pulse *pulse, jm_series *delay,
                           jm_file_scheduler **out, jm_err *err);
 /* Waits up to timeout_ms for what is in flight. Returns how many jobs Kafka has not taken: they are

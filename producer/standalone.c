@@ -12,6 +12,8 @@
 #include "common/metrics.h"
 #include "producer/counts.h"
 #include "producer/file_scheduler.h"
+#include "producer/http/api.h"
+#include "producer/http/pages.h"
 #include "producer/tick_policy.h"
 
 enum { STATUS_MS = 10000, STUCK_MS = 60000, GRACE_MS = 10000 /* for what is in flight */ };
@@ -25,6 +27,7 @@ typedef struct standalone {
     jm_metric *ticks;
     jm_series *published, *refused, *in_flight, *schedules, *kafka_up, *delay;
     jm_watchdog_gauges gauges;
+    jm_api *api;     /* NULL: none */
     jm_httpd *httpd; /* NULL: none */
     char status[300];
 } standalone;
@@ -119,8 +122,13 @@ static void on_readyz(void *ctx, jm_http_request *request)
     jm_reasons_answer(&reasons, request, "ready");
 }
 
-static const jm_http_route routes[] = {
-    {"/healthz", on_healthz}, {"/readyz", on_readyz}, {"/metrics", on_metrics}, {NULL, NULL}};
+static const jm_http_route routes[] = {{"/healthz", on_healthz},
+                                       {"/readyz", on_readyz},
+                                       {"/metrics", on_metrics},
+                                       {"/docs", jm_pages_answer},
+                                       {"/docs/docs.css", jm_pages_answer},
+                                       {"/docs/docs.js", jm_pages_answer},
+                                       {NULL, NULL}};
 
 /* Without its page the producer goes on. */
 static void make_page(standalone *s)
@@ -128,22 +136,39 @@ static void make_page(standalone *s)
     jm_err err = {0};
     jm_httpd_options options = {
         .listen = jm_config_str(s->config, "http.listen"), .routes = routes, .ctx = s};
+    jm_api_options api = {.config = s->config, .metrics = s->metrics};
+    if (jm_api_new(&api, &s->api, &err))
+        jm_log_kv(JM_ERROR, "producer", "no API", "why", err.msg, NULL);
+    if (s->api)
+        jm_api_serve(s->api, &options);
     if (jm_httpd_new(&options, &s->httpd, &err))
         jm_log_kv(JM_WARNING, "producer", "no health page and no metrics", "why", err.msg, NULL);
+}
+
+/* As a page with a database is ended: what is answered later is, before the server goes. */
+static void free_page(standalone *s)
+{
+    if (s->httpd)
+        jm_httpd_stop(s->httpd);
+    if (s->api)
+        jm_api_stop(s->api);
+    jm_httpd_free(s->httpd);
+    jm_api_free(s->api);
 }
 
 /* ---- the program ---- */
 
 static void say_ready(const standalone *s)
 {
-    char text[400];
+    char text[400], file[200] = "";
+    const char *path = jm_config_str(s->config, "scheduler.file");
     jm_file_scheduler_stats stats;
     jm_file_scheduler_get_stats(s->scheduler, &stats);
-    snprintf(text, sizeof text,
-             "ready: listening on %s; no database, kafka %s, %zu schedules in %s",
+    if (*path)
+        snprintf(file, sizeof file, " in %s", path);
+    snprintf(text, sizeof text, "ready: listening on %s; no database, kafka %s, %zu schedules%s",
              s->httpd ? jm_httpd_address(s->httpd) : "nothing",
-             jm_config_str(s->config, "kafka.bootstrap.servers"), stats.schedules,
-             jm_config_str(s->config, "scheduler.file"));
+             jm_config_str(s->config, "kafka.bootstrap.servers"), stats.schedules, file);
     jm_logf(JM_INFO, "producer", "%s", text);
     jm_daemon_notify_ready(text);
 }
@@ -201,10 +226,12 @@ static int run(standalone *s, bool with_http)
     jm_err err = {0};
     jm_pulse *pulse = jm_watchdog_add(s->watchdog, "scheduler", STUCK_MS);
     if (!*jm_config_str(s->config, "scheduler.file")) {
-        jm_logf(JM_ERROR, "producer",
+        jm_logf(with_http ? JM_INFO : JM_ERROR, "producer",
                 "without a database schedules are read from a file, and [scheduler] file is not "
-                "set");
-        return 2;
+                "set%s",
+                with_http ? ": no schedules fire" : "");
+        if (!with_http)
+            return 2;
     }
     make_metrics(s);
     if (jm_file_scheduler_new(s->config, pulse, s->delay, &s->scheduler, &err)) {
@@ -219,7 +246,7 @@ static int run(standalone *s, bool with_http)
     serve(s);
     jm_daemon_notify_stopping();
     jm_logf(JM_INFO, "producer", "stopping");
-    jm_httpd_free(s->httpd);
+    free_page(s);
     say_status(s, true);
     size_t lost = jm_file_scheduler_free(s->scheduler, GRACE_MS);
     jm_metrics_free(s->metrics);

@@ -11,6 +11,7 @@
 #include "producer/http/auth.h"
 #include "producer/http/live.h"
 #include "producer/http/lock_waits.h"
+#include "producer/http/recent.h"
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
 #include "producer/http/tail.h"
@@ -32,6 +33,7 @@ struct jm_api {
     jm_submission *submission;
     jm_waiter *waiter;
     jm_lock_waits *lock_waits;
+    jm_recent *recent; /* NULL where there is a database */
 };
 
 static const jm_metric_def requests_def = {.name = "jobmill_http_requests_total",
@@ -92,8 +94,23 @@ bool jm_req_runs_again(jm_req *req, const jm_err *err)
     return req->again;
 }
 
+static void run_without_database(jm_req *req)
+{
+    jm_req_handler *handler = jm_recent_handler(req->route);
+    if (handler)
+        handler(req);
+    else
+        jm_req_problem(req, 503, "no_database", NULL,
+                       "this producer has no database ([database] enabled=false), and this needs "
+                       "one: it takes jobs, tells of those that ended last, and streams events");
+}
+
 static void run(jm_req *req)
 {
+    if (!req->api->pool) {
+        run_without_database(req);
+        return;
+    }
     req->route->handler(req);
     if (!req->again)
         return;
@@ -214,6 +231,21 @@ static int check_exposure(const jm_api *api, jm_err *err)
     return JM_OK;
 }
 
+static jm_pg_pool *make_pool(const jm_api_options *options)
+{
+    const jm_config *config = options->config;
+    return jm_pg_pool_new(
+        &(jm_pg_pool_options){.conninfo = options->conninfo,
+                              .schema = options->schema,
+                              .name = "jobmill-producer api",
+                              .keep = (int)jm_config_int(config, "http.pool_keep"),
+                              .most = (int)jm_config_int(config, "http.pool_most"),
+                              .wait_ms = (int)jm_config_int(config, "http.pool_wait_s") * 1000,
+                              .recycle_s = (int)jm_config_int(config, "http.pool_recycle_s"),
+                              .timeout_ms = 30000,
+                              .clock = options->clock});
+}
+
 static int make_auth(jm_api *api, jm_err *err)
 {
     const jm_config *config = api->options.config;
@@ -245,16 +277,8 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
     }
     api->requests = jm_metrics_add(options->metrics, &requests_def);
     api->durations = jm_metrics_add(options->metrics, &durations_def);
-    api->pool = jm_pg_pool_new(
-        &(jm_pg_pool_options){.conninfo = options->conninfo,
-                              .schema = options->schema,
-                              .name = "jobmill-producer api",
-                              .keep = (int)jm_config_int(config, "http.pool_keep"),
-                              .most = (int)jm_config_int(config, "http.pool_most"),
-                              .wait_ms = (int)jm_config_int(config, "http.pool_wait_s") * 1000,
-                              .recycle_s = (int)jm_config_int(config, "http.pool_recycle_s"),
-                              .timeout_ms = 30000,
-                              .clock = options->clock});
+    if (options->conninfo)
+        api->pool = make_pool(options);
     rc = make_auth(api, err);
     if (rc) {
         jm_api_free(api);
@@ -273,6 +297,8 @@ int jm_api_new(const jm_api_options *options, jm_api **out, jm_err *err)
         jm_api_free(api);
         return rc;
     }
+    if (!api->pool)
+        api->recent = jm_recent_new(config);
     *out = api;
     return JM_OK;
 }
@@ -307,6 +333,7 @@ void jm_api_free(jm_api *api)
     jm_submission_free(api->submission);
     jm_waiter_free(api->waiter);
     jm_lock_waits_free(api->lock_waits);
+    jm_recent_free(api->recent);
     jm_live_free(api->live);
     jm_tail_free(api->tail);
     jm_auth_free(api->auth);
@@ -349,6 +376,11 @@ struct jm_submission *jm_api_submission(const jm_api *api)
 struct jm_lock_waits *jm_api_lock_waits(const jm_api *api)
 {
     return api->lock_waits;
+}
+
+struct jm_recent *jm_api_recent(const jm_api *api)
+{
+    return api->recent;
 }
 
 struct jm_waiter *jm_api_waiter(const jm_api *api)

@@ -109,7 +109,8 @@ def test_refused(alone, schedule, word):
 
 
 def test_needs_a_file(alone):
-    producer = alone.start_producer(wait=False, **{"database.enabled": "false"})
+    """To one that serves no API there is nothing else to do."""
+    producer = alone.start_producer("--no-http", wait=False, **{"database.enabled": "false"})
     assert producer.wait(20) == 2 and "[scheduler] file" in producer.text()
 
 
