@@ -24,6 +24,7 @@ from lib.paths import ROOT  # noqa: E402
 
 os.environ.setdefault("JOBMILL_BIN_DIR", str(ROOT / "build" / "bin"))
 
+import api  # noqa: E402
 import behaviour  # noqa: E402
 import peers  # noqa: E402
 import scheduling  # noqa: E402
@@ -34,8 +35,9 @@ RESULTS = ROOT / "build" / "results"
 DOCS = ROOT / "docs" / "benchmarks.md"
 MARKS = "<!-- results: written by ./dev bench --write-docs -->", "<!-- end of results -->"
 
-CASES = {case.__name__: case for case in (*speed.NAMES, *behaviour.NAMES, *scheduling.NAMES, *peers.NAMES)}
-EXTRA = {"history"}  # takes long to set up: only when asked for
+CASES = {case.__name__: case for case in (*speed.NAMES, *behaviour.NAMES, *scheduling.NAMES, *api.NAMES,
+                                     *peers.NAMES)}
+EXTRA = {"history", "lists"}  # takes long to set up: only when asked for
 PEERS = {case.__name__ for case in peers.NAMES}
 
 MEASURES = {
@@ -78,6 +80,43 @@ MEASURES = {
     "million_mb": ("peak memory of a producer, {many_schedules:,} schedules, {fire_rate:,} fire a second", "MB", 0, ("<=", 64)),
     "million_behind_s": ("the same: how far behind after half a minute", "s", 1, ("<=", 1)),
     "million_cpu_us": ("the same: CPU of the producer a fire", "µs", 1, None),
+    "single": ("POST /jobs, one job a request on 250 connections, answered when committed", "jobs/s", 0, (">=", 5000)),
+    "single_p50_ms": ("the same: answered after, p50", "ms", 0, None),
+    "single_p99_ms": ("the same, p99", "ms", 0, None),
+    "single_cpu_us": ("the same: CPU of the producer a job", "µs", 1, None),
+    "bare_single": ("bare SQL loop: the same rows, one job a transaction on 64 connections", "jobs/s", 0, None),
+    "batched": ("POST /jobs, 1,000 jobs a request on 4 connections", "jobs/s", 0, (">=", 30000)),
+    "batched_p99_ms": ("the same: answered after, p99", "ms", 0, None),
+    "batched_cpu_us": ("the same: CPU of the producer a job", "µs", 1, None),
+    "bare_batched": ("bare SQL loop: the same rows, 1,000 a transaction on one connection", "jobs/s", 0, None),
+    "single_ratio": ("one job a request / the bare SQL loop, of the same round", "", 2, None),
+    "batched_ratio": ("1,000 jobs a request / the bare SQL loop, of the same round", "", 2, None),
+    "events_told_p50_ms": ("{listeners:,} listeners of all events: job recorded → the last is told, p50", "ms", 0, None),
+    "events_told_max_ms": ("the same, max", "ms", 0, None),
+    "events_kb": ("memory of the producer a listener of all events", "KB", 0, None),
+    "job_told_first_ms": ("{listeners:,} listeners, each of a job of its own, all ended at once: the first is told", "ms", 0, None),
+    "job_told_last_ms": ("the same: the last is told", "ms", 0, None),
+    "listening_mb": ("memory of the producer with {listeners:,} listeners", "MB", 0, None),
+    "list_p50_ms": ("on {list_jobs:,} jobs: GET /jobs, p50", "ms", 1, None),
+    "list_p99_ms": ("the same, p99", "ms", 1, None),
+    "list_failed_p50_ms": ("on {list_jobs:,} jobs: GET /jobs?status=failed, p50", "ms", 1, None),
+    "list_failed_p99_ms": ("the same, p99", "ms", 1, None),
+    "list_pending_p50_ms": ("on {list_jobs:,} jobs: GET /jobs?status=pending, p50", "ms", 1, None),
+    "list_pending_p99_ms": ("the same, p99", "ms", 1, None),
+    "list_running_p50_ms": ("on {list_jobs:,} jobs: GET /jobs?status=running, p50", "ms", 1, None),
+    "list_running_p99_ms": ("the same, p99", "ms", 1, None),
+    "list_type_p50_ms": ("on {list_jobs:,} jobs: GET /jobs?type=…, p50", "ms", 1, None),
+    "list_type_p99_ms": ("the same, p99", "ms", 1, None),
+    "search_p50_ms": ("on {list_jobs:,} jobs: GET /jobs/search?key=…&value=…, p50", "ms", 1, None),
+    "search_p99_ms": ("the same, p99", "ms", 1, None),
+    "search_prefix_p50_ms": ("on {list_jobs:,} jobs: the same search by prefix, p50", "ms", 1, None),
+    "search_prefix_p99_ms": ("the same, p99", "ms", 1, None),
+    "stats_p50_ms": ("on {list_jobs:,} jobs: GET /jobs/stats, p50", "ms", 1, ("<=", 50)),
+    "stats_p99_ms": ("the same, p99", "ms", 1, None),
+    "stats_type_p50_ms": ("on {list_jobs:,} jobs: GET /jobs/stats of a type and a project, p50", "ms", 1, ("<=", 50)),
+    "stats_type_p99_ms": ("the same, p99", "ms", 1, None),
+    "stats_range_p50_ms": ("on {list_jobs:,} jobs: GET /jobs/stats of a day, p50", "ms", 1, ("<=", 50)),
+    "stats_range_p99_ms": ("the same, p99", "ms", 1, None),
     "restart_dip": ("rolling restart of three workers at {steady_rate:,} jobs/s: the least completed in a second, of the rate", "%", 0, None),
     "restart_p50_ms": ("the same: in the topic → completed, p50", "ms", 0, None),
     "restart_p99_ms": ("the same, p99", "ms", 0, None),
@@ -112,6 +151,8 @@ def add_ratios(one):
     ratio("events_ratio", "with_events", "bare_loop")
     ratio("two_ratio", "two_workers", "whole_path")
     ratio("history_ratio", "history", "whole_path")
+    ratio("single_ratio", "single", "bare_single")
+    ratio("batched_ratio", "batched", "bare_batched")
     ratio("fires_ratio", "fires_alone", "bare_fires")
     best = max((one[p] for p in PEERS if p in one), default=None)
     if best and "whole_path" in one:
@@ -249,6 +290,9 @@ def options():
     parser.add_argument("--fires", type=int, default=200000)
     parser.add_argument("--many-schedules", type=int, default=1000000)
     parser.add_argument("--fire-rate", type=int, default=20000)
+    parser.add_argument("--submissions", type=int, default=50000)
+    parser.add_argument("--list-jobs", type=int, default=10000000)
+    parser.add_argument("--listeners", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--steady-rate", type=int, default=2000)
     parser.add_argument("--async-slots", type=int, default=10000)
