@@ -197,7 +197,8 @@ static void answer_list(jm_req *req, const filter *f, int64_t offset, int64_t li
     for (const entry *e = recent->jobs; e; e = e->hh.next)
         if (fits(e->job, f))
             found[n++] = e->job;
-    qsort(found, n, sizeof *found, by_time);
+    if (n)
+        qsort(found, n, sizeof *found, by_time);
     for (size_t i = from; i < n && i < from + (size_t)limit; i++)
         json_array_append_new(items, json_deep_copy(found[i]));
     pthread_mutex_unlock(&recent->lock);
