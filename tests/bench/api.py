@@ -9,7 +9,7 @@ from behaviour import rss_mb
 from bench import quantile
 from lib.paths import bin_dir
 
-OPEN = {"http.auth": "off", "http.access_log": "false", "http.max_connections": 1300}
+OPEN = {"http.auth": "off", "http.access_log": "false", "http.max_connections": 4000}
 JOB = {"type": "noop"}
 BATCH = 1000
 
@@ -81,9 +81,9 @@ def submit_batch(bench):
 FILLED = """
 INSERT INTO jobs (id, type, project, status, outcome, attempt, submitted_by, metadata, created_at, started_at,
                   completed_at, duration_ms, updated_at)
-SELECT id, 'type' || i % 20, 'default', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'completed' END,
-    CASE WHEN i % 100 = 0 THEN 'failed' END, 1, 'kafka',
-    CASE WHEN i % 10 = 0 THEN jsonb_build_object('order', 'o' || i) END, at, at, at, i % 1000, at
+SELECT id, 'type' || i %% 20, 'default', CASE WHEN i %% 100 = 0 THEN 'failed' ELSE 'completed' END,
+    CASE WHEN i %% 100 = 0 THEN 'failed' END, 1, 'kafka',
+    CASE WHEN i %% 10 = 0 THEN jsonb_build_object('order', 'o' || i) END, at, at, at, i %% 1000, at
 FROM (SELECT i, at, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
                      || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid AS id
       FROM (SELECT i, %(now)s::timestamptz - interval '6 days' * (1 - i / %(jobs)s::float8) AS at

@@ -193,8 +193,16 @@ static int take_stream(connection *c, const char *text)
         c->have = TAIL;
     }
     ssize_t n = recv(c->fd, c->data + c->have, c->cap - c->have, 0);
-    if (n <= 0)
+    if (n <= 0 && !c->told) {
+        fprintf(stderr, "%s\n", c->data);
         fail("a stream ended");
+    }
+    if (n <= 0) { /* it has had what it was for */
+        shutdown(c->fd, SHUT_RDWR);
+        close(c->fd);
+        c->fd = -1;
+        return 1;
+    }
     c->have += (size_t)n;
     c->data[c->have] = 0;
     return strstr(c->data, text) != NULL;
@@ -276,7 +284,8 @@ int main(int argc, char **argv)
         streams(all, connections, epoll);
     }
     for (size_t i = 0; i < connections; i++) {
-        close(all[i].fd);
+        if (all[i].fd >= 0)
+            close(all[i].fd);
         free(all[i].data);
     }
     free(all);
