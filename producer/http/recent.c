@@ -191,7 +191,7 @@ static int by_time(const void *a, const void *b)
 static void answer_list(jm_req *req, const filter *f, int64_t offset, int64_t limit)
 {
     jm_recent *recent = jm_api_recent(jm_req_api(req));
-    json_t *found[KEPT], *items = json_array();
+    json_t *found[KEPT] = {0}, *items = json_array();
     size_t n = 0, from = offset < KEPT ? (size_t)offset : KEPT;
     pthread_mutex_lock(&recent->lock);
     for (const entry *e = recent->jobs; e; e = e->hh.next)
