@@ -140,7 +140,8 @@ static bool is_new(jm_submission *s, jm_submit_request *request)
     }
     jm_submit_fail(request, 0, &err);
     request->err.field[0] = 0;
-    request->code = "idempotency_conflict";
+    if (err.code == JM_ERR_CONFLICT) /* else it could not be looked up */
+        request->code = "idempotency_conflict";
     return false;
 }
 
