@@ -301,7 +301,9 @@ static int open_listener(jm_httpd *httpd, jm_err *err)
 static struct MHD_Daemon *start_daemon(jm_httpd *httpd, int fd)
 {
     const jm_httpd_options *o = &httpd->options;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
+    /* Not epoll: libmicrohttpd 0.9.75 takes 128 events at a time, and where there were exactly so
+     * many it waits for more before it looks at them. */
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG |
                      MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},

@@ -55,10 +55,10 @@ def bare(bench, count, batch, connections):
 
 
 def submit_single(bench):
-    """One job a request on 250 connections, each answered when it is committed."""
+    """One job a request on 256 connections, each answered when it is committed."""
     count = bench.args.submissions
     reference = bare(bench, count // 2, 1, 64)
-    found, cpu, rows = submit(bench, 250, count, json.dumps(JOB))
+    found, cpu, rows = submit(bench, 256, count, json.dumps(JOB))
     if rows != count:
         raise RuntimeError(f"{count} jobs were answered, {rows} are there")
     return {"single": count / found["seconds"], "single_p50_ms": found["p50_ms"], "single_p99_ms": found["p99_ms"],
