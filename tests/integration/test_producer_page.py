@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lib import page
+from lib.api import Api
 from lib.freeze import frozen
 from lib.paths import ROOT
 from lib.servers import free_port
@@ -181,7 +182,9 @@ def test_metrics_count_what_happened(jm):
         wait_until(value_is(producer, wanted, name, labels), 15)
     assert 0 < page.metric(producer, "jobmill_queue_oldest_pending_seconds", {"queue": "default"}) < 60
     assert 0 < page.metric(producer, "jobmill_schedule_publish_delay_seconds_sum") < through_kafka
+    Api.of(producer).get("/jobs", expect=401)
     text = page.get(producer, "/metrics").text()
+    assert "jobmill_http_requests_total" in text and "jobmill_http_request_duration_seconds_bucket" in text
     assert "plain" not in text.replace("text/plain", "") and "urgent" not in text
     for job_id, in jm.db.query("SELECT id::text FROM jobs UNION SELECT id::text FROM schedules"):
         assert job_id not in text
