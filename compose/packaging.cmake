@@ -33,14 +33,14 @@ install(CODE "
     file(WRITE \"\${sample}\" \"\${text}\")
   endforeach()")
 
-# Man pages and completion, from the program's own tables.
+# Man pages and completion, from the program's own tables; in a directory of their own, which is made anew each time.
 file(GLOB man_sources CONFIGURE_DEPENDS docs/man/*.scd)
-add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/share.stamp
-  COMMAND ${CMAKE_SOURCE_DIR}/compose/manpages.sh $<TARGET_FILE:jobmill> ${CMAKE_BINARY_DIR}/share
-  COMMAND ${CMAKE_COMMAND} -E touch ${CMAKE_BINARY_DIR}/share.stamp
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/manpages.stamp
+  COMMAND ${CMAKE_SOURCE_DIR}/compose/manpages.sh $<TARGET_FILE:jobmill> ${CMAKE_BINARY_DIR}/manpages
+  COMMAND ${CMAKE_COMMAND} -E touch ${CMAKE_BINARY_DIR}/manpages.stamp
   DEPENDS jobmill compose/manpages.sh ${man_sources} VERBATIM)
-add_custom_target(manpages ALL DEPENDS ${CMAKE_BINARY_DIR}/share.stamp)
-install(DIRECTORY ${CMAKE_BINARY_DIR}/share/ DESTINATION ${CMAKE_INSTALL_DATADIR})
+add_custom_target(manpages ALL DEPENDS ${CMAKE_BINARY_DIR}/manpages.stamp)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/manpages/ DESTINATION ${CMAKE_INSTALL_DATADIR})
 
 set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_PACKAGE_NAME jobmill)
