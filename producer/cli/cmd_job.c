@@ -543,10 +543,10 @@ static int print_fate(jm_cli *cli, const jm_uuid *id, const jm_change *change, c
     jm_uuid_format(id, text);
     if (change->dry_run)
         fputs("would be: ", stderr);
-    return jm_cli_print_value(
-        cli,
-        json_pack("{s:s, s:s, s:b}", "id", text, "fate", fate, "dry_run", (int)change->dry_run),
-        "fate");
+    json_t *value = json_pack("{s:s, s:s}", "id", text, "fate", fate);
+    if (change->dry_run)
+        json_object_set_new(value, "dry_run", json_true());
+    return jm_cli_print_value(cli, value, "fate");
 }
 
 static int cancel(jm_cli *cli)

@@ -43,6 +43,7 @@ class Topics:
             for done in self.admin().delete_topics(self.made, operation_timeout=5).values():
                 done.exception(15)
             self.made = []
+        self._admin = self._producer = None  # their sockets and pipes go now, not when they are collected
 
     def producer(self):
         if self._producer is None:
