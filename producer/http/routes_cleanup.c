@@ -10,11 +10,6 @@
 
 enum { WITHIN_MS = 20000 /* then it answers, with "more" */ };
 
-static bool is_text(const json_t *value)
-{
-    return jm_json_exact_text(value) != NULL;
-}
-
 static bool wrong(jm_req *req, const char *pointer, const char *needs)
 {
     jm_req_problem(req, 400, "invalid", pointer, "%s must be %s", pointer + 1, needs);
@@ -33,11 +28,12 @@ static bool read_cleanup(jm_req *req, const json_t *body, jm_cleanup *how)
     jm_err err;
     if (!jm_req_body_members(req, body, members))
         return false;
-    if (!is_text(age) || jm_duration_parse(jm_json_exact_text(age), &how->older_than_us, &err))
+    if (!jm_json_exact_text(age) ||
+        jm_duration_parse(jm_json_exact_text(age), &how->older_than_us, &err))
         return wrong(req, "/older_than", "a duration such as 30d");
-    if (project && !is_text(project))
+    if (project && !jm_json_exact_text(project))
         return wrong(req, "/project", "the name of a project");
-    if (status && !is_text(status))
+    if (status && !jm_json_exact_text(status))
         return wrong(req, "/status", "statuses of ended jobs, separated by commas");
     if ((only && !json_is_boolean(only)) || (dead && !json_is_boolean(dead)))
         return wrong(req, only && !json_is_boolean(only) ? "/jobs_only" : "/dead_letters",

@@ -56,11 +56,6 @@ static void list(jm_req *req)
     free(next);
 }
 
-static bool is_text(const json_t *value)
-{
-    return jm_json_exact_text(value) != NULL;
-}
-
 /* body and description. *text is the body, which the caller frees. false: answered. */
 static bool read_body(jm_req *req, const json_t *body, jm_document_entry *entry, char **text)
 {
@@ -70,7 +65,7 @@ static bool read_body(jm_req *req, const json_t *body, jm_document_entry *entry,
         jm_req_problem(req, 400, "invalid", "/body", "body is missing: the document, any JSON");
         return false;
     }
-    if (description && !json_is_null(description) && !is_text(description)) {
+    if (description && !json_is_null(description) && !jm_json_exact_text(description)) {
         jm_req_problem(req, 400, "invalid", "/description", "description must be text or null");
         return false;
     }
@@ -115,8 +110,9 @@ static void create(jm_req *req)
     char *text = NULL;
     if (!body || !jm_req_body_members(req, body, members))
         return;
-    if (!is_text(name) || (project && !is_text(project))) {
-        jm_req_problem(req, 400, "invalid", is_text(name) ? "/project" : "/name", "text expected");
+    if (!jm_json_exact_text(name) || (project && !jm_json_exact_text(project))) {
+        jm_req_problem(req, 400, "invalid", jm_json_exact_text(name) ? "/project" : "/name",
+                       "text expected");
         return;
     }
     if (!jm_req_narrow(req, jm_json_exact_text(project), &entry.project) ||

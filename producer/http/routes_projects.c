@@ -23,17 +23,12 @@ static bool refuse(jm_req *req, const char *pointer, const char *needs)
     return false;
 }
 
-static bool is_text(const json_t *value)
-{
-    return jm_json_exact_text(value) != NULL;
-}
-
 /* description and min_interval_s; null takes the description away. */
 static bool read_members(jm_req *req, const json_t *body, jm_projects_entry *entry)
 {
     const json_t *description = json_object_get(body, "description");
     const json_t *interval = json_object_get(body, "min_interval_s");
-    if (description && !json_is_null(description) && !is_text(description))
+    if (description && !json_is_null(description) && !jm_json_exact_text(description))
         return refuse(req, "/description", "text or null");
     if (interval && (!json_is_integer(interval) || json_integer_value(interval) < 1 ||
                      json_integer_value(interval) > INT32_MAX))
@@ -57,7 +52,7 @@ static void create(jm_req *req)
     if (!body || !may_change(req) || !jm_req_body_members(req, body, members) ||
         !read_members(req, body, &entry))
         return;
-    if (!is_text(name)) {
+    if (!jm_json_exact_text(name)) {
         refuse(req, "/name", "text");
         return;
     }
