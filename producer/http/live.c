@@ -43,15 +43,20 @@ struct jm_live {
 
 /* ---- writing ---- */
 
+bool jm_live_write(jm_http_stream **stream, const char *data, size_t len)
+{
+    int rc = jm_http_stream_write(*stream, data, len);
+    if (rc == JM_ERR_TIMEOUT) {
+        jm_http_stream_drop(*stream, JM_LIVE_TOO_SLOW);
+        *stream = NULL;
+    }
+    return rc == JM_OK;
+}
+
 static void say(follower *f, const jm_buf *text)
 {
-    int rc = f->over ? JM_OK : jm_http_stream_write(f->stream, jm_buf_str(text), text->len);
+    f->over = f->over || !jm_live_write(&f->stream, jm_buf_str(text), text->len);
     f->told_ms = jm_mono_ms();
-    if (rc == JM_ERR_TIMEOUT) {
-        jm_http_stream_drop(f->stream, JM_LIVE_TOO_SLOW);
-        f->stream = NULL;
-    }
-    f->over |= rc != JM_OK;
 }
 
 static void say_text(follower *f, const char *text)

@@ -49,13 +49,8 @@ struct jm_tail {
 
 static void write_to(listener *l, const char *data, size_t len)
 {
-    int rc = l->over ? JM_OK : jm_http_stream_write(l->stream, data, len);
+    l->over = l->over || !jm_live_write(&l->stream, data, len);
     l->told_ms = jm_mono_ms();
-    if (rc == JM_ERR_TIMEOUT) {
-        jm_http_stream_drop(l->stream, JM_LIVE_TOO_SLOW);
-        l->stream = NULL;
-    }
-    l->over |= rc != JM_OK;
 }
 
 static bool is_text(const jm_json_value *value, const char *text, size_t len)
