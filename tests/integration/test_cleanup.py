@@ -195,7 +195,7 @@ def test_job_delete_older_than_prints_the_count(jm_sql):
     assert jm_sql.cli(*delete, "--yes").out == "1\n"
     assert jm_sql.cli(*delete, "--yes").out == "0\n"
     assert db.statuses() == {"running": 1} and db.value("SELECT count(*) FROM schedule_ticks") == 1
-    for wrong in (["job", "delete"], ["job", "delete", "x", "--older-than", "1d"], ["job", "delete", "x", "--dry-run"]):
+    for wrong in (["job", "delete"], ["job", "delete", "x", "--older-than", "1d"]):
         assert jm_sql.cli(*wrong, check=False).code == 2
 
 
