@@ -1,15 +1,14 @@
 /* jobmill worker, type and run: who runs what. The last, and type check, are run by jobmill-worker.
  */
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/buf.h"
 #include "common/mem.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/programs.h"
 #include "producer/cli/table.h"
 #include "producer/service/types.h"
 #include "producer/service/workers.h"
@@ -85,32 +84,23 @@ static int type_show(jm_cli *cli)
     return jm_cli_print_object(cli, type, type_show_columns);
 }
 
-/* jobmill-worker beside this program, else from PATH, with verb and the arguments as they were
- * given. */
+/* Runs jobmill-worker in the place of this program, with verb and the arguments as they were given.
+ */
 static int become_worker(jm_cli *cli, const char *verb)
 {
-    char self[PATH_MAX];
-    jm_buf beside = {0};
+    char path[PATH_MAX];
     int n = jm_cli_n_operands(cli);
     char **argv = jm_calloc((size_t)n + 3, sizeof *argv);
     argv[0] = (char *)"jobmill-worker";
     argv[1] = (char *)verb;
     for (int i = 0; i < n; i++)
         argv[2 + i] = (char *)jm_cli_operand(cli, i);
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (len > 0) {
-        self[len] = 0;
-        jm_buf_addf(&beside, "%s/jobmill-worker", dirname(self));
-        execv(beside.data, argv);
-    }
-    if (errno == ENOENT || len <= 0)
-        execvp(argv[0], argv);
-    int rc = jm_cli_say(cli, JM_EXIT_FAILURE,
-                        "cannot run jobmill-worker: %s (looked beside jobmill and in PATH)",
-                        strerror(errno));
-    jm_buf_fini(&beside);
+    jm_cli_program_find(argv[0], path);
+    execvp(path, argv);
     free(argv);
-    return rc;
+    return jm_cli_say(cli, JM_EXIT_FAILURE,
+                      "cannot run jobmill-worker: %s (looked beside jobmill and in PATH)",
+                      strerror(errno));
 }
 
 static int type_check(jm_cli *cli)

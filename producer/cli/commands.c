@@ -13,6 +13,7 @@ const jm_cli_noun jm_cli_nouns[] = {
     {"worker", "Workers and producers that are alive", jm_cli_worker_commands},
     {"type", "Job types", jm_cli_type_commands},
     {"run", "Run a job type here and now, with neither Kafka nor database", jm_cli_run_commands},
+    {"dev", "Run all of jobmill here, to write handlers against", jm_cli_dev_commands},
     {"lock", "Locks of jobs, people and scripts", jm_cli_lock_commands},
     {"document", "JSON of applications, handed to jobs", jm_cli_document_commands},
     {"dead", "Messages that could not become jobs", jm_cli_dead_commands},

@@ -110,6 +110,7 @@ extern const jm_cli_command jm_cli_calendar_commands[];
 extern const jm_cli_command jm_cli_worker_commands[];
 extern const jm_cli_command jm_cli_type_commands[];
 extern const jm_cli_command jm_cli_run_commands[];
+extern const jm_cli_command jm_cli_dev_commands[];
 extern const jm_cli_command jm_cli_lock_commands[];
 extern const jm_cli_command jm_cli_document_commands[];
 extern const jm_cli_command jm_cli_dead_commands[];
