@@ -40,23 +40,47 @@ static void print_line(const jm_cli *cli, const json_t *line)
 
 /* ---- those that are there ---- */
 
-static int print_all(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id)
+static void print_page(jm_cli *cli, const json_t *items)
 {
-    json_t *items, *line;
-    jm_err err;
+    json_t *line;
     size_t i;
-    if (jm_jobs_logs(pg, id, jm_cli_option_text(cli, "level"), &items, &err))
-        return jm_cli_fail(cli, &err);
-    if (jm_cli_json(cli))
-        return jm_cli_print_list(cli, items, NULL, "");
-    json_array_foreach(items, i, line)
+    json_array_foreach((json_t *)(uintptr_t)items, i, line)
     {
         print_line(cli, line);
     }
-    if (!i)
-        fputs("no log lines\n", stderr);
-    json_decref(items);
-    return JM_EXIT_OK;
+}
+
+/* A page at a time; with --json all of them as one list. */
+static int print_all(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id)
+{
+    jm_log_page page = {.level = jm_cli_option_text(cli, "level"), .limit = LINES_MAX};
+    json_t *items, *all = json_array();
+    char at[JM_LOG_CURSOR] = "", next[JM_LOG_CURSOR];
+    bool whole = jm_cli_json(cli) && !jm_cli_json_lines(cli);
+    int rc = JM_OK;
+    jm_err err;
+    do {
+        page.cursor = *at ? at : NULL;
+        rc = jm_jobs_logs(pg, id, &page, &items, next, &err);
+        if (rc)
+            break;
+        if (!*at && !json_array_size(items) && !jm_cli_json(cli))
+            fputs("no log lines\n", stderr);
+        if (whole)
+            json_array_extend(all, items);
+        else if (jm_cli_json(cli))
+            rc = jm_cli_print_list(cli, json_incref(items), NULL, "");
+        else
+            print_page(cli, items);
+        json_decref(items);
+        memcpy(at, next, sizeof at);
+    } while (!rc && *at && !ferror(stdout));
+    if (rc < 0)
+        rc = jm_cli_fail(cli, &err);
+    if (whole && !rc)
+        return jm_cli_print_list(cli, all, NULL, "");
+    json_decref(all);
+    return rc;
 }
 
 /* ---- as they come ---- */

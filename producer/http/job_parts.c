@@ -1,10 +1,13 @@
 /* One job and what belongs to it. */
 #include "producer/http/job_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "producer/http/live.h"
 #include "producer/service/jobs.h"
+
+enum { LINES_MAX = 1000 };
 
 typedef int part_reader(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
 
@@ -32,29 +35,37 @@ void jm_job_attempts(jm_req *req)
     answer_part(req, jm_jobs_attempts);
 }
 
-void jm_job_logs(jm_req *req)
+static void answer_logs(jm_req *req, const jm_log_page *page)
 {
     struct jm_pg *pg;
     jm_uuid id;
     json_t *items;
+    char next[JM_LOG_CURSOR], parameter[90];
     jm_err err;
-    bool follow;
-    if (!jm_req_query_bool(req, "follow", false, &follow))
-        return;
-    if (follow) {
-        jm_live_follow(req, JM_LIVE_LOGS);
-        return;
-    }
     if (!jm_job_find(req, &pg, &id, NULL))
         return;
-    if (jm_jobs_logs(pg, &id, jm_req_query(req, "level"), &items, &err)) {
-        if (err.code == JM_ERR_INVALID)
-            jm_req_problem(req, 400, "invalid", "?level", "%s", err.msg);
-        else
-            jm_req_fail(req, &err);
+    if (!jm_jobs_logs(pg, &id, page, &items, next, &err)) {
+        jm_req_list(req, items, *next ? next : NULL, -1);
         return;
     }
-    jm_req_list(req, items, NULL, -1);
+    snprintf(parameter, sizeof parameter, "?%s", err.field);
+    if (err.code == JM_ERR_INVALID)
+        jm_req_problem(req, 400, "invalid", parameter, "%s", err.msg);
+    else
+        jm_req_fail(req, &err);
+}
+
+void jm_job_logs(jm_req *req)
+{
+    bool follow;
+    jm_log_page page = {.level = jm_req_query(req, "level"), .cursor = jm_req_query(req, "cursor")};
+    if (!jm_req_query_bool(req, "follow", false, &follow) ||
+        !jm_req_query_int(req, "limit", LINES_MAX, 1, LINES_MAX, &page.limit))
+        return;
+    if (follow)
+        jm_live_follow(req, JM_LIVE_LOGS);
+    else
+        answer_logs(req, &page);
 }
 
 void jm_job_result(jm_req *req)
@@ -73,18 +84,48 @@ void jm_job_result(jm_req *req)
 
 /* ---- include ---- */
 
-static int read_logs(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
+/* The first page, with the cursor of the second beside it. */
+static int add_logs(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
 {
-    return jm_jobs_logs(pg, id, NULL, items, err);
+    const jm_log_page page = {.limit = LINES_MAX};
+    char next[JM_LOG_CURSOR];
+    json_t *items;
+    int rc = jm_jobs_logs(pg, id, &page, &items, next, err);
+    if (rc)
+        return rc;
+    json_object_set_new(job, "logs", items);
+    json_object_set_new(job, "logs_next", *next ? json_string(next) : json_null());
+    return JM_OK;
+}
+
+static int add_steps(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
+{
+    json_t *items;
+    int rc = jm_jobs_steps(pg, id, &items, err);
+    return rc ? rc : json_object_set_new(job, "steps", items);
+}
+
+static int add_attempts(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
+{
+    json_t *items;
+    int rc = jm_jobs_attempts(pg, id, &items, err);
+    return rc ? rc : json_object_set_new(job, "attempts", items);
+}
+
+/* It is in the row. */
+static int add_result(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
+{
+    (void)pg, (void)id, (void)job, (void)err;
+    return JM_OK;
 }
 
 static const struct part {
     const char *name;
-    part_reader *read; /* NULL: it is in the row */
-} parts[] = {{"steps", jm_jobs_steps},
-             {"logs", read_logs},
-             {"attempts", jm_jobs_attempts},
-             {"result", NULL},
+    int (*add)(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err);
+} parts[] = {{"steps", add_steps},
+             {"logs", add_logs},
+             {"attempts", add_attempts},
+             {"result", add_result},
              {NULL, NULL}};
 
 /* Takes the next word off the list; NULL: answered. */
@@ -106,7 +147,7 @@ void jm_job_show_parts(jm_req *req)
 {
     struct jm_pg *pg;
     jm_uuid id;
-    json_t *job, *items;
+    json_t *job;
     jm_err err;
     const char *list = jm_req_query(req, "include");
     for (const char *at = list; at && *at;)
@@ -116,14 +157,11 @@ void jm_job_show_parts(jm_req *req)
         return;
     while (list && *list) {
         const struct part *part = next_part(req, &list);
-        if (!part->read)
-            continue;
-        if (part->read(pg, &id, &items, &err)) {
+        if (part->add(pg, &id, job, &err)) {
             jm_req_fail(req, &err);
             json_decref(job);
             return;
         }
-        json_object_set_new(job, part->name, items);
     }
     jm_req_ok(req, job);
 }

@@ -154,14 +154,44 @@ int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
     return jm_rows_list(pg, &jm_sql_job_attempts_of, &args, items, err);
 }
 
-int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, json_t **items, jm_err *err)
+/* "attempt.seq" of the last line of a page. */
+static int read_log_cursor(const char *cursor, int *attempt, int *seq, jm_err *err)
+{
+    int end = 0;
+    *attempt = *seq = -1;
+    if (!cursor ||
+        (sscanf(cursor, "%9d.%10d%n", attempt, seq, &end) == 2 && !cursor[end] && *attempt >= 0))
+        return JM_OK;
+    return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                        cursor);
+}
+
+/* One line more than asked for says that there is a next page. */
+static void cut_logs(json_t *items, int64_t limit, char next[JM_LOG_CURSOR])
+{
+    next[0] = 0;
+    if ((int64_t)json_array_size(items) <= limit)
+        return;
+    json_array_remove(items, (size_t)limit);
+    const json_t *last = json_array_get(items, (size_t)limit - 1);
+    snprintf(next, JM_LOG_CURSOR, "%d.%d",
+             (int)json_integer_value(json_object_get(last, "attempt")),
+             (int)json_integer_value(json_object_get(last, "seq")));
+}
+
+int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const jm_log_page *page, json_t **items,
+                 char next[JM_LOG_CURSOR], jm_err *err)
 {
     static const char *const names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
     jm_log_level least = JM_DEBUG;
+    int attempt, seq;
     *items = NULL;
-    if (level && !jm_log_level_parse(level, &least))
+    if (page->level && !jm_log_level_parse(page->level, &least))
         return jm_err_field(err, "level", "level is \"%s\", needs debug, info, warning or error",
-                            level);
+                            page->level);
+    int rc = read_log_cursor(page->cursor, &attempt, &seq, err);
+    if (rc)
+        return rc;
     jm_col levels;
     jm_col_init(&levels, JM_COL_TEXT);
     for (int i = (int)least; i < 4; i++)
@@ -170,8 +200,13 @@ int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, json_t **items
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_col(&args, &levels);
-    int rc = jm_rows_list(pg, &jm_sql_job_logs_of, &args, items, err);
+    jm_pg_arg_i32(&args, attempt);
+    jm_pg_arg_i32(&args, seq);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    rc = jm_rows_list(pg, &jm_sql_job_logs_of, &args, items, err);
     jm_col_fini(&levels);
+    if (!rc)
+        cut_logs(*items, page->limit, next);
     return rc;
 }
 

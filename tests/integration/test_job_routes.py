@@ -101,6 +101,31 @@ def test_statistics(jm, api):
     assert api.get("/jobs/stats?from=2099-01-01T00:00:00Z")["total"] == 0
 
 
+def test_a_log_is_read_in_pages(jm, api):
+    """No answer is as long as what a handler had to say."""
+    job = api.post("/jobs", {"type": "nobody"}, 201)["id"]
+    jm.db.execute("""INSERT INTO job_logs (job_id, attempt, seq, ts, level, message)
+        SELECT %s, 1 + n / 2000, n, now(), CASE WHEN n %% 2 = 0 THEN 'INFO' ELSE 'DEBUG' END, 'line ' || n
+        FROM generate_series(1, 2500) n""", job)
+
+    def pages(query):
+        found, cursor = [], ""
+        while cursor is not None:
+            page = api.get(f"/jobs/{job}/logs?{query}{cursor}")
+            found.append([x["seq"] for x in page["items"]])
+            cursor = page["next"] and "&cursor=" + page["next"]
+        return found
+    assert [len(p) for p in pages("level=debug")] == [1000, 1000, 500]
+    assert sum(pages("limit=999"), []) == list(range(1, 2501))
+    assert sum(pages("limit=100&level=info"), []) == list(range(2, 2501, 2))
+    whole = api.get(f"/jobs/{job}?include=logs")
+    assert len(whole["logs"]) == 1000
+    assert api.get(f"/jobs/{job}/logs?cursor={whole['logs_next']}")["items"][0]["seq"] == 1001
+    for wrong in ("x", "1", "1.", "1.2.3", "-1.2", "99999999999.1"):
+        assert api.get(f"/jobs/{job}/logs?cursor={wrong}", 400)["errors"][0]["parameter"] == "cursor"
+    assert api.get(f"/jobs/{job}/logs?limit=1001", 400)["errors"][0]["parameter"] == "limit"
+
+
 def test_one_job_and_what_belongs_to_it(jm, api):
     jm.start_worker()
     job = api.post("/jobs?wait_s=30", {"type": "noop", "id": "mine"}, 201)["id"]
