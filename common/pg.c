@@ -664,3 +664,11 @@ const char *jm_pg_get_text(const PGresult *res, int row, int col, size_t *len)
         *len = n;
     return p;
 }
+
+const char *jm_pg_digest_text(const uint8_t digest[32], char out[JM_PG_DIGEST_TEXT])
+{
+    char *at = out + snprintf(out, 3, "\\x");
+    for (int i = 0; i < 32; i++)
+        at += snprintf(at, 3, "%02x", digest[i]);
+    return out;
+}

@@ -87,4 +87,8 @@ int64_t jm_pg_get_ts(const PGresult *res, int row, int col); /* timestamptz, us 
  * len may be NULL. */
 const char *jm_pg_get_text(const PGresult *res, int row, int col, size_t *len);
 
+/* A SHA-256 as the text of a bytea, put into out and returned. */
+enum { JM_PG_DIGEST_TEXT = 67 };
+const char *jm_pg_digest_text(const uint8_t digest[32], char out[JM_PG_DIGEST_TEXT]);
+
 #endif

@@ -24,7 +24,7 @@ enum {
     LEASE_S = 30, /* of the producer's own row: nothing is rescued from it, it is for people */
     BEAT_MS = LEASE_S * 1000 / 3,
     FOLD_ROWS = 10000,
-    DEDUP_ROWS = 5000,
+    DROP_ROWS = 5000,
     LATE_ROWS = 500,
     LOCK_ROWS = 1000,
     SWEEP_ROWS = 1000, /* as in janitor_sweep.sql */
@@ -276,27 +276,30 @@ static int forget(jm_janitor *janitor, bool *more, jm_err *err)
     return rc;
 }
 
-static int dedup(jm_janitor *janitor, bool *more, jm_err *err)
+/* What a statement deletes whose one parameter is how many rows at most. */
+static int drop_some(jm_janitor *janitor, const jm_sql *sql, bool *more, jm_err *err)
 {
     jm_pg_args args;
     jm_pg_args_init(&args);
-    jm_pg_arg_i32(&args, DEDUP_ROWS);
+    jm_pg_arg_i32(&args, DROP_ROWS);
     PGresult *res = NULL;
-    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_dedup, &args, &res, err);
-    *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DEDUP_ROWS;
+    int rc = jm_pg_query(janitor->pg, sql, &args, &res, err);
+    *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DROP_ROWS;
     PQclear(res);
     return rc;
 }
 
+static int dedup(jm_janitor *janitor, bool *more, jm_err *err)
+{
+    return drop_some(janitor, &jm_sql_janitor_dedup, more, err);
+}
+
 static int idempotency(jm_janitor *janitor, bool *more, jm_err *err)
 {
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_i32(&args, DEDUP_ROWS);
-    PGresult *res = NULL;
-    int rc = jm_pg_query(janitor->pg, &jm_sql_janitor_idempotency, &args, &res, err);
-    *more = !rc && strtol(PQcmdTuples(res), NULL, 10) == DEDUP_ROWS;
-    PQclear(res);
+    bool more_replays = false;
+    int rc = drop_some(janitor, &jm_sql_janitor_idempotency, more, err);
+    rc = rc ? rc : drop_some(janitor, &jm_sql_janitor_replays, &more_replays, err);
+    *more = *more || more_replays;
     return rc;
 }
 

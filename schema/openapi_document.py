@@ -108,8 +108,15 @@ def usual_errors(document, path, item, operation):
         yield "415"
 
 
+# A submission says for itself what its key does; a key of the API is shown once.
+WITHOUT_REPLAY = {"/jobs", "/keys"}
+
+
 def complete_operation(document, path, item, operation, tag):
     operation.setdefault("tags", [tag])
+    if operation is item.get("post") and operation["x-scope"] in ("submit", "admin") and path not in WITHOUT_REPLAY:
+        operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+        operation["responses"].setdefault("409", {"$ref": f"#/components/responses/{ERRORS['409']}"})
     if operation["x-scope"] == "none":
         operation["security"] = []
     responses = operation["responses"]

@@ -5,6 +5,7 @@
 
 #include "common/json_exact.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "producer/http/request_priv.h"
 
 /* ---- values ---- */
@@ -17,6 +18,8 @@ void jm_req_answer(jm_req *req, int status, json_t *value)
     jm_buf_adds(&body, "\n");
     free(text);
     json_decref(value);
+    if (req->replay)
+        jm_buf_add(&req->replay->body, body.data, body.len);
     jm_http_answer_json(req->http, status, &body);
     jm_buf_fini(&body);
 }
@@ -48,6 +51,10 @@ void jm_req_text(jm_req *req, int status, const char *content_type, const char *
 
 void jm_req_set_header(jm_req *req, const char *name, const char *value)
 {
+    if (req->replay && !strcmp(name, "Location"))
+        req->replay->location = jm_strdup(value);
+    else if (req->replay && !strcmp(name, "ETag"))
+        req->replay->etag = jm_strdup(value);
     jm_http_add_header(req->http, name, value);
 }
 

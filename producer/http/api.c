@@ -12,6 +12,7 @@
 #include "producer/http/live.h"
 #include "producer/http/lock_waits.h"
 #include "producer/http/recent.h"
+#include "producer/http/replay.h"
 #include "producer/http/request_priv.h"
 #include "producer/http/routes.h"
 #include "producer/http/tail.h"
@@ -132,7 +133,7 @@ static void answer(jm_req *req)
         return;
     if (!req->route)
         refuse_method(req, methods);
-    else if (may(req) && jm_req_check_query(req))
+    else if (may(req) && jm_req_check_query(req) && jm_replay_begin(req))
         run(req);
 }
 
@@ -168,6 +169,8 @@ void jm_req_finish(jm_req *req)
     jm_http_request *http = req->http;
     if (!jm_http_is_answered(http))
         jm_req_problem(req, 500, "internal", NULL, "this request was not answered");
+    if (req->replay)
+        jm_replay_finish(req);
     count(req, took_us);
     note(req, took_us);
     jm_req_free(req);

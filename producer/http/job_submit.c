@@ -11,7 +11,7 @@
 #include "producer/http/waiter.h"
 #include "producer/service/submission.h"
 
-enum { KEY_MAX = 200, WAIT_MAX_S = 60 };
+enum { WAIT_MAX_S = 60 };
 
 /* A request whose jobs are being written. */
 typedef struct pending {
@@ -100,15 +100,12 @@ static const json_t *body_of(jm_req *req)
 static bool take_key(jm_req *req, jm_submit_request *request)
 {
     size_t len;
-    const char *key = jm_req_header(req, "Idempotency-Key");
+    const char *key;
     const char *body = jm_req_body_text(req, &len);
+    if (!jm_req_idempotency_key(req, &key))
+        return false;
     if (!key)
         return true;
-    if (!*key || strlen(key) > KEY_MAX) {
-        jm_req_problem(req, 400, "bad_header", NULL, "Idempotency-Key needs 1 to %d characters",
-                       KEY_MAX);
-        return false;
-    }
     for (size_t j = 1; j < request->n; j++) {
         if (!strcmp(request->jobs[j].project, request->jobs[0].project))
             continue;

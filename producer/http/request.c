@@ -385,6 +385,16 @@ void jm_req_change(jm_req *req, jm_change *change)
                           .dry_run = req->dry_run};
 }
 
+bool jm_req_idempotency_key(jm_req *req, const char **key)
+{
+    *key = jm_req_header(req, "Idempotency-Key");
+    if (!*key || (**key && strlen(*key) <= JM_REPLAY_KEY_MAX))
+        return true;
+    jm_req_problem(req, 400, "bad_header", NULL, "Idempotency-Key needs 1 to %d characters",
+                   JM_REPLAY_KEY_MAX);
+    return false;
+}
+
 /* ---- what it borrows ---- */
 
 struct jm_api *jm_req_api(const jm_req *req)

@@ -46,6 +46,9 @@ const char *jm_req_path(const jm_req *req, const char *name);  /* decoded; never
 const char *jm_req_query(const jm_req *req, const char *name); /* decoded, or NULL */
 const char *jm_req_header(const jm_req *req, const char *name);
 
+/* The header Idempotency-Key, *key NULL where there is none. false: answered with 400, return. */
+bool jm_req_idempotency_key(jm_req *req, const char **key);
+
 /* All that begin so, as {"rest of the name": "value"}; NULL: there are none. The caller owns it. */
 json_t *jm_req_query_group(const jm_req *req, const char *prefix);
 

@@ -7,6 +7,7 @@
 #include "common/httpd.h"
 #include "producer/http/api.h"
 #include "producer/http/request.h"
+#include "producer/service/replays.h"
 
 enum { JM_REQ_SEGMENTS = 8, JM_REQ_ID = 64 };
 
@@ -19,7 +20,8 @@ struct jm_req {
     jm_pg *pg; /* borrowed from the pool, or NULL */
     json_t *body;
     _Atomic int
-        holders; /* its handler's thread, and who it was deferred to: the last one ends it */
+        holders;       /* its handler's thread, and who it was deferred to: the last one ends it */
+    jm_replay *replay; /* its Idempotency-Key, or NULL */
     bool dry_run;
     bool again, retried; /* the handler is to run once more; it has */
     char id[JM_REQ_ID + 1];

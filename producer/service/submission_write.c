@@ -134,24 +134,15 @@ static void claim_init(claim *c, const jm_submit_request *request)
     jm_pg_arg_text(&c->args, request->idempotency_key);
 }
 
-/* SHA-256 as bytea's text. */
-static const char *hex(const uint8_t *digest, char out[68])
-{
-    char *at = out + snprintf(out, 4, "\\x");
-    for (int i = 0; i < 32; i++)
-        at += snprintf(at, 3, "%02x", digest[i]);
-    return out;
-}
-
 int jm_submit_recall(jm_pg *pg, jm_submit_request *request, bool *found, jm_err *err)
 {
-    char digest[68];
+    char digest[JM_PG_DIGEST_TEXT];
     jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, request->jobs[0].project);
     jm_pg_arg_text(&args, request->idempotency_key);
-    jm_pg_arg_text(&args, hex(request->fingerprint, digest));
+    jm_pg_arg_text(&args, jm_pg_digest_text(request->fingerprint, digest));
     int rc = jm_pg_query(pg, &jm_sql_submit_idempotent, &args, &res, err);
     *found = !rc && PQntuples(res) > 0;
     bool same = *found && *PQgetvalue(res, 0, 0) == 't';
@@ -203,7 +194,7 @@ int jm_submit_write(jm_submit_writer *writer, jm_pg *pg, jm_submit_request **lis
     int n_calls = 0, n_claims = 0, set_call = -1;
     jm_pg_call *calls = jm_calloc((size_t)n + 2, sizeof *calls);
     claim *claims = jm_calloc((size_t)n, sizeof *claims);
-    char(*digests)[68] = jm_calloc((size_t)n, sizeof *digests);
+    char(*digests)[JM_PG_DIGEST_TEXT] = jm_calloc((size_t)n, sizeof *digests);
     jm_pg_args set_args;
     *at = -1;
     fill(writer, list, n, careful);
@@ -212,7 +203,7 @@ int jm_submit_write(jm_submit_writer *writer, jm_pg *pg, jm_submit_request **lis
             continue;
         claim *c = &claims[n_claims++];
         claim_init(c, list[i]);
-        jm_pg_arg_text(&c->args, hex(list[i]->fingerprint, digests[i]));
+        jm_pg_arg_text(&c->args, jm_pg_digest_text(list[i]->fingerprint, digests[i]));
         jm_pg_arg_col(&c->args, &c->ids);
         calls[n_calls++] = (jm_pg_call){.sql = &jm_sql_submit_idempotency, .args = &c->args};
     }
