@@ -123,14 +123,43 @@ static void work(void *ctx, jm_http_request *request)
     httpd->options.rest(httpd->options.rest_ctx, request); /* and it may be gone */
 }
 
-/* A message that two readers could take for two different ones is refused (RFC 9112, 6.1). */
+/* A body is read, if not kept, up to so many times what is allowed. */
+enum { PATIENCE = 4 };
+
+struct header_count {
+    const char *name;
+    int n;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct header_count *count = cls;
+    (void)kind, (void)value;
+    count->n += !strcasecmp(name, count->name);
+    return MHD_YES;
+}
+
+static bool is_repeated(const jm_http_request *request, const char *name)
+{
+    struct header_count count = {.name = name};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &count);
+    return count.n > 1;
+}
+
+/* A message that two readers could take for two different ones is refused (RFC 9112, 3.2, 6.1 and
+ * 6.3). */
 static bool is_ambiguous(const jm_http_request *request)
 {
     const char *encoding = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                                        MHD_HTTP_HEADER_TRANSFER_ENCODING);
-    return encoding && (MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
-                                                    MHD_HTTP_HEADER_CONTENT_LENGTH) ||
-                        strcasecmp(encoding, "chunked") != 0);
+    if (encoding && (MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                 MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+                     strcasecmp(encoding, "chunked") != 0))
+        return true;
+    return is_repeated(request, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+           is_repeated(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
+           is_repeated(request, MHD_HTTP_HEADER_HOST);
 }
 
 static size_t max_body(const jm_httpd *httpd)
@@ -138,11 +167,22 @@ static size_t max_body(const jm_httpd *httpd)
     return httpd->options.max_body_bytes ? httpd->options.max_body_bytes : JM_HTTP_MAX_BODY;
 }
 
-static bool is_too_long(const jm_http_request *request)
+/* What it says it will send. */
+static unsigned long long announced(const jm_http_request *request)
 {
     const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                                      MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return length && strtoull(length, NULL, 10) > max_body(request->httpd);
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+/* Many clients read nothing before they have sent everything, and take a connection that is closed
+ * meanwhile for a broken one: what is not much too long is read to its end, and thrown away. */
+static bool is_far_too_long(const jm_http_request *request)
+{
+    size_t most = max_body(request->httpd);
+    bool waits = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                             MHD_HTTP_HEADER_EXPECT) != NULL;
+    return announced(request) > (waits ? most : PATIENCE * most);
 }
 
 static void refuse_size(jm_http_request *request)
@@ -159,8 +199,9 @@ static enum MHD_Result begin(jm_http_request *request)
     if (is_ambiguous(request)) {
         jm_http_add_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
         jm_http_problem(request, 400, "bad_request", NULL,
-                        "send either Content-Length or Transfer-Encoding: chunked");
-    } else if (is_too_long(request)) {
+                        "send one Host, and either one Content-Length or Transfer-Encoding: "
+                        "chunked");
+    } else if (is_far_too_long(request)) {
         refuse_size(request);
     }
     return request->answered ? queue_answer(request) : MHD_YES;
@@ -169,10 +210,11 @@ static enum MHD_Result begin(jm_http_request *request)
 static enum MHD_Result add_body(jm_http_request *request, const char *upload, size_t *size)
 {
     size_t most = max_body(request->httpd);
-    if (request->body.len + *size > 4 * most)
+    request->received += *size;
+    if (request->received > PATIENCE * most)
         return MHD_NO; /* it does not stop: neither do we listen */
-    request->too_large |= request->body.len + *size > most;
-    jm_buf_add(&request->body, upload, *size);
+    if (request->received <= most)
+        jm_buf_add(&request->body, upload, *size);
     *size = 0;
     return MHD_YES;
 }
@@ -180,7 +222,7 @@ static enum MHD_Result add_body(jm_http_request *request, const char *upload, si
 /* The body is there. */
 static enum MHD_Result hand_over(jm_http_request *request)
 {
-    if (request->too_large) {
+    if (request->received > max_body(request->httpd)) {
         refuse_size(request);
         return queue_answer(request);
     }

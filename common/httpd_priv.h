@@ -27,7 +27,7 @@ struct jm_http_request {
     const char *method;        /* the connection's */
     const jm_http_route *page; /* NULL: the pool answers, or there is nothing */
     jm_buf body;
-    bool too_large;
+    size_t received; /* of its body */
     jm_http_stage stage;
     int64_t started_us;
     int n_headers;

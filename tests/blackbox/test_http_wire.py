@@ -1,5 +1,6 @@
 """The API's server against what no well-behaved client sends: each byte sequence is answered, or the connection is
 closed, and whoever comes next is served."""
+import http.client
 import re
 import socket
 import time
@@ -65,7 +66,13 @@ REFUSED = {
     "no number as length": (head("POST", "/api/v1/whoami", "Content-Length: abc"), 400),
     "negative length": (head("POST", "/api/v1/whoami", "Content-Length: -1"), 400),
     "huge length": (head("POST", "/api/v1/whoami", "Content-Length: 99999999999999999999999"), 413),
-    "long length": (head("POST", "/api/v1/whoami", f"Content-Length: {MAX_BODY + 1}"), 413),
+    "long length": (head("POST", "/api/v1/whoami", f"Content-Length: {MAX_BODY + 1}") + b"x" * (MAX_BODY + 1), 413),
+    "long length that waits": (head("POST", "/api/v1/whoami", f"Content-Length: {MAX_BODY + 1}", "Expect: 100-continue"), 413),
+    "two lengths": (head("POST", "/api/v1/whoami", "Content-Length: 2", "Content-Length: 3") + b"{} ", 400),
+    "two equal lengths": (head("POST", "/api/v1/whoami", "Content-Length: 2", "content-length: 2") + b"{}", 400),
+    "two hosts": (head("GET", "/api/v1/whoami", "Host: y"), 400),
+    "two equal codings": (head("POST", "/api/v1/whoami", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked")
+                           + b"0\r\n\r\n", 400),
     "no host": (b"GET /api/v1/whoami HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
     "long header": (head("GET", "/api/v1/whoami", "X-Much: " + "x" * 70000), 431),
     "long uri": (head("GET", "/api/v1/whoami?a=" + "x" * 70000), 414),
@@ -115,6 +122,15 @@ def test_bodies(api):
                 + b"5\r\nab", head("POST", post, "Transfer-Encoding: chunked") + b"zz\r\nab"):
         assert statuses(speak(api, cut, close=True)) in ([], [400], [408])
     alive(api)
+
+
+def test_a_client_that_sends_all_before_it_reads(api):
+    """It finds 413 there, not a broken connection."""
+    for times in (1, 3):
+        connection = http.client.HTTPConnection(api.host, api.port, timeout=30)
+        connection.request("POST", "/api/v1/whoami", b"x" * (MAX_BODY * times + 1), {"X-API-Key": api.key or ""})
+        assert connection.getresponse().status == 413
+        connection.close()
 
 
 def test_one_behind_the_other(api):
