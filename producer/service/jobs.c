@@ -157,13 +157,19 @@ int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
 /* "attempt.seq" of the last line of a page. */
 static int read_log_cursor(const char *cursor, int *attempt, int *seq, jm_err *err)
 {
-    int end = 0;
+    char *dot, *end;
     *attempt = *seq = -1;
-    if (!cursor ||
-        (sscanf(cursor, "%9d.%10d%n", attempt, seq, &end) == 2 && !cursor[end] && *attempt >= 0))
+    if (!cursor)
         return JM_OK;
-    return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
-                        cursor);
+    long first = strtol(cursor, &dot, 10);
+    long second = *dot == '.' ? strtol(dot + 1, &end, 10) : -1;
+    if (first < 0 || first > INT32_MAX || second < 0 || second > INT32_MAX || *end ||
+        end == dot + 1)
+        return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                            cursor);
+    *attempt = (int)first;
+    *seq = (int)second;
+    return JM_OK;
 }
 
 /* One line more than asked for says that there is a next page. */
