@@ -33,6 +33,8 @@ LAYERS = [
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|localtime|gmtime|setenv|putenv|system|"
                     r"popen|gets|mktemp|tmpnam|rd_kafka_consume_batch_queue)\s*\(")
 # The statements that change a job's status: one file a transition, named for what it does.
+METRIC = re.compile(r'\.name = "(jobmill_\w+)"')
+MONITORING = (ROOT / "docs/monitoring.md").read_text()
 STATUS_CHANGE = re.compile(r"\bupdate\s+(?:only\s+)?(?:jobmill\.)?jobs\b(?:\s+(?:as\s+)?\w+)?\s+set\b(?P<set>.*?)(?:\bwhere\b|\bfrom\b|\breturning\b|;|\Z)",
                            re.I | re.S)
 STATUS_FILES = re.compile(r"schema/(queries/(accept|start|record|lease|janitor|cancel|expire|rescue|requeue|status)_?[a-z0-9_]*\.sql"
@@ -75,6 +77,9 @@ def check_c(name, text, say):
         for found in SQL_IN_C.finditer(code):
             say(name, line_of(code, found.start()), "SQL belongs to producer/service and schema/queries")
     if not name.startswith("tests/"):
+        for found in METRIC.finditer(text):
+            if found.group(1) not in MONITORING:
+                say(name, line_of(text, found.start()), f"{found.group(1)} is not in docs/monitoring.md")
         for found in STATUS_CHANGE.finditer(code):
             if re.search(r"\bstatus\s*=", found.group("set")):
                 say(name, line_of(code, found.start()), "changes a job's status outside schema/queries")
