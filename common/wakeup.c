@@ -119,17 +119,19 @@ static int listen_again(jm_wakeup *wakeup, jm_err *err)
     return JM_OK;
 }
 
-/* Passes on what has arrived. This process has woken itself already. */
-static void take_notifies(jm_wakeup *wakeup)
+/* Passes on what has arrived. This process has woken itself already. False: the connection is gone,
+ * and with it the socket that would tell of anything. */
+static bool take_notifies(jm_wakeup *wakeup)
 {
     PGconn *conn = jm_pg_conn(wakeup->pg);
     PGnotify *notify;
-    PQconsumeInput(conn);
+    bool alive = PQconsumeInput(conn) && PQstatus(conn) == CONNECTION_OK;
     while ((notify = PQnotifies(conn))) {
         if (notify->be_pid != PQbackendPID(conn))
             tell(wakeup, notify->extra);
         PQfreemem(notify);
     }
+    return alive;
 }
 
 /* One round with a connection; returns how long to wait for the next. */
@@ -153,7 +155,10 @@ static int serve(jm_wakeup *wakeup)
     }
     if (rc)
         return jm_pg_retry_in_ms(wakeup->pg) + 1;
-    take_notifies(wakeup);
+    if (!take_notifies(wakeup)) {
+        jm_pg_disconnect(wakeup->pg);
+        return 1; /* to the next round, which connects */
+    }
     pthread_mutex_lock(&wakeup->lock);
     bool waiting = wakeup->n > 0;
     pthread_mutex_unlock(&wakeup->lock);

@@ -76,6 +76,26 @@ def test_pending_by_psql_alone(jm, way):
     jm.check()
 
 
+LISTENERS = ("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobmill wakeup' "
+             "AND datname = current_database() AND query LIKE 'LISTEN%%' AND state = 'idle' AND pid <> ALL (%s)")
+
+
+def test_a_connection_that_listens_comes_back(jm):
+    """After PostgreSQL was away a cancel is heard at once again, not at the next heartbeat."""
+    jm.start_worker(**{"worker.lease_s": 3600})
+    jm.start_producer()
+    gone = wait_until(lambda: (now := jm.db.value(
+        "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'jobmill wakeup' "
+        "AND datname = current_database() AND query LIKE 'LISTEN%%'")) and len(now) == 2 and now, 20)
+    jm.db.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) pid", gone)
+    wait_until(lambda: jm.db.value(LISTENERS, gone) == 2, 20)
+    job_id = jm.cli("job", "submit", "--type", "sleep", "--params", '{"seconds": 600}').out.strip()
+    jm.wait_status(job_id, "running")
+    assert jm.cli("job", "cancel", job_id).out.strip() == "requested"
+    assert jm.wait_status(job_id, "cancelled", 20)["completed_at"]
+    jm.check()
+
+
 @pytest.mark.tsan
 def test_running_by_cli(jm):
     script = polite(jm)
