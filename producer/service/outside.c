@@ -6,10 +6,13 @@
 
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "common/json_scan.h"
 #include "common/pg.h"
 #include "common/uuid7.h"
 #include "producer/service/job_actions.h"
 #include "producer/tx.h"
+
+enum { NAME_CHARS_MAX = 200 /* of metadata */ };
 
 static const jm_col_type job_types[] = {
     JM_COL_UUID,  JM_COL_I32,   JM_COL_TEXT, JM_COL_TS,  JM_COL_I64,   JM_COL_TEXT, JM_COL_JSONB,
@@ -210,9 +213,29 @@ static int write_rows(attempt *a, jm_err *err)
     return rc;
 }
 
+/* As of a job that is submitted. */
+static int check_metadata(const json_t *metadata, jm_err *err)
+{
+    const char *name;
+    json_t *value;
+    size_t chars;
+    json_object_foreach((json_t *)(uintptr_t)metadata, name, value)
+    {
+        if (json_is_object(value) || json_is_array(value))
+            return jm_err_field(err, "metadata",
+                                "metadata.%.200s must be a string, number, boolean or null", name);
+        if (!jm_utf8_is_valid(name, strlen(name), &chars) || !chars || chars > NAME_CHARS_MAX)
+            return jm_err_field(err, "metadata", "names in metadata must have 1 to %d characters",
+                                NAME_CHARS_MAX);
+    }
+    return JM_OK;
+}
+
 static int set_searchable(jm_pg *pg, const jm_uuid *id, const json_t *metadata, jm_err *err)
 {
     jm_pg_args args;
+    if (check_metadata(metadata, err))
+        return err->code;
     char *text = metadata ? jm_json_exact_dump(metadata, JSON_COMPACT) : NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);

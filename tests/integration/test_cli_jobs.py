@@ -304,3 +304,14 @@ def test_doctor_schema_and_old_jobs_of_unknown_type(jm):
 def test_doctor_without_database(jm):
     found, code = finding(jm, "database", "--database.url=postgresql://x:s3cret@127.0.0.1:1/x")
     assert code == 1 and found[0]["state"] == "wrong" and "s3cret" not in str(found)
+
+
+@pytest.mark.parametrize("metadata,said", [
+    ({"k": {}}, "metadata.k must be a string, number, boolean or null"), ({"k": [1]}, "metadata.k must be"),
+    ({"": 1}, "1 to 200 characters"), ({"ü" * 201: 1}, "1 to 200 characters")])
+def test_an_update_takes_the_metadata_that_a_submission_takes(jm_sql, metadata, said):
+    job_id = jm_sql.cli("job", "submit", "--type", "t", "--metadata", '{"a": 1}').out.strip()
+    refused = jm_sql.cli("job", "update", job_id, "--metadata", json.dumps(metadata), check=False)
+    assert refused.code == 2 and said in refused.err, refused
+    jm_sql.cli("job", "update", job_id, "--metadata", json.dumps({"ü" * 200: None, "b": True}))
+    assert jm_sql.db.job(job_id)["metadata"] == {"a": 1, "ü" * 200: None, "b": True}
