@@ -1,5 +1,4 @@
 /* jobmill backup and jobmill restore. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,27 +7,11 @@
 #include "producer/cli/commands.h"
 #include "producer/cli/input.h"
 #include "producer/service/backup.h"
+#include "producer/service/file_write.h"
 
 static const char *const kinds[] = {"projects", "documents", "calendars", "schedules"};
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
-
-/* Beside the file, and then in its place: nobody finds half of it. Exit code. */
-static int write_file(const jm_cli *cli, const char *path, const char *text)
-{
-    jm_buf aside = {0};
-    jm_buf_addf(&aside, "%s.new", path);
-    FILE *file = fopen(jm_buf_str(&aside), "we");
-    bool ok = file && fprintf(file, "%s\n", text) >= 0;
-    if (file)
-        ok = !fclose(file) && ok;
-    ok = ok && !rename(jm_buf_str(&aside), path);
-    int code = ok ? JM_EXIT_OK : jm_cli_say(cli, JM_EXIT_FAILURE, "%s: %s", path, strerror(errno));
-    if (!ok && file)
-        remove(jm_buf_str(&aside));
-    jm_buf_fini(&aside);
-    return code;
-}
 
 static int backup(jm_cli *cli)
 {
@@ -43,7 +26,7 @@ static int backup(jm_cli *cli)
     if (!path)
         return jm_cli_print_json(cli, backup);
     char *text = jm_json_exact_dump(backup, JSON_INDENT(2));
-    int code = write_file(cli, path, text);
+    int code = jm_file_write(path, text, &err) ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
     for (int i = 0; !code && i < KINDS; i++)
         fprintf(stderr, "%zu %s%s", json_array_size(json_object_get(backup, kinds[i])), kinds[i],
                 i + 1 < KINDS ? ", " : " written\n");

@@ -1,5 +1,8 @@
 """jobmill backup and restore: what comes back is what was there, all of it or nothing, and twice is as once."""
 import json
+import os
+import stat
+import subprocess
 
 import pytest
 
@@ -51,6 +54,25 @@ def other(jm_sql, database_server):
     yield made
     db.close()
     database_server.drop(url)
+
+
+def test_what_is_no_file_is_written_to(jm_sql, tmp_path):
+    """A pipe stays a pipe, a link a link: as root, /dev/null would become a file."""
+    fill(jm_sql)
+    fifo, real, link = tmp_path / "fifo", tmp_path / "real", tmp_path / "link"
+    os.mkfifo(fifo)
+    reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+    jm_sql.cli("backup", "--file", fifo)
+    assert json.loads(reader.communicate(timeout=20)[0])["jobmill_backup"] == 1 and fifo.is_fifo()
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    jm_sql.cli("backup", "--file", link)
+    assert link.is_symlink() and json.loads(real.read_text())["jobmill_backup"] == 1
+    assert real.stat().st_mode & 0o777 == 0o600
+    full = jm_sql.cli("backup", "--file", "/dev/full", check=False)
+    assert full.code == 1 and "No space left" in full.err and stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fifo", "link", "real"]
 
 
 def test_into_an_empty_database(jm_sql, other, tmp_path):
