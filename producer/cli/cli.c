@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/json_scan.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/nearest.h"
@@ -220,6 +221,58 @@ static int take_option(jm_cli *cli, int argc, char **argv, int *i)
     return option.choices ? check_choice(cli, &option, cli->values[at]) : JM_EXIT_OK;
 }
 
+/* Whether it may be any bytes: names of files are, and what is passed on to another program. */
+static bool is_bytes(const char *what, const char *given)
+{
+    if (strstr(what, "JSON") && *given != '@')
+        return false;
+    return strstr(what, "FILE") || strstr(what, "DIR") || strstr(what, "COMMAND") ||
+           strstr(what, "ARGUMENT");
+}
+
+/* What the i-th operand is called: the word of that place, or the last one. */
+static void operand_name(const jm_cli_command *command, int i, char to[JM_CLI_NAME_MAX])
+{
+    const char *word = command->operands ? command->operands : "";
+    for (;;) {
+        word += strspn(word, " [");
+        const char *behind = word + strcspn(word, " ");
+        bool dashes = !strncmp(word, "-- ", 3);
+        if (!*behind || (i == 0 && !dashes))
+            break;
+        i -= !dashes;
+        word = behind;
+    }
+    snprintf(to, JM_CLI_NAME_MAX, "%.*s", (int)strcspn(word, " ]."), word);
+}
+
+/* The database has text only: what is none is said here, by its name. */
+static int check_text(const jm_cli *cli)
+{
+    char name[JM_CLI_NAME_MAX];
+    jm_cli_option option;
+    for (int i = 0; i < MAX_OPTIONS && jm_cli_option_at(cli->command, i, &option); i++) {
+        const char *value = cli->values[i];
+        if (value && option.value && !is_bytes(option.value, value) &&
+            !jm_utf8_is_valid(value, strlen(value), NULL))
+            return jm_cli_usage(cli, "--%s is not valid UTF-8", jm_cli_option_name(&option, name));
+    }
+    for (int i = 0; i < cli->n_operands; i++) {
+        operand_name(cli->command, i, name);
+        if (!is_bytes(name, cli->operands[i]) &&
+            !jm_utf8_is_valid(cli->operands[i], strlen(cli->operands[i]), NULL))
+            return jm_cli_usage(cli, "%s is not valid UTF-8", name);
+    }
+    return JM_EXIT_OK;
+}
+
+static int missing_operand(const jm_cli *cli)
+{
+    char name[JM_CLI_NAME_MAX];
+    operand_name(cli->command, cli->n_operands, name);
+    return jm_cli_usage(cli, "%s is missing", name);
+}
+
 static int check_complete(jm_cli *cli)
 {
     const jm_cli_command *command = cli->command;
@@ -230,10 +283,10 @@ static int check_complete(jm_cli *cli)
             return jm_cli_usage(cli, "--%s %s is missing", jm_cli_option_name(&option, name),
                                 option.value);
     if (cli->n_operands < command->min_operands)
-        return jm_cli_usage(cli, "%s is missing", command->operands);
+        return missing_operand(cli);
     if (command->max_operands >= 0 && cli->n_operands > command->max_operands)
         return jm_cli_usage(cli, "unexpected argument %s", cli->operands[command->max_operands]);
-    return JM_EXIT_OK;
+    return check_text(cli);
 }
 
 static int parse(jm_cli *cli, int argc, char **argv)

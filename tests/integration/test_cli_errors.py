@@ -33,6 +33,45 @@ def test_errors_say_what_to_do_next(jm_sql, args, code, said):
     assert not result.out
 
 
+NO_TEXT = "a\udcff"  # as an argument: the byte 0xff
+
+
+@pytest.mark.parametrize("args,name", [
+    (["job", "submit", "--type", NO_TEXT], "--type"),
+    (["job", "submit", "--type", "t", "--params", '{"a": "' + NO_TEXT + '"}'], "--params"),
+    (["job", "show", NO_TEXT], "ID"),
+    (["job", "list", "--metadata", NO_TEXT + "=1"], "--metadata"),  # else it would filter nothing
+    (["job", "search", "key", NO_TEXT], "VALUE"),
+    (["schedule", "show", NO_TEXT], "NAME|ID"),
+    (["calendar", "add", "c", "--definition", NO_TEXT], "--definition"),
+    (["document", "set", NO_TEXT, "1"], "NAME"),
+    (["document", "set", "d", NO_TEXT], "JSON|@FILE|-"),
+    (["project", "update", "default", "--description", "x", "--reason", NO_TEXT], "--reason"),
+    (["lock", "run", NO_TEXT, "--", "true"], "NAME"),
+    (["cleanup", "--older-than", "30d", "--project", NO_TEXT, "--yes"], "--project"),
+])
+def test_an_argument_that_is_no_text_is_named(jm_sql, args, name):
+    result = jm_sql.cli(*args, check=False)
+    assert result.code == 2 and f"jobmill: {name} is not valid UTF-8\n" in result.err, result
+    assert not result.out
+
+
+def test_names_of_files_may_be_any_bytes(jm_sql, tmp_path):
+    path = f"{tmp_path}/{NO_TEXT}.json"
+    jm_sql.cli("document", "set", "d", '{"a": 1}')
+    jm_sql.cli("backup", "--file", path)
+    assert jm_sql.cli("restore", path, "--json").json()["documents"]["unchanged"] == 1
+    assert jm_sql.cli("lock", "run", "l", "--", "test", "-s", path).code == 0
+
+
+@pytest.mark.parametrize("args,missing", [
+    ("document set", "NAME"), ("document set d", "JSON|@FILE|-"), ("lock run", "NAME"), ("lock run l", "COMMAND"),
+    ("lock run l --", "COMMAND"), ("job show", "ID"), ("schedule import", "FILE|DIR|-"), ("calendar import c", "FILE")])
+def test_the_operand_that_is_missing_is_named(jm_sql, args, missing):
+    result = jm_sql.cli(*args.split(), check=False)
+    assert result.code == 2 and f"jobmill: {missing} is missing\n" in result.err, result
+
+
 def test_conflicts_say_what_to_do_next(jm_sql):
     cli = jm_sql.cli
     cli("schedule", "add", "s", "--every", "1h", "--type", "t")
