@@ -8,26 +8,40 @@
 #include "common/kafka.h"
 #include "common/log.h"
 
-enum { ASK_MS = 2000 /* for what the topic is like */, RETRY_MS = 1000 };
+enum { ASK_MS = 2000 /* for what the topic is like */, CREATE_MS = 5000, RETRY_MS = 1000 };
 
-/* How many partitions the topic has and where they end. false: nobody could say. */
-static bool find_end(jm_events_reader *reader, rd_kafka_t *rk)
+/* -1: nobody could say; 0: there is no such topic. */
+static int count_partitions(rd_kafka_t *rk, const char *name)
 {
     const rd_kafka_metadata_t *about = NULL;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, reader->topic, NULL);
-    int n = 0;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, name, NULL);
+    int n = -1;
     if (!rd_kafka_metadata(rk, 0, topic, &about, ASK_MS)) {
         n = about->topic_cnt == 1 ? about->topics[0].partition_cnt : 0;
         rd_kafka_metadata_destroy(about);
     }
     rd_kafka_topic_destroy(topic);
+    return n;
+}
+
+/* How many partitions the topic has and where they end. One that is not there is made, so that the
+ * first event finds who listens. false: nobody could say. */
+static bool find_end(jm_events_reader *reader, rd_kafka_t *rk, const jm_config *config)
+{
+    jm_err err;
+    bool created;
+    int n = count_partitions(rk, reader->topic);
+    reader->is_new |= n == 0;
+    if (n == 0 && !jm_kafka_topic_create(config, reader->topic, CREATE_MS, &created, &err))
+        n = count_partitions(rk, reader->topic);
     reader->n_partitions = n < JM_EVENTS_PARTITIONS ? n : JM_EVENTS_PARTITIONS;
     bool known = n > 0;
     for (int i = 0; known && i < reader->n_partitions; i++) {
         int64_t low = 0, high = 0;
         known = !rd_kafka_query_watermark_offsets(rk, reader->topic, i, &low, &high, ASK_MS);
-        reader->at[i] = reader->most[i] = high;
+        reader->at[i] = reader->most[i] = reader->is_new ? low : high;
     }
+    reader->is_new &= !known;
     return known;
 }
 
@@ -77,7 +91,7 @@ bool jm_events_reader_open(jm_events_reader *reader, const jm_config *config, in
     jm_buf_addf(&topic, "%s.events", jm_config_str(config, "topics.prefix"));
     free(reader->topic);
     reader->topic = jm_buf_take(&topic);
-    if (!find_end(reader, rk)) {
+    if (!find_end(reader, rk, config)) {
         rd_kafka_destroy(rk);
         return false;
     }

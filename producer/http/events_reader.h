@@ -16,6 +16,7 @@ typedef struct jm_events_reader {
     char *topic;
     int64_t retry_ms; /* monotonic; no try before */
     int n_partitions;
+    bool is_new; /* the topic was not there when it was first looked for: all in it is news */
     int64_t at[JM_EVENTS_PARTITIONS];   /* what is read next; may be changed before assign */
     int64_t most[JM_EVENTS_PARTITIONS]; /* what lies behind all that has been read */
 } jm_events_reader;

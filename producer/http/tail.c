@@ -17,8 +17,9 @@
 #include "producer/http/live.h"
 
 enum {
-    BACK = 100000,   /* events of a partition that one who comes back may have missed */
-    BEAT_MS = 15000, /* between two comments on a stream on which nothing happens */
+    BACK = 100000,      /* events of a partition that one who comes back may have missed */
+    BEAT_MS = 15000,    /* between two comments on a stream on which nothing happens */
+    PATIENCE_MS = 2000, /* that one who comes waits for a word while there is no Kafka */
     TURN_MS = 100,
     MAX_LISTENERS = 5000
 };
@@ -29,7 +30,7 @@ typedef struct listener {
     char project[101], type[101];     /* "": all */
     int64_t at[JM_EVENTS_PARTITIONS]; /* offset of what it is told next; -1: from now on */
     int64_t told_ms;
-    bool over;
+    bool placed, over;
 } listener;
 
 struct jm_tail {
@@ -127,6 +128,8 @@ static void consume(jm_tail *tail)
 
 /* ---- listeners ---- */
 
+/* The headers go out with it: who has them misses nothing from then on. */
+static const char greeting[] = ":\n\n";
 static const char gap[] = "event: gap\ndata: {\"reason\":\"what was missed is too long ago\"}\n\n";
 
 /* Where one begins: now, or where he left. true: that lies before what is read next. */
@@ -146,15 +149,18 @@ static bool place(const jm_tail *tail, listener *l)
     return before;
 }
 
-/* Sets the consumer back to where those who come back left. */
-static void take_in(jm_tail *tail, listener *come)
+/* All that come while there is no Kafka are placed when there is. Sets the consumer back to where
+ * those who come back left. */
+static void take_in(jm_tail *tail)
 {
     bool back = false;
-    for (listener *l = come; l; l = come) {
-        come = l->next;
-        l->next = tail->listeners;
-        tail->listeners = l;
-        if (!place(tail, l))
+    for (listener *l = tail->listeners; l; l = l->next) {
+        if (l->placed)
+            continue;
+        l->placed = true;
+        bool before = place(tail, l);
+        write_to(l, greeting, sizeof greeting - 1);
+        if (!before)
             continue;
         back = true;
         for (int i = 0; i < tail->reader.n_partitions; i++)
@@ -177,7 +183,7 @@ static void look_after(jm_tail *tail)
     for (listener **at = &tail->listeners; *at;) {
         listener *l = *at;
         if (jm_mono_ms() - l->told_ms > BEAT_MS)
-            write_to(l, ":\n\n", 3);
+            write_to(l, greeting, sizeof greeting - 1);
         if (!l->over) {
             at = &l->next;
             continue;
@@ -190,7 +196,7 @@ static void look_after(jm_tail *tail)
 /* ---- the thread ---- */
 
 /* Waits while there is nobody, and a little while there is no Kafka. false: it is time to end. */
-static bool take_fresh(jm_tail *tail, listener **come)
+static bool take_fresh(jm_tail *tail)
 {
     struct timespec until;
     pthread_mutex_lock(&tail->lock);
@@ -200,10 +206,10 @@ static bool take_fresh(jm_tail *tail, listener **come)
     until.tv_sec++;
     if (!tail->stop && !tail->reader.rk && jm_mono_ms() < tail->reader.retry_ms)
         pthread_cond_timedwait(&tail->more, &tail->lock, &until);
-    *come = NULL;
-    if (tail->reader.rk) {
-        *come = tail->fresh;
-        tail->fresh = NULL;
+    for (listener *l = tail->fresh; l; l = tail->fresh) {
+        tail->fresh = l->next;
+        l->next = tail->listeners;
+        tail->listeners = l;
     }
     bool go_on = !tail->stop;
     pthread_mutex_unlock(&tail->lock);
@@ -235,17 +241,16 @@ static void end_all(listener *list)
 static void *run(void *arg)
 {
     jm_tail *tail = arg;
-    listener *come;
     pthread_setname_np(pthread_self(), "jm-tail");
-    while (take_fresh(tail, &come)) {
-        take_in(tail, come);
-        if (jm_events_reader_open(&tail->reader, tail->config, 0))
+    while (take_fresh(tail)) {
+        if (jm_events_reader_open(&tail->reader, tail->config, 0)) {
+            take_in(tail);
             consume(tail);
+        }
         look_after(tail);
         if (!count(tail))
             jm_events_reader_close(&tail->reader);
     }
-    end_all(come);
     end_all(tail->listeners);
     end_all(tail->fresh);
     tail->listeners = tail->fresh = NULL;
@@ -313,7 +318,7 @@ void jm_tail_listen(jm_req *req)
     if (!l)
         return;
     l->stream = jm_req_stream(req);
-    write_to(l, ":\n\n", 3); /* the headers go out with it */
+    l->told_ms = jm_mono_ms() - BEAT_MS + PATIENCE_MS;
     if (!add(jm_api_tail(jm_req_api(req)), l)) {
         write_to(l, JM_LIVE_TOO_MANY, sizeof JM_LIVE_TOO_MANY - 1);
         free_listener(l);

@@ -126,3 +126,16 @@ def test_listeners_are_told_when_the_producer_stops(jm):
         assert one.next()[0] == "status"
         assert producer.terminate() == 0
         assert one.until("stopping") and two.until("stopping")
+
+
+def test_nothing_is_missed_from_the_first_word_on(jm, api):
+    """Neither the very first event, whose topic is not there yet, nor one that comes as soon as the headers are there."""
+    jm.topic()
+    with api.listen("/events") as listener:
+        jm.start_worker()
+        job = str(jm.db.value("SELECT submit('noop')"))
+        assert listener.next(30)[1]["subject"] == job
+    for _ in range(10):
+        with api.listen("/events") as listener:
+            job = str(jm.db.value("SELECT submit('noop')"))
+            assert listener.next(30)[1]["subject"] == job
