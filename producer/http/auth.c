@@ -188,6 +188,18 @@ void jm_auth_forget(jm_auth *auth, const char *key_id)
     pthread_mutex_unlock(&auth->lock);
 }
 
+jm_key_hold *jm_auth_hold(jm_auth *auth, const char *key_id)
+{
+    jm_uuid id;
+    if (!jm_uuid_parse(key_id, strlen(key_id), &id))
+        return NULL;
+    pthread_mutex_lock(&auth->lock);
+    jm_key_hold *hold = jm_key_cache_hold(auth->cache, &id);
+    pthread_cond_signal(&auth->wake);
+    pthread_mutex_unlock(&auth->lock);
+    return hold;
+}
+
 /* ---- the thread: looking again, and noting what was used ---- */
 
 typedef struct round_of {
@@ -202,7 +214,7 @@ typedef struct round_of {
 static void gather(void *ctx, jm_key_entry *entry)
 {
     round_of *r = ctx;
-    bool active = r->since_ms - entry->used_ms < ACTIVE_MS;
+    bool active = r->since_ms - entry->used_ms < ACTIVE_MS || jm_key_entry_is_held(entry);
     if (entry->in_file)
         return;
     entry->asked = active && !r->last;
@@ -251,6 +263,7 @@ static int ask_all(round_of *r, jm_err *err)
 /* With the lock, which is given up while the database is asked. */
 static void look(jm_auth *auth, bool last)
 {
+    jm_key_cache_drop_expired(auth->cache, now_db_us(auth)); /* also while the database is away */
     int size = jm_key_cache_size(auth->cache);
     jm_err err = {0};
     round_of r = {.auth = auth,
@@ -280,7 +293,8 @@ static void look(jm_auth *auth, bool last)
 static void find_active(void *ctx, jm_key_entry *entry)
 {
     bool *active = ctx;
-    *active |= !entry->in_file && jm_mono_ms() - entry->used_ms < ACTIVE_MS;
+    *active |= !entry->in_file &&
+               (jm_mono_ms() - entry->used_ms < ACTIVE_MS || jm_key_entry_is_held(entry));
 }
 
 static void *run(void *ctx)

@@ -47,4 +47,10 @@ int jm_auth_check(jm_auth *auth, const char *text, size_t len, jm_identity *who,
 /* A key that was just revoked here, with its sessions: it holds no longer. */
 void jm_auth_forget(jm_auth *auth, const char *key_id);
 
+/* For a stream that goes on after its request was let in: the key is looked at as if it were used,
+ * and within a second after it has been revoked or has expired the hold says so. NULL: of a key
+ * ("" is none) that never ends. */
+struct jm_key_hold;
+struct jm_key_hold *jm_auth_hold(jm_auth *auth, const char *key_id);
+
 #endif

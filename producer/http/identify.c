@@ -108,3 +108,8 @@ bool jm_req_is_session(const jm_req *req)
 {
     return req->is_session;
 }
+
+struct jm_key_hold *jm_req_hold(const jm_req *req)
+{
+    return jm_auth_hold(jm_api_auth(req->api), req->key_id);
+}

@@ -83,12 +83,58 @@ int jm_key_bucket_take(jm_key_bucket *bucket, int rate_per_s, int burst, int64_t
     return 0;
 }
 
+/* ---- holds ---- */
+
+static jm_key_hold *new_hold(int users)
+{
+    jm_key_hold *hold = jm_calloc(1, sizeof *hold);
+    atomic_init(&hold->users, users);
+    atomic_init(&hold->ended, false);
+    return hold;
+}
+
+jm_key_hold *jm_key_cache_hold(jm_key_cache *cache, const jm_uuid *id)
+{
+    for (int i = 0; i < CHAINS; i++) {
+        for (jm_key_entry *entry = cache->chains[i]; entry; entry = entry->next) {
+            if (entry->in_file || jm_uuid_cmp(&entry->row.id, id) != 0)
+                continue;
+            if (!entry->hold)
+                entry->hold = new_hold(1);
+            atomic_fetch_add(&entry->hold->users, 1);
+            return entry->hold;
+        }
+    }
+    jm_key_hold *hold = new_hold(1);
+    atomic_store(&hold->ended, true);
+    return hold;
+}
+
+bool jm_key_entry_is_held(const jm_key_entry *entry)
+{
+    return entry->hold && atomic_load(&entry->hold->users) > 1;
+}
+
+bool jm_key_hold_has_ended(const jm_key_hold *hold)
+{
+    return hold && atomic_load(&hold->ended);
+}
+
+void jm_key_hold_free(jm_key_hold *hold)
+{
+    if (hold && atomic_fetch_sub(&hold->users, 1) == 1)
+        free(hold);
+}
+
 /* ---- entries ---- */
 
 static void drop_at(jm_key_cache *cache, jm_key_entry **at)
 {
     jm_key_entry *entry = *at;
     *at = entry->next;
+    if (entry->hold)
+        atomic_store(&entry->hold->ended, true);
+    jm_key_hold_free(entry->hold);
     leave_bucket(cache, entry->bucket);
     free(entry);
     cache->n--;
@@ -112,13 +158,14 @@ jm_key_entry *jm_key_cache_find(jm_key_cache *cache, const uint8_t hash[JM_KEY_H
     return entry;
 }
 
-/* The one that was not used for longest makes room. Those of files stay. */
+/* The one that was not used for longest makes room. Those of files stay, and those of streams. */
 static void make_room(jm_key_cache *cache)
 {
     jm_key_entry **oldest = NULL;
     for (int i = 0; i < CHAINS; i++)
         for (jm_key_entry **at = &cache->chains[i]; *at; at = &(*at)->next)
-            if (!(*at)->in_file && (!oldest || (*at)->used_ms < (*oldest)->used_ms))
+            if (!(*at)->in_file && !jm_key_entry_is_held(*at) &&
+                (!oldest || (*at)->used_ms < (*oldest)->used_ms))
                 oldest = at;
     if (oldest)
         drop_at(cache, oldest);
@@ -152,6 +199,18 @@ void jm_key_cache_drop(jm_key_cache *cache, const jm_uuid *id)
             const jm_key_row *row = &(*at)->row;
             if (!(*at)->in_file && (!jm_uuid_cmp(&row->id, id) ||
                                     (row->is_session && !jm_uuid_cmp(&row->parent_id, id))))
+                drop_at(cache, at);
+            else
+                at = &(*at)->next;
+        }
+    }
+}
+
+void jm_key_cache_drop_expired(jm_key_cache *cache, int64_t now_us)
+{
+    for (int i = 0; i < CHAINS; i++) {
+        for (jm_key_entry **at = &cache->chains[i]; *at;) {
+            if ((*at)->row.expires_us && now_us >= (*at)->row.expires_us)
                 drop_at(cache, at);
             else
                 at = &(*at)->next;

@@ -3,6 +3,7 @@
 #ifndef JM_HTTP_KEY_CACHE_H
 #define JM_HTTP_KEY_CACHE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,8 +20,16 @@ typedef struct jm_key_bucket {
     struct jm_key_bucket *next;
 } jm_key_bucket;
 
+/* What a stream has of the key that it was opened with: whether that still holds. Of the cache and
+ * of each stream; who is last frees it. */
+typedef struct jm_key_hold {
+    atomic_int users;
+    atomic_bool ended;
+} jm_key_hold;
+
 typedef struct jm_key_entry {
     jm_key_row row;
+    jm_key_hold *hold;  /* NULL: no stream has had one */
     bool asked;         /* the database is being asked about it */
     bool in_file;       /* of a file: it has no id and is never looked at again */
     int64_t checked_ms; /* when it was last known to hold (monotonic) */
@@ -41,12 +50,21 @@ jm_key_entry *jm_key_cache_find(jm_key_cache *cache, const uint8_t hash[JM_KEY_H
 jm_key_entry *jm_key_cache_put(jm_key_cache *cache, const jm_key_row *row, bool in_file,
                                int64_t now_ms);
 void jm_key_cache_drop(jm_key_cache *cache, const jm_uuid *id); /* with its sessions */
+/* Those that have expired by then. */
+void jm_key_cache_drop_expired(jm_key_cache *cache, int64_t now_us);
 /* Those that were asked about and not found again since then. */
 void jm_key_cache_drop_lost(jm_key_cache *cache, int64_t since_ms);
 int jm_key_cache_size(const jm_key_cache *cache);
 /* Calls fn for every entry. */
 typedef void jm_key_cache_each_function(void *ctx, jm_key_entry *entry);
 void jm_key_cache_each(jm_key_cache *cache, jm_key_cache_each_function *fn, void *ctx);
+
+/* For a stream. One of a key that is not there (any more) has ended. */
+jm_key_hold *jm_key_cache_hold(jm_key_cache *cache, const jm_uuid *id);
+bool jm_key_entry_is_held(const jm_key_entry *entry); /* by a stream */
+/* Any thread. NULL never ends. */
+bool jm_key_hold_has_ended(const jm_key_hold *hold);
+void jm_key_hold_free(jm_key_hold *hold);
 
 /* One request more. 0: it may go; else after how many seconds the next may. */
 int jm_key_bucket_take(jm_key_bucket *bucket, int rate_per_s, int burst, int64_t now_us);

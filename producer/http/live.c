@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "producer/http/api.h"
 #include "producer/http/job_parts.h"
+#include "producer/http/key_cache.h"
 #include "producer/service/follow.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
 typedef struct follower {
     struct follower *next;
     jm_http_stream *stream;
+    jm_key_hold *key;
     jm_live_what what;
     jm_followed job;
     int64_t told_ms; /* when something was last written */
@@ -116,6 +118,10 @@ static int look(jm_live *live, follower **list, int n)
 
 static void settle(follower *f, bool known)
 {
+    if (!f->over && jm_key_hold_has_ended(f->key)) {
+        say_text(f, JM_LIVE_NO_KEY);
+        f->over = true;
+    }
     f->ended |= known && !f->seen; /* it has been deleted */
     if (!f->over && known && f->ended && !(f->what == JM_LIVE_LOGS && f->job.n_new >= LINES)) {
         say_text(f, "event: end\ndata: {}\n\n");
@@ -129,6 +135,7 @@ static void free_follower(follower *f)
 {
     if (f->stream)
         jm_http_stream_end(f->stream);
+    jm_key_hold_free(f->key);
     free(f);
 }
 
@@ -256,6 +263,7 @@ void jm_live_follow(jm_req *req, jm_live_what what)
         free(f);
         return;
     }
+    f->key = jm_req_hold(req);
     f->stream = jm_req_stream(req);
     say_text(f, ":\n\n"); /* the headers go out with it */
     if (!add(live, f)) {

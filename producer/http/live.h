@@ -9,6 +9,7 @@
 /* Last words on a stream. */
 #define JM_LIVE_TOO_SLOW "event: dropped\ndata: {\"reason\":\"this listener reads too slowly\"}\n\n"
 #define JM_LIVE_TOO_MANY "event: dropped\ndata: {\"reason\":\"there are too many listeners\"}\n\n"
+#define JM_LIVE_NO_KEY   "event: dropped\ndata: {\"reason\":\"the key holds no longer\"}\n\n"
 #define JM_LIVE_STOPPING "event: stopping\ndata: {}\n\n"
 
 /* Writes to a listener's stream. false: he is gone, or was too slow, which he is told; *stream is

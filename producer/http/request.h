@@ -99,6 +99,8 @@ const char *jm_req_id(const jm_req *req);    /* X-Request-Id, given or made */
  * the database. */
 const char *jm_req_key_id(const jm_req *req);
 bool jm_req_is_session(const jm_req *req);
+/* For what goes on after the request: says when the key holds no longer. NULL: it never ends. */
+struct jm_key_hold *jm_req_hold(const jm_req *req);
 /* From where: the other side's address; behind a proxy the one that the proxy names. */
 const char *jm_req_address(const jm_req *req);
 /* For the audit log: actor, address, id, source "api", the header X-Reason, ?dry_run=1. Lives as

@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "producer/http/api.h"
 #include "producer/http/events_reader.h"
+#include "producer/http/key_cache.h"
 #include "producer/http/live.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
 typedef struct listener {
     struct listener *next;
     jm_http_stream *stream;
+    jm_key_hold *key;
     char project[101], type[101];     /* "": all */
     int64_t at[JM_EVENTS_PARTITIONS]; /* offset of what it is told next; -1: from now on */
     int64_t told_ms;
@@ -109,7 +111,7 @@ static void tell_all(jm_tail *tail, const rd_kafka_message_t *message)
         if (message->offset < l->at[p])
             continue;
         l->at[p] = message->offset + 1;
-        if (type && wants(l, source, type))
+        if (type && !jm_key_hold_has_ended(l->key) && wants(l, source, type))
             tell(tail, l, message, type);
     }
     jm_json_fini(&json);
@@ -175,6 +177,7 @@ static void free_listener(listener *l)
 {
     if (l->stream)
         jm_http_stream_end(l->stream);
+    jm_key_hold_free(l->key);
     free(l);
 }
 
@@ -182,7 +185,11 @@ static void look_after(jm_tail *tail)
 {
     for (listener **at = &tail->listeners; *at;) {
         listener *l = *at;
-        if (jm_mono_ms() - l->told_ms > BEAT_MS)
+        if (jm_key_hold_has_ended(l->key)) {
+            write_to(l, JM_LIVE_NO_KEY, sizeof JM_LIVE_NO_KEY - 1);
+            l->over = true;
+        }
+        if (!l->over && jm_mono_ms() - l->told_ms > BEAT_MS)
             write_to(l, greeting, sizeof greeting - 1);
         if (!l->over) {
             at = &l->next;
@@ -317,6 +324,7 @@ void jm_tail_listen(jm_req *req)
     listener *l = new_listener(req);
     if (!l)
         return;
+    l->key = jm_req_hold(req);
     l->stream = jm_req_stream(req);
     l->told_ms = jm_mono_ms() - BEAT_MS + PATIENCE_MS;
     if (!add(jm_api_tail(jm_req_api(req)), l)) {

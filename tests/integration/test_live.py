@@ -139,3 +139,52 @@ def test_nothing_is_missed_from_the_first_word_on(jm, api):
         with api.listen("/events") as listener:
             job = str(jm.db.value("SELECT submit('noop')"))
             assert listener.next(30)[1]["subject"] == job
+
+
+def listen_to_all(api, job):
+    return [api.listen(path) for path in ("/events", f"/jobs/{job}/logs?follow=1", f"/jobs/{job}/events")]
+
+
+def last_words(listener):
+    """Everything up to the end of the stream, which comes soon; the last event."""
+    last = None
+    while (event := listener.next(timeout=5)) is not None:
+        last = event
+    return last
+
+
+@pytest.mark.tsan
+@pytest.mark.parametrize("how", ["here", "elsewhere", "expiry", "session", "project"])
+def test_streams_end_with_their_key(jm, how):
+    """Revoked, expired or gone: a stream is told so and closed within a second or so, as no request gets in any more."""
+    jm.cli("project", "add", "shop")
+    producer = jm.start_producer()
+    admin = Api.of(producer, jm.cli("key", "create", "--name", "boss", "--scope", "admin").out.strip())
+    job = jm.db.value("SELECT submit('nobody-runs-this', '{}', '{\"project\": \"shop\"}')")
+    bound = jm.cli("key", "create", "--name", "k", "--scope", "read", "--project", "shop",
+                   *(["--expires", "3s"] if how == "expiry" else [])).out.strip()
+    kept = listen_to_all(admin, job)
+    if how == "session":
+        cookie = admin.with_key(bound).call("POST", "/api/v1/session").headers["Set-Cookie"].split(";")[0]
+        ended = [admin.with_key(None).listen(path, Cookie=cookie) for path in
+                 ("/events", f"/jobs/{job}/logs?follow=1", f"/jobs/{job}/events")]
+    else:
+        ended = listen_to_all(admin.with_key(bound), job)
+    assert [listener.status for listener in ended] == [200, 200, 200]
+    if how == "here":
+        admin.delete("/keys/" + bound[3:11])
+    elif how == "project":
+        jm.db.execute("DELETE FROM api_keys WHERE name = 'k'")
+    elif how != "expiry":
+        jm.cli("key", "revoke", bound[3:11])
+    assert [last_words(listener)[:2] for listener in ended] == 3 * [
+        ("dropped", {"reason": "the key holds no longer"})]
+    assert admin.with_key(bound).call("GET", "/api/v1/whoami").status == 401
+    for listener in kept:  # other keys' streams go on
+        try:
+            while True:
+                assert listener.next(timeout=0.2), "ended as well"
+        except TimeoutError:
+            pass
+    for listener in kept + ended:
+        listener.close()

@@ -77,6 +77,38 @@ START_TEST(only_what_was_asked_about_is_lost)
 }
 END_TEST
 
+START_TEST(holds)
+{
+    jm_key_cache *cache = jm_key_cache_new(2);
+    jm_key_row row = row_of(1, 0), session = row_of(2, 1), nobody = row_of(9, 0);
+    put(cache, 1, 0, 1);
+    put(cache, 2, 1, 1)->row.expires_us = 10 * S;
+    ck_assert(!jm_key_entry_is_held(find(cache, 1)));
+    jm_key_hold *one = jm_key_cache_hold(cache, &row.id);
+    jm_key_hold *again = jm_key_cache_hold(cache, &row.id);
+    jm_key_hold *brief = jm_key_cache_hold(cache, &session.id);
+    put(cache, 3, 0, 2); /* there is no room: what streams hold stays */
+    ck_assert_ptr_nonnull(find(cache, 1));
+    jm_key_cache_drop_expired(cache, 10 * S - 1);
+    ck_assert(!jm_key_hold_has_ended(brief));
+    jm_key_cache_drop_expired(cache, 10 * S);
+    ck_assert(jm_key_hold_has_ended(brief));
+    jm_key_hold_free(again);
+    ck_assert(jm_key_entry_is_held(find(cache, 1)));
+    ck_assert(!jm_key_hold_has_ended(one));
+    jm_key_cache_drop(cache, &row.id);
+    ck_assert(jm_key_hold_has_ended(one));
+    jm_key_hold *late = jm_key_cache_hold(cache, &nobody.id); /* it was revoked a moment ago */
+    ck_assert(jm_key_hold_has_ended(late));
+    ck_assert(!jm_key_hold_has_ended(NULL));
+    jm_key_hold_free(late);
+    jm_key_hold_free(one);
+    jm_key_hold_free(brief);
+    jm_key_hold_free(NULL);
+    jm_key_cache_free(cache);
+}
+END_TEST
+
 START_TEST(full)
 {
     jm_key_cache *cache = jm_key_cache_new(100);
@@ -126,6 +158,7 @@ int main(void)
     tcase_add_test(tc, put_find_drop);
     tcase_add_test(tc, a_session_goes_alone);
     tcase_add_test(tc, only_what_was_asked_about_is_lost);
+    tcase_add_test(tc, holds);
     tcase_add_test(tc, full);
     tcase_add_test(tc, rates);
     tcase_add_test(tc, unknown);
