@@ -425,7 +425,7 @@ static int rollback(jm_cli *cli)
     if (code)
         return code;
     jm_cli_change(cli, &change);
-    if (jm_schedules_rollback(pg, &id, (int)version, &change, &edited, &err))
+    if (jm_schedules_rollback(pg, &id, (int)version, 0, &change, &edited, &err))
         return jm_cli_schedule_fail(cli, &err);
     if (!edited.changed)
         fprintf(stderr, "nothing changes: version %d is like that\n", edited.version);

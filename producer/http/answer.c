@@ -132,6 +132,39 @@ bool jm_req_if_match(jm_req *req, int64_t *version)
     return false;
 }
 
+/* Schedules and documents have versions, and what changes them looks at If-Match. */
+static bool heeds_if_match(const jm_api_route *route)
+{
+    static const char *const posts[] = {"enable", "disable", "pause", "resume", "rollback"};
+    static const char *const versioned[] = {"/schedules/{id}", "/documents/{name}"};
+    for (size_t i = 0; i < sizeof versioned / sizeof *versioned; i++) {
+        size_t len = strlen(versioned[i]);
+        if (strncmp(route->path, versioned[i], len) != 0)
+            continue;
+        if (!route->path[len])
+            return true;
+        for (size_t k = 0; k < sizeof posts / sizeof *posts; k++)
+            if (!strcmp(route->path + len + 1, posts[k]))
+                return true;
+    }
+    return false;
+}
+
+bool jm_req_check_conditions(jm_req *req)
+{
+    const char *match = jm_req_header(req, "If-Match");
+    if (!strcmp(req->route->method, "GET"))
+        return true;
+    if (jm_req_header(req, "If-None-Match"))
+        jm_req_problem(req, 400, "bad_header", NULL,
+                       "If-None-Match is not looked at here: POST to the list makes only what is "
+                       "not there yet");
+    else if (match && strcmp(match, "*") != 0 && !heeds_if_match(req->route))
+        jm_req_problem(req, 400, "bad_header", NULL,
+                       "If-Match is not looked at here: schedules and documents have versions");
+    return !jm_http_is_answered(req->http);
+}
+
 /* ---- problems ---- */
 
 void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,

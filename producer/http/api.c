@@ -133,7 +133,8 @@ static void answer(jm_req *req)
         return;
     if (!req->route)
         refuse_method(req, methods);
-    else if (may(req) && jm_req_check_query(req) && jm_replay_begin(req))
+    else if (may(req) && jm_req_check_query(req) && jm_req_check_conditions(req) &&
+             jm_replay_begin(req))
         run(req);
 }
 

@@ -39,6 +39,9 @@ bool jm_req_split(jm_req *req, const char *path);
 bool jm_req_identify(jm_req *req);
 /* Looks at the names and values of all parameters; false: answered. */
 bool jm_req_check_query(jm_req *req);
+/* A condition that would not be looked at is refused: who sends it relies on it. false: answered.
+ */
+bool jm_req_check_conditions(jm_req *req);
 void jm_req_free(jm_req *req);
 void jm_req_give_back(jm_req *req); /* its connection */
 /* Whether the handler is run once more instead of an answer: one that only reads had a connection

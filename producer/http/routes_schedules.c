@@ -186,20 +186,26 @@ static void answer_edited(jm_req *req, struct jm_pg *pg, const jm_uuid *id, jm_e
         answer_with(req, pg, id, false);
 }
 
+/* The version that If-Match asks for. false: answered. */
+static bool read_if_version(jm_req *req, int *if_version)
+{
+    int64_t version;
+    bool read = jm_req_if_match(req, &version);
+    *if_version = version > INT32_MAX ? INT32_MAX : (int)version;
+    return read;
+}
+
 static void edit(jm_req *req, const json_t *definition, const char *action)
 {
     struct jm_pg *pg;
     jm_uuid id;
     jm_change change;
     jm_edited edited;
-    int64_t version;
+    jm_edit how = {.definition = definition, .action = action};
     jm_err err;
-    if (!jm_req_if_match(req, &version) || !find(req, &pg, &id))
+    if (!read_if_version(req, &how.if_version) || !find(req, &pg, &id))
         return;
     jm_req_change(req, &change);
-    jm_edit how = {.definition = definition,
-                   .action = action,
-                   .if_version = version > INT32_MAX ? INT32_MAX : (int)version};
     if (jm_schedules_edit(pg, &id, &how, &change, &edited, &err))
         jm_req_fail(req, &err);
     else
@@ -249,12 +255,12 @@ static void delete_it(jm_req *req)
     struct jm_pg *pg;
     jm_uuid id;
     jm_change change;
-    int64_t version;
+    int if_version;
     jm_err err;
-    if (!jm_req_if_match(req, &version) || !find(req, &pg, &id))
+    if (!read_if_version(req, &if_version) || !find(req, &pg, &id))
         return;
     jm_req_change(req, &change);
-    if (jm_schedules_delete(pg, &id, version > INT32_MAX ? INT32_MAX : (int)version, &change, &err))
+    if (jm_schedules_delete(pg, &id, if_version, &change, &err))
         jm_req_fail(req, &err);
     else
         jm_req_no_content(req);
@@ -267,6 +273,7 @@ static void rollback(jm_req *req)
     jm_uuid id;
     jm_change change;
     jm_edited edited;
+    int if_version;
     jm_err err;
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     if (!body || !jm_req_body_members(req, body, members))
@@ -277,10 +284,10 @@ static void rollback(jm_req *req)
                        "version says which one is to come back: a number from 1 on");
         return;
     }
-    if (!find(req, &pg, &id))
+    if (!read_if_version(req, &if_version) || !find(req, &pg, &id))
         return;
     jm_req_change(req, &change);
-    if (jm_schedules_rollback(pg, &id, (int)version, &change, &edited, &err))
+    if (jm_schedules_rollback(pg, &id, (int)version, if_version, &change, &edited, &err))
         jm_req_fail(req, &err);
     else
         answer_edited(req, pg, &id, &edited, &change);

@@ -33,8 +33,8 @@ int jm_schedules_edit(jm_pg *pg, const jm_uuid *id, const jm_edit *edit, const j
     return code;
 }
 
-int jm_schedules_rollback(jm_pg *pg, const jm_uuid *id, int version, const jm_change *change,
-                          jm_edited *edited, jm_err *err)
+int jm_schedules_rollback(jm_pg *pg, const jm_uuid *id, int version, int if_version,
+                          const jm_change *change, jm_edited *edited, jm_err *err)
 {
     char text[JM_UUID_TEXT];
     json_t *definition = NULL;
@@ -51,7 +51,10 @@ int jm_schedules_rollback(jm_pg *pg, const jm_uuid *id, int version, const jm_ch
         return code;
     if (!json_object_get(definition, "paused"))
         json_object_set_new(definition, "paused", json_false()); /* as it was then */
-    jm_edit how = {.mode = JM_EDIT_REPLACE, .definition = definition, .action = "rollback"};
+    jm_edit how = {.mode = JM_EDIT_REPLACE,
+                   .definition = definition,
+                   .action = "rollback",
+                   .if_version = if_version};
     code = jm_schedules_edit(pg, id, &how, change, edited, err);
     json_decref(definition);
     return code;

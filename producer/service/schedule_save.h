@@ -18,9 +18,10 @@ int jm_schedules_add(struct jm_pg *pg, const json_t *definition, const char *own
 int jm_schedules_edit(struct jm_pg *pg, const jm_uuid *id, const jm_edit *edit,
                       const jm_change *change, jm_edited *edited, jm_err *err);
 
-/* Back to what that version made of it, as a new version. Errors: JM_ERR_NOT_FOUND. */
-int jm_schedules_rollback(struct jm_pg *pg, const jm_uuid *id, int version, const jm_change *change,
-                          jm_edited *edited, jm_err *err);
+/* Back to what that version made of it, as a new version; if_version as in jm_edit. Errors:
+ * JM_ERR_NOT_FOUND; those of jm_schedules_edit. */
+int jm_schedules_rollback(struct jm_pg *pg, const jm_uuid *id, int version, int if_version,
+                          const jm_change *change, jm_edited *edited, jm_err *err);
 
 /* Deletes it, or (if_version not 0) only that version; its jobs stay, without schedule_id. */
 int jm_schedules_delete(struct jm_pg *pg, const jm_uuid *id, int if_version,

@@ -1,8 +1,10 @@
 """Schedules over HTTP. Each answer is held against the API's description by lib.api."""
 import json
+import re
 
 import pytest
 
+from lib import openapi
 from lib.api import Api
 from lib.wait import wait_until
 
@@ -111,11 +113,12 @@ def test_versions_and_if_match(api):
     assert (answer.status, answer.headers["ETag"]) == (200, '"2"')
     problem(api.call("PUT", "/api/v1/schedules/nightly", {"queue": "x"}, If_Match=tag), 412, "version_mismatch")
     problem(api.call("POST", "/api/v1/schedules/nightly/disable", If_Match=tag), 412, "version_mismatch")
+    problem(api.call("POST", "/api/v1/schedules/nightly/rollback", {"version": 1}, If_Match=tag), 412, "version_mismatch")
     problem(api.call("DELETE", "/api/v1/schedules/nightly", If_Match=tag), 412, "version_mismatch")
     problem(api.call("PUT", "/api/v1/schedules/nightly", {"queue": "x"}, If_Match="3"), 400, "bad_header")
     api.put("/schedules/nightly", {"queue": "x"}, If_Match="*")
     # Back to the first one, as a new one.
-    back = api.post("/schedules/nightly/rollback", {"version": 1})
+    back = api.post("/schedules/nightly/rollback", {"version": 1}, If_Match='"3"')
     assert (back["version"], back["queue"]) == (4, "default")
     problem(api.call("POST", "/api/v1/schedules/nightly/rollback", {"version": 9}), 404, "not_found")
     problem(api.call("POST", "/api/v1/schedules/nightly/rollback", {"version": 0}), 400, "invalid", "/version")
@@ -126,6 +129,23 @@ def test_versions_and_if_match(api):
     assert [v["version"] for v in page["items"] + rest["items"]] == [4, 3, 2, 1] and rest["next"] is None
     api.delete("/schedules/nightly", If_Match='"4"')
     assert [v["action"] for v in api.get(f"/schedules/{back['id']}/versions")["items"]][0] == "delete"
+
+
+def test_a_condition_that_is_not_looked_at_is_refused(api):
+    """Who sends If-Match relies on it: where the description has none, it is refused and nothing is done."""
+    document = openapi.document()
+    takes = set()
+    for method, path, _ in document.operations():
+        if method == "get":
+            continue
+        call = (method.upper(), "/api/v1" + re.sub(r"\{[^}]*\}", "x", path))
+        if any(p["name"] == "If-Match" for p in document.parameters(path, method)):
+            takes.add((method, path))
+        else:
+            problem(api.call(*call, If_Match='"3"'), 400, "bad_header")
+        problem(api.call(*call, If_None_Match="*"), 400, "bad_header")
+    assert ("post", "/schedules/{id}/rollback") in takes and ("put", "/documents/{name}") in takes
+    assert api.call("GET", "/api/v1/schedules", If_None_Match="*").status == 200
 
 
 def test_actions(api):
