@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "producer/calendar_ical.h"
 #include "producer/calendar_rule.h"
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/input.h"
@@ -37,12 +38,6 @@ static const jm_cli_column day_columns[] = {{"DATE", "date", JM_CLI_TEXT},
                                             {"DAY", "weekday", JM_CLI_TEXT},
                                             {"OPEN", "open", JM_CLI_TEXT},
                                             {NULL, NULL, JM_CLI_TEXT}};
-
-static const char *project_of(const jm_cli *cli)
-{
-    const char *project = jm_cli_option_text(cli, "project");
-    return project ? project : "default";
-}
 
 /* ---- reading what is given ---- */
 
@@ -139,22 +134,19 @@ static int save(jm_cli *cli, const char *definition, const char *source)
 {
     json_t *calendar;
     jm_err err = {0};
-    jm_calendars_entry entry = {.project = project_of(cli),
+    jm_calendars_entry entry = {.project = jm_cli_project(cli),
                                 .name = jm_cli_operand(cli, 0),
                                 .definition = definition,
                                 .description = jm_cli_option_text(cli, "description")};
     jm_change change;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     if (jm_calendars_save(pg, &entry, jm_cli_option_flag(cli, "replace"), &change, &calendar,
                           &err)) {
-        if (err.code == JM_ERR_CONFLICT)
-            jm_cli_say(cli, JM_EXIT_FAILURE, "--replace gives it another definition");
         return fail(cli, &err, source);
     }
-    return jm_cli_print_value(cli, calendar, "name");
+    return jm_cli_print_changed(cli, &change, calendar, "name", "saved");
 }
 
 static int add(jm_cli *cli)
@@ -242,8 +234,8 @@ static int show(jm_cli *cli)
     if (!pg)
         return JM_EXIT_FAILURE;
     const char *name = jm_cli_operand(cli, 0);
-    int rc = listed ? jm_calendars_days(pg, project_of(cli), name, from_day, days, &value, &err)
-                    : jm_calendars_show(pg, project_of(cli), name, &value, &err);
+    int rc = listed ? jm_calendars_days(pg, jm_cli_project(cli), name, from_day, days, &value, &err)
+                    : jm_calendars_show(pg, jm_cli_project(cli), name, &value, &err);
     if (rc)
         return jm_cli_fail(cli, &err);
     return listed ? jm_cli_print_list(cli, value, day_columns, "no days")
@@ -261,9 +253,12 @@ static int delete (jm_cli *cli)
     if (code)
         return code;
     jm_cli_change(cli, &change);
-    if (jm_calendars_delete(pg, project_of(cli), jm_cli_operand(cli, 0), &change, &err))
+    if (jm_calendars_delete(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), &change, &err))
         return jm_cli_fail(cli, &err);
-    return JM_EXIT_OK;
+    return jm_cli_print_fate(
+        cli, &change,
+        json_pack("{s:s, s:s}", "project", jm_cli_project(cli), "name", jm_cli_operand(cli, 0)),
+        "deleted");
 }
 
 /* ---- the table ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json_exact.h"
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/input.h"
@@ -24,12 +25,6 @@ static const jm_cli_column history_columns[] = {{"VERSION", "version", JM_CLI_RI
                                                 {"BY", "actor", JM_CLI_TEXT},
                                                 {"REASON", "reason", JM_CLI_WIDE},
                                                 {NULL, NULL, JM_CLI_TEXT}};
-
-static const char *project_of(const jm_cli *cli)
-{
-    const char *project = jm_cli_option_text(cli, "project");
-    return project ? project : "default";
-}
 
 /* --if-version: 0 is for a document that is not there yet. Exit code. */
 static int read_if_version(jm_cli *cli, int64_t *version)
@@ -63,8 +58,8 @@ static int get(jm_cli *cli)
     if (!pg)
         return JM_EXIT_FAILURE;
     const char *name = jm_cli_operand(cli, 0);
-    int rc = version ? jm_documents_version(pg, project_of(cli), name, version, &document, &err)
-                     : jm_documents_show(pg, project_of(cli), name, &document, &err);
+    int rc = version ? jm_documents_version(pg, jm_cli_project(cli), name, version, &document, &err)
+                     : jm_documents_show(pg, jm_cli_project(cli), name, &document, &err);
     return rc ? jm_cli_fail(cli, &err) : print_document(cli, document);
 }
 
@@ -85,19 +80,20 @@ static int set_body(jm_cli *cli, const char *body)
     jm_err err;
     jm_change change;
     jm_document_fate fate;
-    jm_document_entry entry = {.project = project_of(cli),
+    jm_document_entry entry = {.project = jm_cli_project(cli),
                                .name = jm_cli_operand(cli, 0),
                                .body = body,
                                .description = jm_cli_option_text(cli, "description")};
     if (read_if_version(cli, &entry.if_version))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     if (jm_documents_set(pg, &entry, &change, &document, &fate, &err))
         return jm_cli_fail(cli, &err);
     say_set(&change, fate, document);
+    if (change.dry_run)
+        json_object_set_new(document, "dry_run", json_true());
     return jm_cli_print_value(cli, document, "version");
 }
 
@@ -126,14 +122,13 @@ static int rollback(jm_cli *cli)
     if (jm_cli_option_int(cli, "version", 0, 1, INT32_MAX, &version) ||
         read_if_version(cli, &if_version))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
-    if (jm_documents_rollback(pg, project_of(cli), jm_cli_operand(cli, 0), version, if_version,
+    if (jm_documents_rollback(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), version, if_version,
                               &change, &document, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_value(cli, document, "version");
+    return jm_cli_print_changed(cli, &change, document, "version", "version");
 }
 
 static int list(jm_cli *cli)
@@ -169,7 +164,7 @@ static int history(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_versions(pg, project_of(cli), jm_cli_operand(cli, 0), 0, page.limit,
+    if (jm_documents_versions(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), 0, page.limit,
                               page.offset, &items, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_list(cli, items, history_columns, "no versions");
@@ -211,7 +206,7 @@ static int diff(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_diff(pg, project_of(cli), jm_cli_operand(cli, 0), from, to, &diff, &err))
+    if (jm_documents_diff(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), from, to, &diff, &err))
         return jm_cli_fail(cli, &err);
     if (jm_cli_json(cli))
         return jm_cli_print_json(cli, diff);
@@ -230,15 +225,18 @@ static int delete (jm_cli *cli)
     jm_change change;
     if (read_if_version(cli, &if_version))
         return JM_EXIT_USAGE;
-    int code = jm_cli_confirm(cli, false, "deletes document %s with all its versions",
+    int code = jm_cli_confirm(cli, false, "deletes document %s; its versions stay",
                               jm_cli_operand(cli, 0));
-    struct jm_pg *pg = code ? NULL : jm_cli_pg(cli);
+    struct jm_pg *pg = code ? NULL : jm_cli_change_begin(cli, &change);
     if (!pg)
         return code ? code : JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
-    if (jm_documents_delete(pg, project_of(cli), jm_cli_operand(cli, 0), if_version, &change, &err))
+    if (jm_documents_delete(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), if_version, &change,
+                            &err))
         return jm_cli_fail(cli, &err);
-    return JM_EXIT_OK;
+    return jm_cli_print_fate(
+        cli, &change,
+        json_pack("{s:s, s:s}", "project", jm_cli_project(cli), "name", jm_cli_operand(cli, 0)),
+        "deleted");
 }
 
 /* ---- the table ---- */

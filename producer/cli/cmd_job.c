@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/job_fields.h"
 #include "producer/cli/cleanup.h"
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/job_update.h"
 #include "producer/cli/confirm.h"
@@ -541,12 +542,7 @@ static int print_fate(jm_cli *cli, const jm_uuid *id, const jm_change *change, c
 {
     char text[JM_UUID_TEXT];
     jm_uuid_format(id, text);
-    if (change->dry_run)
-        fputs("would be: ", stderr);
-    json_t *value = json_pack("{s:s, s:s}", "id", text, "fate", fate);
-    if (change->dry_run)
-        json_object_set_new(value, "dry_run", json_true());
-    return jm_cli_print_value(cli, value, "fate");
+    return jm_cli_print_fate(cli, change, json_pack("{s:s}", "id", text), fate);
 }
 
 static int cancel(jm_cli *cli)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/table.h"
@@ -122,14 +123,13 @@ static int create(jm_cli *cli)
         return code;
     if (path)
         return create_in_file(cli, path, &entry);
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     if (jm_keys_create(pg, &entry, &change, &key, &made, &err))
         return fail(cli, &err);
-    if (change.dry_run)
-        return jm_cli_print_object(cli, made, show_columns); /* a key that is none */
+    if (change.dry_run) /* the key is none */
+        return jm_cli_print_changed(cli, &change, made, "name", "made");
     return print_key(cli, made, &key);
 }
 
@@ -178,7 +178,7 @@ static int revoke_key(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_keys_revoke(pg, jm_cli_operand(cli, 0), NULL, &change, &key, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_value(cli, key, "name");
+    return jm_cli_print_changed(cli, &change, key, "name", "revoked");
 }
 
 /* ---- the table ---- */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/lock_run.h"
 #include "producer/cli/table.h"
@@ -20,12 +21,6 @@ static const jm_cli_column list_columns[] = {
     {"TOKEN", "token", JM_CLI_RIGHT},     {"EXPIRES", "expires_at", JM_CLI_TIME},
     {"WAITING", "waiting", JM_CLI_RIGHT}, {"BLOCKED BY", "blocked_by", JM_CLI_TEXT},
     {"HELD BY", "owner", JM_CLI_WIDE},    {NULL, NULL, JM_CLI_TEXT}};
-
-static const char *project_of(const jm_cli *cli)
-{
-    const char *project = jm_cli_option_text(cli, "project");
-    return project ? project : "default";
-}
 
 /* Seconds: a duration such as 90s or 5m, or a bare number of them. */
 static int option_seconds(jm_cli *cli, const char *name, double def, double min, double *out)
@@ -83,13 +78,16 @@ static int set(jm_cli *cli)
     jm_err err;
     if (jm_cli_option_int(cli, "capacity", 1, 1, CAPACITY_MAX, &capacity))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
-    if (jm_lock_changes_set(pg, project_of(cli), jm_cli_operand(cli, 0), capacity, &change, &err))
+    if (jm_lock_changes_set(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), capacity, &change,
+                            &err))
         return jm_cli_fail(cli, &err);
-    return JM_EXIT_OK;
+    return jm_cli_print_fate(cli, &change,
+                             json_pack("{s:s, s:s, s:I}", "project", jm_cli_project(cli), "name",
+                                       jm_cli_operand(cli, 0), "capacity", (json_int_t)capacity),
+                             "set");
 }
 
 static int acquire(jm_cli *cli)
@@ -103,7 +101,7 @@ static int acquire(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_locks_acquire(pg, project_of(cli), jm_cli_operand(cli, 0),
+    if (jm_locks_acquire(pg, jm_cli_project(cli), jm_cli_operand(cli, 0),
                          owner_of(cli, owner, sizeof owner), ttl_s, wait_s, &lock, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_value(cli, lock, "token");
@@ -125,7 +123,7 @@ static int extend(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_locks_extend(pg, project_of(cli), jm_cli_operand(cli, 0), token, ttl_s, &lock, &err))
+    if (jm_locks_extend(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), token, ttl_s, &lock, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_value(cli, lock, "expires_at");
 }
@@ -142,14 +140,18 @@ static int release(jm_cli *cli)
         return jm_cli_usage(cli, "--dry-run goes with --force");
     if (token_of(cli, &token))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
-    int rc = force
-                 ? jm_lock_changes_force(pg, project_of(cli), jm_cli_operand(cli, 0), &change, &err)
-                 : jm_locks_release(pg, project_of(cli), jm_cli_operand(cli, 0), token, &err);
-    return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
+    int rc = force ? jm_lock_changes_force(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), &change,
+                                           &err)
+                   : jm_locks_release(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), token, &err);
+    if (rc)
+        return jm_cli_fail(cli, &err);
+    return jm_cli_print_fate(
+        cli, &change,
+        json_pack("{s:s, s:s}", "project", jm_cli_project(cli), "name", jm_cli_operand(cli, 0)),
+        "released");
 }
 
 /* The operands behind the name of the lock, NULL-terminated. */
@@ -173,7 +175,7 @@ static int run(jm_cli *cli)
     if (!pg)
         return JM_EXIT_FAILURE;
     jm_lock_run options = {.pg = pg,
-                           .project = project_of(cli),
+                           .project = jm_cli_project(cli),
                            .name = jm_cli_operand(cli, 0),
                            .owner = owner_of(cli, owner, sizeof owner),
                            .ttl_s = ttl_s,

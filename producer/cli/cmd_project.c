@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/table.h"
@@ -49,7 +50,7 @@ static int fail(jm_cli *cli, jm_err *err)
 typedef int change_function(struct jm_pg *pg, const jm_projects_entry *entry,
                             const jm_change *change, json_t **project, jm_err *err);
 
-static int save(jm_cli *cli, change_function *function)
+static int save(jm_cli *cli, change_function *function, const char *done)
 {
     jm_projects_entry entry;
     jm_change change;
@@ -57,25 +58,24 @@ static int save(jm_cli *cli, change_function *function)
     jm_err err = {0};
     if (read_entry(cli, &entry))
         return JM_EXIT_USAGE;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     if (function(pg, &entry, &change, &project, &err))
         return fail(cli, &err);
-    return jm_cli_print_value(cli, project, "name");
+    return jm_cli_print_changed(cli, &change, project, "name", done);
 }
 
 static int add(jm_cli *cli)
 {
-    return save(cli, jm_projects_add);
+    return save(cli, jm_projects_add, "added");
 }
 
 static int update(jm_cli *cli)
 {
     if (!jm_cli_option_text(cli, "description") && !jm_cli_option_text(cli, "min-interval-s"))
         return jm_cli_usage(cli, "give --description or --min-interval-s");
-    return save(cli, jm_projects_update);
+    return save(cli, jm_projects_update, "changed");
 }
 
 static int list(jm_cli *cli)
@@ -118,12 +118,15 @@ static int delete (jm_cli *cli)
         cli, name, "deletes project %s with its schedules, calendars and keys", name);
     if (code)
         return code;
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     if (jm_projects_delete(pg, name, &change, &gone, &err))
         return jm_cli_fail(cli, &err);
+    if (change.dry_run && jm_cli_json(cli))
+        json_object_set_new(gone, "dry_run", json_true());
+    else if (change.dry_run)
+        fputs("would be deleted:\n", stderr);
     return jm_cli_print_object(cli, gone, gone_columns);
 }
 

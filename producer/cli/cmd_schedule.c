@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "producer/cli/change.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/schedule_files.h"
 #include "producer/cli/schedule_options.h"
@@ -138,6 +139,14 @@ static void add_sentence(json_t *schedule)
     jm_buf_fini(&sentence);
 }
 
+/* Why what is defined so does not run for now; NULL: it does. */
+static const char *idle_state(const json_t *schedule)
+{
+    return json_is_false(json_object_get(schedule, "enabled")) ? "disabled"
+           : json_is_true(json_object_get(schedule, "paused")) ? "paused"
+                                                               : NULL;
+}
+
 /* Adds the members "when", "sentence", "rate" and "state", in words; not to what scripts read. */
 static void describe(json_t *schedule)
 {
@@ -156,13 +165,9 @@ static void describe(json_t *schedule)
     add_sentence(schedule);
     const char *rate = jm_json_exact_number(json_object_get(schedule, "recent_success_rate"));
     json_object_set_new(schedule, "rate", rate ? json_sprintf("%s %%", rate) : json_null());
-    const char *state = "active";
-    if (!json_is_true(json_object_get(schedule, "enabled")))
-        state = "disabled";
-    else if (json_is_true(json_object_get(schedule, "paused")))
-        state = "paused";
-    else if (json_is_null(json_object_get(schedule, "next_run_at")))
-        state = "ended";
+    const char *state = idle_state(schedule);
+    if (!state)
+        state = json_is_null(json_object_get(schedule, "next_run_at")) ? "ended" : "active";
     json_object_set_new(schedule, "state", json_string(state));
 }
 
@@ -216,6 +221,7 @@ static int print_dry(jm_cli *cli, struct jm_pg *pg, const json_t *definition)
 {
     json_t *items;
     jm_err err;
+    const char *idle = idle_state(definition);
     int64_t count = jm_cli_json(cli) ? PREVIEW_ROWS : PREVIEW_LOOK;
     if (jm_schedule_preview_json(pg, definition, jm_utc_us(), count, &items, &err))
         return jm_cli_schedule_fail(cli, &err);
@@ -223,6 +229,8 @@ static int print_dry(jm_cli *cli, struct jm_pg *pg, const json_t *definition)
         return jm_cli_print_list(cli, items, preview_columns, "");
     say_sentence(definition);
     jm_cli_schedule_print_preview(items, PREVIEW_ROWS);
+    if (idle)
+        fprintf(stderr, "it would be %s: none of these before that ends\n", idle);
     json_decref(items);
     return JM_EXIT_OK;
 }
@@ -378,6 +386,9 @@ static int delete_it(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_schedules_delete(pg, &id, 0, &change, &err))
         return jm_cli_schedule_fail(cli, &err);
+    if (jm_cli_json(cli))
+        return jm_cli_print_fate(cli, &change, json_pack("{s:s}", "name", jm_cli_operand(cli, 0)),
+                                 "deleted");
     fprintf(stderr, "%s; its jobs stay\n", change.dry_run ? "would delete it" : "deleted");
     return JM_EXIT_OK;
 }
@@ -448,10 +459,9 @@ static int run_it(jm_cli *cli)
     jm_cli_change(cli, &change);
     if (jm_schedules_run(pg, &id, &change, &job, &err))
         return jm_cli_schedule_fail(cli, &err);
-    if (change.dry_run) {
-        fputs("would run\n", stderr);
-        return JM_EXIT_OK;
-    }
+    if (change.dry_run)
+        return jm_cli_print_fate(cli, &change, json_pack("{s:s}", "name", jm_cli_operand(cli, 0)),
+                                 "run");
     jm_uuid_format(&job, text);
     return jm_cli_print_value(cli, json_pack("{s:s}", "job_id", text), "job_id");
 }

@@ -33,6 +33,8 @@ static const struct {
     const char *noun, *verb, *hint;
 } conflicts[] = {
     {"schedule", "add", "jobmill schedule update changes it"},
+    {"calendar", "add", "--replace gives it another definition"},
+    {"calendar", "import", "--replace gives it another definition"},
     {"lock", "acquire", "--wait S waits until it is free"},
     {"lock", "run", "--wait S waits until it is free"},
     {"job", "cancel", "jobmill job retry runs it again, as a new job"},

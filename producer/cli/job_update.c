@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json_exact.h"
+#include "producer/cli/change.h"
 #include "producer/service/jobs.h"
 #include "producer/service/outside.h"
 
@@ -13,6 +14,7 @@ int jm_cli_update_job(jm_cli *cli)
     json_t *metadata = NULL, *job = NULL;
     int64_t priority;
     jm_uuid id;
+    char shown[JM_UUID_TEXT];
     jm_change change;
     jm_err err;
     if (jm_cli_option_json(cli, "metadata", JSON_OBJECT, &text) ||
@@ -20,10 +22,9 @@ int jm_cli_update_job(jm_cli *cli)
         return JM_EXIT_USAGE;
     if (!text && priority < 0)
         return jm_cli_usage(cli, "say what is to change: --metadata or --priority");
-    struct jm_pg *pg = jm_cli_pg(cli);
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     if (!pg)
         return JM_EXIT_FAILURE;
-    jm_cli_change(cli, &change);
     int rc = text ? jm_json_exact_load(text, strlen(text), &metadata, &err) : JM_OK;
     if (!rc)
         rc = jm_jobs_resolve(pg, jm_cli_operand(cli, 0), NULL, &id, &err);
@@ -33,5 +34,8 @@ int jm_cli_update_job(jm_cli *cli)
         rc = jm_jobs_patch(pg, &id, metadata, (int)priority, &change, &err);
     json_decref(metadata);
     json_decref(job);
-    return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
+    if (rc)
+        return jm_cli_fail(cli, &err);
+    jm_uuid_format(&id, shown);
+    return jm_cli_print_fate(cli, &change, json_pack("{s:s}", "id", shown), "updated");
 }

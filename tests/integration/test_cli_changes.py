@@ -1,5 +1,6 @@
 """--dry-run, --reason and --yes: what is only tried changes nothing, what is done says why in the audit log."""
 import json
+import re
 
 import pytest
 
@@ -22,6 +23,7 @@ def filled(jm_sql):
     cli("lock", "acquire", "held", "--ttl", "1h")
     cli("project", "add", "p")
     cli("document", "set", "d", '{"a": 1}')
+    cli("document", "set", "d", '{"a": 2}')
     cli("key", "create", "--name", "k", "--scope", "read")
     jm_sql.key = cli("key", "list", "--json").json()["items"][0]["id"]
     return jm_sql
@@ -36,6 +38,7 @@ CHANGES = {
     "job cancel": "job cancel {waiting}",
     "job retry": "job retry {ended}",
     "job delete": "job delete {ended}",
+    "job update": "job update {waiting} --priority 7",
     "schedule add": "schedule add other --every 2h --type t",
     "schedule update": "schedule update s --every 2h",
     "schedule enable": "schedule disable s",
@@ -54,6 +57,7 @@ CHANGES = {
     "key create": "key create --name other --scope admin",
     "key revoke": "key revoke {key}",
     "document set": "document set d [2]",
+    "document rollback": "document rollback d --version 1",
     "document delete": "document delete d",
     "cleanup": "cleanup --older-than 1ms --yes",
 }
@@ -69,6 +73,32 @@ def test_a_dry_run_changes_nothing(filled, name):
     filled.cli(*command(filled, name), "--dry-run")
     assert contents(filled) == before
     assert filled.cli("job", "wait", filled.waiting, "--timeout", "0", check=False).code == 1
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_dry_run_says_so(filled, name):
+    tried = filled.cli(*command(filled, name), "--dry-run")
+    assert re.search(r"\bwould (be|make|delete)\b|^runs  ", tried.err, re.M), tried
+    assert tried.err.endswith("\n") and (not tried.out or tried.out.endswith("\n"))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_one_document_with_json(filled, name):
+    """Of what is only tried too."""
+    tried = filled.cli(*command(filled, name), "--dry-run", "--json").json()
+    assert tried.get("dry_run") is True or "items" in tried, tried  # items: when a schedule would run
+    done = filled.cli(*command(filled, name), "--json").json()
+    assert done and "dry_run" not in done or done["dry_run"] is False, done
+
+
+def test_a_schedule_that_would_not_run_says_so(filled):
+    for verb, back, state in (("disable", "enable", "disabled"), ("pause", "resume", "paused")):
+        tried = filled.cli("schedule", verb, "s", "--dry-run")
+        assert f"it would be {state}" in tried.err, tried
+        done = filled.cli("schedule", verb, "s")
+        assert f"it is {state}" in done.err and "runs" not in done.err, done
+        assert "it would be" not in filled.cli("schedule", back, "s", "--dry-run").err
+        filled.cli("schedule", back, "s")
 
 
 @pytest.mark.parametrize("name", CHANGES)
