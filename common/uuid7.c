@@ -122,7 +122,7 @@ jm_uuid jm_uuid7_from_record(const char *topic, int32_t partition, int64_t offse
 jm_uuid jm_uuid7_floor(int64_t ms)
 {
     static const uint8_t zero[10];
-    jm_uuid id = make(ms, zero);
+    jm_uuid id = make(ms < 0 ? 0 : ms, zero);
     id.b[6] = 0;
     id.b[8] = 0;
     return id;

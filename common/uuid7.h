@@ -28,7 +28,7 @@ jm_uuid jm_uuid7_derive(int64_t ms, const uint8_t seed[10]);
 jm_uuid jm_uuid7_from_record(const char *topic, int32_t partition, int64_t offset, int64_t ms,
                              const void *key, size_t key_len, const void *value, size_t value_len);
 
-/* The smallest id of that millisecond: a bound for range scans. */
+/* The smallest id of that millisecond, of 1970 for what lies before it: a bound for range scans. */
 jm_uuid jm_uuid7_floor(int64_t ms);
 
 int64_t jm_uuid7_ms(const jm_uuid *id); /* the time in it, milliseconds since 1970 */

@@ -117,7 +117,9 @@ static bool on_parameter(void *ctx, const char *name, const char *value, size_t 
     jm_req *req = check->req;
     char where[120];
     snprintf(where, sizeof where, "?%.100s", name);
-    if (!jm_utf8_is_valid((const unsigned char *)name, strlen(name), NULL)) {
+    if (!*name && !len) {
+        return true; /* of an & too many */
+    } else if (!jm_utf8_is_valid((const unsigned char *)name, strlen(name), NULL)) {
         jm_req_problem(req, 400, "bad_parameter", NULL, "the name of a parameter is no UTF-8");
     } else if (!takes(req->route->query, name)) {
         refuse_unknown(req, name);
@@ -235,13 +237,30 @@ json_t *jm_req_query_object(const jm_req *req, const char *prefix)
     return query.object;
 }
 
+/* The + of a zone that came as it is has become a space. */
+static int parse_time(const char *given, int64_t *us, jm_err *err)
+{
+    char text[64];
+    size_t len = strlen(given);
+    if (len >= sizeof text)
+        return JM_ERR_INVALID;
+    memcpy(text, given, len + 1);
+    char *space = strrchr(text, ' ');
+    if (space && space - text > 10)
+        *space = '+';
+    return jm_rfc3339_parse(text, len, us, err);
+}
+
 bool jm_req_query_time(jm_req *req, const char *name, int64_t *us)
 {
     const char *text = jm_req_query(req, name);
     jm_err err;
     *us = 0;
-    return !text || !jm_rfc3339_parse(text, strlen(text), us, &err) ||
-           refuse_parameter(req, name, "a time such as 2026-11-22T14:30:00Z");
+    if (text && parse_time(text, us, &err))
+        return refuse_parameter(req, name, "a time such as 2026-11-22T14:30:00Z");
+    if (text && !*us)
+        *us = -1; /* 1970 to the microsecond, which is no reason to leave the filter out */
+    return true;
 }
 
 bool jm_req_get_page(jm_req *req, jm_req_page *page)

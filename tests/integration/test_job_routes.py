@@ -237,3 +237,21 @@ def test_the_command_line_pages_and_filters(jm, api, searchable):
     jm.cli("job", "cancel", ids[0], "--reason", "no more")
     assert jm.cli("job", "stats", "--from", "1d", "--by", "day", "--json").json()["cancelled"] == 1
     assert "Cancelled" in jm.cli("job", "stats").out
+
+
+def test_times_in_the_query(jm, api):
+    """Also those before 1970, and those of an answer, whose + nobody has written as %2B."""
+    job = api.post("/jobs", {"type": "nobody"})["id"]
+    made = api.get(f"/jobs/{job}")["created_at"]
+    assert "+" in made
+    early = ("0001-01-01T00:00:00Z", "1900-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z")
+    for path in ("/jobs?", "/jobs/search?"):
+        for time in early:
+            assert [j["id"] for j in api.get(f"{path}created_from={time}")["items"]] == [job], time
+            assert api.get(f"{path}created_to={time}")["items"] == [], time
+            assert api.get(f"{path}started_from={time}")["items"] == [], time
+    # To the millisecond, which is what an id knows.
+    assert [j["id"] for j in api.get(f"/jobs?created_from={made[:19]}+00:00&")["items"]] == [job]
+    assert [j["id"] for j in api.get(f"/jobs?created_from={made[:19]}-00:00&&limit=5")["items"]] == [job]
+    assert api.get(f"/jobs?created_to={made[:19]}+00:00")["items"] == []
+    assert api.call("GET", "/api/v1/jobs?created_from=2026-11-22T14:30:00+0100").status == 400

@@ -69,6 +69,11 @@ START_TEST(time_and_floor)
     ck_assert_int_eq(jm_uuid7_ms(&floor), ms);
     ck_assert(jm_uuid7_is(&id));
     ck_assert_int_lt(jm_uuid_cmp(&floor, &id), 0);
+    jm_uuid first = jm_uuid7_floor(0), before = jm_uuid7_floor(-1),
+            long_before = jm_uuid7_floor(-62135596800000);
+    ck_assert_int_eq(jm_uuid7_ms(&before), 0);
+    ck_assert_int_eq(jm_uuid_cmp(&before, &first), 0);
+    ck_assert_int_eq(jm_uuid_cmp(&long_before, &first), 0);
     ck_assert_int_lt(jm_uuid_cmp(&id, &next), 0);
 }
 END_TEST
