@@ -233,6 +233,16 @@ static bool is_outdated(const jm_req *req, const jm_err *err)
            jm_req_header(req, "If-Match");
 }
 
+/* Where it is and how it was lost is not for those outside: the program's own log says it. */
+static const char *words_of(const jm_err *err)
+{
+    if (err->code == JM_ERR_DB_DOWN)
+        return "the database is away: try again in a moment";
+    if (err->code == JM_ERR_DB)
+        return "the database could not do this just now: try again in a moment";
+    return err->msg;
+}
+
 void jm_req_fail(jm_req *req, const jm_err *err)
 {
     char pointer[sizeof err->field + 2];
@@ -252,7 +262,8 @@ void jm_req_fail(jm_req *req, const jm_err *err)
     if (f.status == 503)
         jm_req_set_header(req, "Retry-After", "1");
     point(err->field, pointer);
-    jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s", err->msg);
+    jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s",
+                   f.status == 503 ? words_of(err) : err->msg);
 }
 
 /* ---- later ---- */

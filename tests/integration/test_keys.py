@@ -2,6 +2,7 @@
 import hashlib
 import os
 import re
+import threading
 import time
 
 import pytest
@@ -190,6 +191,32 @@ def test_keys_that_were_seen_hold_while_the_database_is_away(jm_pg):
     jm_pg.postgres.start()
     wait_until(lambda: ask(producer, other).status == 200, 30)
     assert ask(producer, seen).status == 200
+
+
+def test_where_the_database_is_stays_inside(jm_pg):
+    """However it goes away and comes back: what is said outside has neither address nor the words of the library."""
+    producer = jm_pg.start_producer()
+    key = create(jm_pg)
+    assert ask(producer, key, "/api/v1/jobs").status == 200
+    details = set()
+
+    def look():
+        for path, method in (("/api/v1/jobs", "GET"), ("/api/v1/schedules/x/run", "POST")):
+            answer = ask(producer, key, path, method)
+            if answer.status == 503:
+                assert answer.headers["Retry-After"] == "1"
+                details.add(answer.json()["detail"])
+        return answer.status
+
+    jm_pg.db.close()
+    jm_pg.postgres.stop("immediate")
+    wait_until(lambda: look() == 503, 20)
+    starting = threading.Thread(target=jm_pg.postgres.start)
+    starting.start()
+    wait_until(lambda: look() == 404, 60)
+    starting.join()
+    assert details <= {"the database is away: try again in a moment",
+                       "the database could not do this just now: try again in a moment"}, details
 
 
 def test_rate(jm):
