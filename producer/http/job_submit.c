@@ -123,8 +123,7 @@ static jm_submit_request *read_request(jm_req *req)
     size_t i, n = json_is_array(body) ? json_array_size(body) : 1;
     if (!body)
         return NULL;
-    jm_submit_request *request = jm_submit_request_new(
-        n, jm_req_actor(req), jm_req_header(req, "X-Request-Id") ? jm_req_id(req) : NULL);
+    jm_submit_request *request = jm_submit_request_new(n, jm_req_actor(req), jm_req_id(req));
     request->list = json_is_array(body);
     bool fine = request->list || add_job(req, request, body);
     json_array_foreach(body, i, item)

@@ -158,6 +158,7 @@ static int run_once(run *r, const jm_uuid *id, const jm_change *change, jm_uuid 
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_ts(&args, r->clock_us);
     jm_pg_arg_uuid(&args, job_id);
+    jm_pg_arg_text(&args, change->request_id);
     code = jm_pg_query(r->pg, &jm_sql_schedule_ran, &args, NULL, err);
     return code ? code : audit(r, "run", NULL, change, err);
 }

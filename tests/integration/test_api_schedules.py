@@ -213,6 +213,13 @@ def test_lists_filter_and_go_on_where_they_were(jm, api):
     assert [s["name"] for s in jm.cli("schedule", "list", "--external-id", "x2", "--json").json()["items"]] == ["s2"]
 
 
+def test_run_by_hand_notes_the_request(jm, api):
+    add(api)
+    job = api.post("/schedules/nightly/run", expect=201, X_Request_Id="by-hand-7")
+    assert job["request_id"] == "by-hand-7" == jm.db.job(job["id"])["request_id"]
+    assert jm.db.value("SELECT count(*) FROM audit_log WHERE request_id = 'by-hand-7' AND action = 'run'") == 1
+
+
 def test_run_by_hand_makes_a_job(jm, api):
     made = add(api, params={"a": 1}, enabled=False)
     answer = api.call("POST", "/api/v1/schedules/nightly/run", X_Reason="now")
