@@ -361,6 +361,7 @@ static int stats(jm_cli *cli)
     jm_stats_filter filter = {.project = jm_cli_option_text(cli, "project"),
                               .type = jm_cli_option_text(cli, "type"),
                               .schedule = jm_cli_option_text(cli, "schedule"),
+                              .status = jm_cli_option_text(cli, "status"),
                               .sum = jm_cli_option_text(cli, "sum"),
                               .by_day = by && !strcmp(by, "day")};
     json_t *found;
@@ -665,6 +666,7 @@ static const jm_cli_option stats_options[] = {
     {.name = "type", .value = "T", .help = "Only jobs of this type."},
     {.name = "project", .value = "P", .help = "Only jobs of this project."},
     {.name = "schedule", .value = "S", .help = "Only jobs that this schedule fired."},
+    {.name = "status", .value = "S", .help = "Only jobs that ended so."},
     {.name = "from",
      .value = "T",
      .help = "From the hour of this time on; a duration such as 7d: so long ago."},

@@ -261,7 +261,10 @@ void jm_req_fail(jm_req *req, const jm_err *err)
         return;
     if (f.status == 503)
         jm_req_set_header(req, "Retry-After", "1");
-    point(err->field, pointer);
+    if (!strcmp(req->route->method, "GET")) /* it has no body: what is wrong is a parameter */
+        snprintf(pointer, sizeof pointer, "?%s", err->field);
+    else
+        point(err->field, pointer);
     jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s",
                    f.status == 503 ? words_of(err) : err->msg);
 }

@@ -1,7 +1,6 @@
 /* One job and what belongs to it. */
 #include "producer/http/job_parts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "producer/http/live.h"
@@ -40,19 +39,14 @@ static void answer_logs(jm_req *req, const jm_log_page *page)
     struct jm_pg *pg;
     jm_uuid id;
     json_t *items;
-    char next[JM_LOG_CURSOR], parameter[90];
+    char next[JM_LOG_CURSOR];
     jm_err err;
     if (!jm_job_find(req, &pg, &id, NULL))
         return;
-    if (!jm_jobs_logs(pg, &id, page, &items, next, &err)) {
-        jm_req_list(req, items, *next ? next : NULL, -1);
-        return;
-    }
-    snprintf(parameter, sizeof parameter, "?%s", err.field);
-    if (err.code == JM_ERR_INVALID)
-        jm_req_problem(req, 400, "invalid", parameter, "%s", err.msg);
-    else
+    if (jm_jobs_logs(pg, &id, page, &items, next, &err))
         jm_req_fail(req, &err);
+    else
+        jm_req_list(req, items, *next ? next : NULL, -1);
 }
 
 void jm_job_logs(jm_req *req)

@@ -78,11 +78,7 @@ static bool read_filter(jm_req *req, jm_jobs_filter *filter, jm_req_page *page)
 
 static void answer_page(jm_req *req, int rc, json_t *items, char *next, const jm_err *err)
 {
-    char parameter[sizeof err->field + 1];
-    snprintf(parameter, sizeof parameter, "?%s", err->field);
-    if (rc == JM_ERR_INVALID && *err->field)
-        jm_req_problem(req, 400, "invalid", parameter, "%s", err->msg);
-    else if (rc)
+    if (rc)
         jm_req_fail(req, err);
     else
         jm_req_list(req, items, next, -1);
@@ -153,6 +149,7 @@ static void stats(jm_req *req)
 {
     jm_stats_filter filter = {.type = jm_req_query(req, "type"),
                               .schedule = jm_req_query(req, "schedule"),
+                              .status = jm_req_query(req, "status"),
                               .sum = jm_req_query(req, "sum")};
     const char *by = jm_req_query(req, "by");
     json_t *found;
@@ -240,7 +237,7 @@ const jm_api_route jm_routes_jobs[] = {
     {"GET", "/jobs", JM_SCOPE_READ, list_jobs, FILTERS},
     {"GET", "/jobs/search", JM_SCOPE_READ, search_jobs, FILTERS " key value match"},
     {"GET", "/jobs/recent", JM_SCOPE_READ, recent_jobs, "project limit"},
-    {"GET", "/jobs/stats", JM_SCOPE_READ, stats, "project type schedule from to by sum"},
+    {"GET", "/jobs/stats", JM_SCOPE_READ, stats, "project type schedule status from to by sum"},
     {"GET", "/jobs/{id}", JM_SCOPE_READ, jm_job_show_parts, "include"},
     {"PATCH", "/jobs/{id}", JM_SCOPE_SUBMIT, jm_job_patch, NULL},
     {"DELETE", "/jobs/{id}", JM_SCOPE_ADMIN, delete_job, NULL},

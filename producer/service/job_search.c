@@ -96,7 +96,8 @@ int jm_jobs_stats(jm_pg *pg, const jm_stats_filter *filter, json_t **stats, jm_e
     jm_pg_args args;
     json_t *sample = NULL;
     *stats = NULL;
-    int rc = add_schedule(pg, filter, &schedule, err);
+    int rc = jm_jobs_check_status(filter->status, err);
+    rc = rc ? rc : add_schedule(pg, filter, &schedule, err);
     if (rc)
         return rc;
     jm_pg_args_init(&args);
@@ -107,10 +108,12 @@ int jm_jobs_stats(jm_pg *pg, const jm_stats_filter *filter, json_t **stats, jm_e
     jm_pg_arg_ts(&args, filter->to);
     jm_pg_args sampled = args;
     jm_pg_arg_text(&args, filter->by_day ? "day" : "hour");
+    jm_pg_arg_text(&args, filter->status);
     rc = jm_rows_one(pg, &jm_sql_job_stats, &args, stats, err);
     jm_pg_arg_text(&sampled, filter->sum);
     jm_pg_arg_i32(&sampled, JM_STATS_SAMPLE);
-    jm_pg_arg_i32(&sampled, filter->sum ? JM_STATS_SUM : JM_STATS_SAMPLE);
+    jm_pg_arg_i32(&sampled, JM_STATS_WALK);
+    jm_pg_arg_text(&sampled, filter->status);
     rc = rc ? rc : jm_rows_one(pg, &jm_sql_job_stats_sample, &sampled, &sample, err);
     if (!rc)
         json_object_update(*stats, sample);

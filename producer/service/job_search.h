@@ -22,10 +22,11 @@ enum {
 int jm_jobs_search(struct jm_pg *pg, const jm_jobs_filter *filter, const jm_search *search,
                    json_t **items, char **next, jm_err *err);
 
-enum { JM_STATS_SAMPLE = 5000, JM_STATS_SUM = 20000 };
+enum { JM_STATS_SAMPLE = 5000, JM_STATS_WALK = 20000 };
 
 typedef struct jm_stats_filter {
     const char *project, *type, *schedule; /* NULL: all; a schedule by id or name */
+    const char *status;                    /* NULL: all */
     int64_t from, to;                      /* of the time in which they ended, us; 0: open */
     bool by_day;                           /* the trend; else by hour */
     const char *sum;                       /* a key of metadata to add up, or NULL */
@@ -33,8 +34,8 @@ typedef struct jm_stats_filter {
 
 /* {"from", "to", "total", "completed", "failed", "cancelled", "expired", "success_rate",
  * "average_duration_ms", "types": [...], "trend": [...], "p95_duration_ms", "sampled", "sum"}: the
- * counts are of job_stats, to the hour; p95 of the newest JM_STATS_SAMPLE that completed, the sum
- * over the newest JM_STATS_SUM jobs of the range. */
+ * counts are of job_stats, to the hour; p95 is of the newest JM_STATS_SAMPLE that completed and the
+ * sum of all, among the newest JM_STATS_WALK jobs of the range. */
 int jm_jobs_stats(struct jm_pg *pg, const jm_stats_filter *filter, json_t **stats, jm_err *err);
 
 #endif

@@ -227,7 +227,7 @@ int jm_jobs_waiting(jm_pg *pg, const jm_uuid *id, json_t **waiting, jm_err *err)
 
 /* ---- listing ---- */
 
-static int check_status(const char *status, jm_err *err)
+int jm_jobs_check_status(const char *status, jm_err *err)
 {
     const char *known[JM_JOB_EXPIRED + 1];
     jm_job_status parsed;
@@ -307,7 +307,7 @@ static void add_bounds(jm_pg_args *args, const jm_jobs_filter *filter, const jm_
 int jm_jobs_filter_args(jm_pg *pg, const jm_jobs_filter *filter, jm_filter_args *given, jm_err *err)
 {
     jm_pg_args *args = &given->args;
-    int rc = check_status(filter->status, err);
+    int rc = jm_jobs_check_status(filter->status, err);
     if (!rc)
         rc = read_cursor(filter->cursor, &given->cursor, err);
     if (!rc && filter->schedule)

@@ -27,4 +27,7 @@ const jm_sql *jm_search_args(const jm_search *search, jm_pg_args *args);
 int jm_jobs_resolve_schedule(jm_pg *pg, const char *schedule, const char *project, jm_uuid *id,
                              jm_err *err);
 
+/* JM_ERR_INVALID with the nearest one where it is none; NULL is fine. */
+int jm_jobs_check_status(const char *status, jm_err *err);
+
 #endif

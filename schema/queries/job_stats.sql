@@ -1,5 +1,6 @@
 -- What became of jobs, from the counts by hour. $1 project, $2 type, $3 schedule (each may be null: all), $4 from,
--- $5 before (of the hour in which they ended; may be null: open), $6 hour or day: the steps of the trend.
+-- $5 before (of the hour in which they ended; may be null: open), $6 hour or day: the steps of the trend, $7 status (may be
+-- null: all).
 -- Result: one JSON object.
 WITH counted AS MATERIALIZED (
     SELECT s.hour, s.type, s.status, sum(s.jobs)::bigint AS jobs, sum(s.duration_ms)::bigint AS ms
@@ -9,6 +10,7 @@ WITH counted AS MATERIALIZED (
         AND ($1::text IS NULL OR s.project = $1)
         AND ($2::text IS NULL OR s.type = $2)
         AND ($3::uuid IS NULL OR s.schedule_id = $3)
+        AND ($7::text IS NULL OR s.status = $7)
         AND s.type !~ '^jobmill[.]callback$'
     GROUP BY 1, 2, 3
 ), whole AS (

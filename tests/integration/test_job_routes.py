@@ -99,6 +99,13 @@ def test_statistics(jm, api):
     assert stats["sum"] == {"key": "eur", "value": 40.5, "jobs": 9, "complete": True}
     assert api.get("/jobs/stats?type=fail&by=day")["success_rate"] == 0
     assert api.get("/jobs/stats?from=2099-01-01T00:00:00Z")["total"] == 0
+    failed = api.get("/jobs/stats?status=failed&sum=eur")
+    assert (failed["total"], failed["failed"], failed["completed"], failed["sampled"]) == (2, 2, 0, 0)
+    assert failed["sum"]["jobs"] == 0 and api.get("/jobs/stats?status=completed&sum=eur")["sum"]["value"] == 40.5
+    assert api.get("/jobs/stats?status=done", 400)["errors"][0]["parameter"] == "status"
+    # What waits hides nothing of how long those took that have ended.
+    jm.db.execute("SELECT submit('nobody-runs-this') FROM generate_series(1, 6000)")
+    assert api.get("/jobs/stats")["sampled"] == 9
 
 
 def test_a_log_is_read_in_pages(jm, api):
