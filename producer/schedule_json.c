@@ -24,16 +24,44 @@ static const jm_schedule_column *find_column(const char *name)
     return c->name ? c : NULL;
 }
 
+/* What is known of a schedule and not part of its definition, beside the columns that say so. */
+static const char *const kept[] = {"last_run_at",  "last_status",         "last_job_id",
+                                   "total_runs",   "successful_runs",     "failed_runs",
+                                   "skipped_runs", "recent_success_rate", "next_skip_at",
+                                   "created_at",   "updated_at",          NULL};
+
+static bool is_kept(const char *name)
+{
+    for (const char *const *k = kept; *k; k++)
+        if (!strcmp(*k, name))
+            return true;
+    const jm_schedule_column *c = jm_schedule_column_table;
+    while (c->name && strcmp(c->name, name) != 0)
+        c++;
+    return c->name && !c->defined;
+}
+
+void jm_schedule_drop_kept(json_t *object)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(object, next, name, value)
+    {
+        if (is_kept(name))
+            json_object_del(object, name);
+    }
+}
+
 static int unknown_member(const char *name, jm_err *err)
 {
     const char *names[64];
     size_t n = 0;
-    for (const jm_schedule_column *c = jm_schedule_column_table; c->name; c++) {
+    if (is_kept(name))
+        return jm_err_field(err, name, "it is not for people to set");
+    for (const jm_schedule_column *c = jm_schedule_column_table; c->name; c++)
         if (c->defined)
             names[n++] = c->name;
-        else if (!strcmp(c->name, name))
-            return jm_err_field(err, name, "it is not for people to set");
-    }
     assert(n < sizeof names / sizeof *names);
     const char *near = jm_nearest(name, names, n);
     return jm_err_field(err, name, "schedules have no such field%s%s%s",

@@ -14,6 +14,9 @@
  * Errors: JM_ERR_INVALID with err->field naming the member. */
 int jm_schedule_apply(jm_schedule *schedule, const json_t *changes, jm_arena *arena, jm_err *err);
 
+/* Takes out what a schedule that was read has besides its definition: ids, times, counts. */
+void jm_schedule_drop_kept(json_t *object);
+
 /* What jm_schedule_resolve does not look at: params and metadata are objects that a message and the
  * database take, texts are UTF-8. Errors as above. */
 int jm_schedule_check_contents(const jm_schedule *schedule, jm_err *err);

@@ -243,9 +243,31 @@ static const char *words_of(const jm_err *err)
     return err->msg;
 }
 
+/* Whether a text has it as a word of its own. */
+static bool mentions(const char *text, const char *word)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t len = strlen(word);
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+        if ((at == text || !strchr(letters, at[-1])) && (!at[len] || !strchr(letters, at[len])))
+            return true;
+    return false;
+}
+
+const char *jm_req_words(const jm_err *err, char words[JM_REQ_WORDS])
+{
+    const char *name = err->field + strlen(err->field);
+    while (name > err->field && name[-1] != '.' && name[-1] != ']')
+        name--;
+    if (!*name || mentions(err->msg, name))
+        return err->msg;
+    snprintf(words, JM_REQ_WORDS, "%s: %s", name, err->msg);
+    return words;
+}
+
 void jm_req_fail(jm_req *req, const jm_err *err)
 {
-    char pointer[sizeof err->field + 2];
+    char pointer[sizeof err->field + 2], words[JM_REQ_WORDS];
     struct failure f = judge(err);
     if (is_outdated(req, err)) {
         jm_req_problem(req, 412, "version_mismatch", NULL, "%s", err->msg);
@@ -266,7 +288,7 @@ void jm_req_fail(jm_req *req, const jm_err *err)
     else
         point(err->field, pointer);
     jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s",
-                   f.status == 503 ? words_of(err) : err->msg);
+                   f.status == 503 ? words_of(err) : jm_req_words(err, words));
 }
 
 /* ---- later ---- */

@@ -119,6 +119,10 @@ void jm_req_text(jm_req *req, int status, const char *content_type, const char *
 /* As a service failed: 400 with a pointer to the field, 404, 409 (412 where it is the version and
  * there is an If-Match), 503, 500. */
 void jm_req_fail(jm_req *req, const jm_err *err);
+/* What an error says, with the name of the member at fault in front where its words leave it out.
+ */
+enum { JM_REQ_WORDS = 700 };
+const char *jm_req_words(const jm_err *err, char words[JM_REQ_WORDS]);
 /* application/problem+json. field: member of the body at fault as a JSON pointer ("/params/x"), a
  * parameter as "?name", or NULL. */
 void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/json_exact.h"
 #include "producer/http/routes.h"
+#include "producer/schedule_json.h"
 #include "producer/service/jobs.h"
 #include "producer/service/schedule_run.h"
 #include "producer/service/schedule_save.h"
@@ -75,10 +76,10 @@ static void answer_with(jm_req *req, struct jm_pg *pg, const jm_uuid *id, bool c
 /* A cursor or a filter that is none stands in the query, not in the body. */
 static void fail_to_list(jm_req *req, const jm_err *err)
 {
-    char where[sizeof err->field + 1];
+    char where[sizeof err->field + 1], words[JM_REQ_WORDS];
     snprintf(where, sizeof where, "?%s", err->field);
     if (err->code == JM_ERR_INVALID && jm_req_query(req, err->field))
-        jm_req_problem(req, 400, "bad_parameter", where, "%s: %s", err->field, err->msg);
+        jm_req_problem(req, 400, "bad_parameter", where, "%s", jm_req_words(err, words));
     else
         jm_req_fail(req, err);
 }
@@ -195,7 +196,23 @@ static bool read_if_version(jm_req *req, int *if_version)
     return read;
 }
 
-static void edit(jm_req *req, const json_t *definition, const char *action)
+/* A body with the id is the schedule as it was read and changed: what it has besides a definition
+ * is left out of account. false: answered. */
+static bool take_as_read(jm_req *req, json_t *definition, const jm_uuid *id)
+{
+    const char *given = jm_json_exact_text(json_object_get(definition, "id"));
+    char text[JM_UUID_TEXT];
+    jm_uuid_format(id, text);
+    bool same = !given || !strcmp(given, text);
+    if (!same)
+        jm_req_problem(req, 400, "invalid", "/id", "this is schedule %s: an id never changes",
+                       text);
+    else if (given)
+        jm_schedule_drop_kept(definition);
+    return same;
+}
+
+static void edit(jm_req *req, json_t *definition, const char *action)
 {
     struct jm_pg *pg;
     jm_uuid id;
@@ -203,7 +220,8 @@ static void edit(jm_req *req, const json_t *definition, const char *action)
     jm_edited edited;
     jm_edit how = {.definition = definition, .action = action};
     jm_err err;
-    if (!read_if_version(req, &how.if_version) || !find(req, &pg, &id))
+    if (!read_if_version(req, &how.if_version) || !find(req, &pg, &id) ||
+        !take_as_read(req, definition, &id))
         return;
     jm_req_change(req, &change);
     if (jm_schedules_edit(pg, &id, &how, &change, &edited, &err))
@@ -216,8 +234,10 @@ static void edit(jm_req *req, const json_t *definition, const char *action)
 static void update(jm_req *req)
 {
     const json_t *body = jm_req_body(req, JSON_OBJECT);
-    if (body)
-        edit(req, body, "update");
+    json_t *definition = body ? json_copy((json_t *)(uintptr_t)body) : NULL;
+    if (definition)
+        edit(req, definition, "update");
+    json_decref(definition);
 }
 
 static void set_flag(jm_req *req, const char *member, bool value, const char *action)

@@ -148,6 +148,50 @@ def test_a_condition_that_is_not_looked_at_is_refused(api):
     assert api.call("GET", "/api/v1/schedules", If_None_Match="*").status == 200
 
 
+@pytest.mark.parametrize("when", [{"cron_expression": "0 3 * * *"}, {"interval_seconds": 600},
+                                  {"run_at": "2099-01-01T00:00:00Z"}])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_read_change_send_back(jm, api, method, when):
+    """The round trip of most clients, also while what is counted moves on."""
+    add(api, **when)
+    read = api.get("/schedules/nightly")
+    same = api.call(method, "/api/v1/schedules/nightly", read)
+    assert (same.status, same.json["version"]) == (200, 1), same
+    jm.db.execute("UPDATE schedules SET total_runs = 7, last_status = 'failed'")
+    read["description"], read["priority"] = "changed", 9
+    answer = api.call(method, "/api/v1/schedules/nightly", read, If_Match='"1"')
+    assert answer.status == 200, answer
+    assert (answer.json["version"], answer.json["priority"], answer.json["total_runs"]) == (2, 9, 7)
+    other = add(api, name="other")
+    problem(api.call(method, "/api/v1/schedules/other", read), 400, "invalid", "/id")
+    assert api.get("/schedules/other") == other
+    # Without the id nobody has read it: then it is a mistake, as is what no schedule has.
+    del read["id"]
+    problem(api.call(method, "/api/v1/schedules/nightly", read), 400, "invalid")
+    problem(api.call(method, "/api/v1/schedules/nightly", {"id": answer.json["id"], "cron": "* * * * *"}),
+            400, "invalid", "/cron")
+
+
+@pytest.mark.parametrize("body, pointer, says", [
+    ({"name": ""}, "/name", "name: 1 to 255 characters expected"),
+    ({"cron": "* * * * *"}, "/cron", "cron: schedules have no such field"),
+    ({"last_run_at": "2026-01-01T00:00:00Z"}, "/last_run_at", "last_run_at: it is not for people to set"),
+    ({"max_instances": 0}, "/max_instances", "max_instances: at least 1 expected"),
+    ({"project": "nope"}, None, 'there is no project "nope"')])
+def test_what_is_said_names_the_member(api, body, pointer, says):
+    """For who reads nothing but the detail."""
+    answer = api.call("POST", "/api/v1/schedules", {"name": "x", "type": "t", "cron_expression": "0 3 * * *", **body})
+    assert answer.status in (400, 404) and answer.json["detail"] == says, answer
+    assert pointer is None or answer.json["errors"] == [{"pointer": pointer, "detail": says}]
+
+
+def test_what_is_said_of_a_parameter_is_said_once(api):
+    add(api)
+    answer = api.call("GET", "/api/v1/schedules/nightly/history?status=done")
+    assert answer.json["detail"].startswith('status is "done"'), answer
+    problem(answer, 400, "bad_parameter", parameter="status")
+
+
 def test_actions(api):
     made = add(api)
     assert made["next_run_at"]
