@@ -99,7 +99,9 @@ static void on_readyz(void *ctx, jm_http_request *request)
 static const jm_http_route routes[] = {{"/healthz", on_healthz},
                                        {"/readyz", on_readyz},
                                        {"/metrics", on_metrics},
+                                       {"/", jm_pages_answer},
                                        {"/docs", jm_pages_answer},
+                                       {"/docs/", jm_pages_answer},
                                        {"/docs/docs.css", jm_pages_answer},
                                        {"/docs/docs.js", jm_pages_answer},
                                        {NULL, NULL}};

@@ -14,6 +14,9 @@ static const struct page {
              {"/docs/docs.js", &jm_file_docs_js, "text/javascript; charset=utf-8"},
              {NULL, NULL, NULL}};
 
+/* Where people look first. */
+static const char *const elsewhere[][2] = {{"/", "docs"}, {"/docs/", "../docs"}};
+
 static const char *const headers[][2] = {
     {"Content-Security-Policy",
      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -22,11 +25,24 @@ static const char *const headers[][2] = {
     {"Referrer-Policy", "no-referrer"},
     {"Cache-Control", "no-cache"}};
 
+static void lead(jm_http_request *request, const char *to)
+{
+    jm_buf nothing = {0};
+    jm_http_add_header(request, "Location", to);
+    jm_http_answer(request, 302, NULL, &nothing);
+}
+
 void jm_pages_answer(void *ctx, jm_http_request *request)
 {
     const struct page *page = pages;
     jm_buf body = {0};
     (void)ctx;
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+        if (!strcmp(jm_http_path(request), elsewhere[i][0])) {
+            lead(request, elsewhere[i][1]);
+            return;
+        }
+    }
     while (page->path && strcmp(page->path, jm_http_path(request)) != 0)
         page++;
     if (!page->path)

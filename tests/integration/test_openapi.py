@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import urllib.parse
 
 import jsonschema
 import pytest
@@ -128,6 +129,9 @@ def test_docs_ask_nobody_else_for_anything(jm):
         assert answer.status == 200 and answer.headers["X-Content-Type-Options"] == "nosniff"
         assert b"://" not in answer.raw
     assert api.call("POST", "/docs").status in (404, 405)
+    for path in ("/", "/docs/"):  # where people look first
+        answer = api.call("GET", path)
+        assert (answer.status, urllib.parse.urljoin(path, answer.headers["Location"])) == (302, "/docs")
 
 
 def test_docs_show_every_operation_and_send_what_was_typed():
