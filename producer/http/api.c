@@ -158,7 +158,7 @@ static void note(jm_req *req, int64_t took_us)
     snprintf(line, sizeof line, "%s %.200s %d %zu bytes %.1f ms", jm_http_method(req->http),
              jm_http_path(req->http), jm_http_status(req->http), jm_http_answer_bytes(req->http),
              (double)took_us / 1000);
-    jm_log_kv(JM_INFO, "http", line, "from", jm_http_peer(req->http), "by",
+    jm_log_kv(JM_INFO, "http", line, "from", jm_req_address(req), "by",
               *req->actor ? req->actor : NULL, "request_id", req->id, NULL);
 }
 

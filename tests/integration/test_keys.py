@@ -332,6 +332,8 @@ def test_session_is_secure_behind_a_proxy(jm):
     answer = ask(producer, key, "/api/v1/session", "POST", X_Forwarded_For="192.0.2.9, 198.51.100.7")
     assert answer.headers["Set-Cookie"].endswith("; Secure")
     assert jm.db.value("SELECT address FROM audit_log WHERE object = 'session'") == "198.51.100.7"
+    # The log of requests names the same one.
+    producer.wait_log(" from=198.51.100.7 by=key:k ")
 
 
 def test_who_asks_through_a_proxy_is_not_believed_without_one(jm):
