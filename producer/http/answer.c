@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "common/json_exact.h"
+#include "common/json_scan.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/http/request_priv.h"
+
+enum { REASON_MAX = 1000 };
 
 /* ---- values ---- */
 
@@ -150,12 +153,26 @@ static bool heeds_if_match(const jm_api_route *route)
     return false;
 }
 
+/* A reason for the audit log. */
+static bool is_short_text(const char *text)
+{
+    size_t n = 0;
+    if (!jm_utf8_is_valid((const unsigned char *)text, strlen(text), NULL))
+        return false;
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n <= REASON_MAX;
+}
+
 bool jm_req_check_conditions(jm_req *req)
 {
-    const char *match = jm_req_header(req, "If-Match");
+    const char *match = jm_req_header(req, "If-Match"), *reason = jm_req_header(req, "X-Reason");
     if (!strcmp(req->route->method, "GET"))
         return true;
-    if (jm_req_header(req, "If-None-Match"))
+    if (reason && !is_short_text(reason))
+        jm_req_problem(req, 400, "bad_header", NULL,
+                       "X-Reason needs to be UTF-8 of at most %d characters", REASON_MAX);
+    else if (jm_req_header(req, "If-None-Match"))
         jm_req_problem(req, 400, "bad_header", NULL,
                        "If-None-Match is not looked at here: POST to the list makes only what is "
                        "not there yet");

@@ -283,14 +283,27 @@ static bool is_json(const char *type)
            (len > 5 && !strncasecmp(type + len - 5, "+json", 5));
 }
 
+bool jm_req_body_is_plain(jm_req *req)
+{
+    const char *coding = jm_req_header(req, "Content-Encoding");
+    if (!coding || !*coding || !strcasecmp(coding, "identity"))
+        return true;
+    jm_req_problem(req, 415, "unsupported_media_type", NULL,
+                   "the body has Content-Encoding %.60s: send it as it is, without", coding);
+    return false;
+}
+
 static bool load(jm_req *req)
 {
     const jm_buf *body = jm_http_body(req->http);
     const char *type = jm_req_header(req, "Content-Type");
     jm_err err;
+    if (!jm_req_body_is_plain(req))
+        return false;
     if (type && !is_json(type)) {
         jm_req_problem(req, 415, "unsupported_media_type", NULL,
-                       "the body is %.100s, needs Content-Type: application/json", type);
+                       "the body is %.100s, needs Content-Type: application/json",
+                       *type ? type : "of no type");
         return false;
     }
     if (jm_json_exact_load(jm_buf_str(body), body->len, &req->body, &err)) {

@@ -182,6 +182,8 @@ static json_t *read_ical(jm_req *req)
     jm_err err;
     const char *type = jm_req_header(req, "Content-Type");
     const char *text = jm_req_body_text(req, &len);
+    if (!jm_req_body_is_plain(req))
+        return NULL;
     if (!type || strncasecmp(type, "text/calendar", 13) != 0) {
         jm_req_problem(req, 415, "unsupported_media_type", NULL,
                        "the body must be iCalendar, with Content-Type: text/calendar");

@@ -1,4 +1,5 @@
 """Jobs over the API: lists that neither skip nor repeat, search, statistics, actions, and programs outside that run jobs."""
+import gzip
 
 import pytest
 
@@ -262,3 +263,28 @@ def test_times_in_the_query(jm, api):
     assert [j["id"] for j in api.get(f"/jobs?created_from={made[:19]}-00:00&&limit=5")["items"]] == [job]
     assert api.get(f"/jobs?created_to={made[:19]}+00:00")["items"] == []
     assert api.call("GET", "/api/v1/jobs?created_from=2026-11-22T14:30:00+0100").status == 400
+
+
+def test_a_body_that_is_compressed_is_refused_by_name(jm, api):
+    body = gzip.compress(b'{"type": "t"}')
+    for path in ("/api/v1/jobs", "/api/v1/schedules", "/api/v1/calendars/x/import"):
+        kind = "text/calendar" if "import" in path else "application/json"
+        answer = api.call("POST", path, body, Content_Type=kind, Content_Encoding="gzip")
+        assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type"), answer
+        assert "Content-Encoding gzip" in answer.json["detail"]
+    assert api.call("POST", "/api/v1/jobs", b'{"type": "t"}', Content_Type="application/json",
+                    Content_Encoding="identity").status == 201
+    answer = api.call("POST", "/api/v1/jobs", b'{"type": "t"}', Content_Type="")
+    assert answer.status == 415 and "of no type" in answer.json["detail"]
+
+
+def test_a_reason_has_an_end(jm, api):
+    def add(name, reason):
+        return api.call("POST", "/api/v1/projects", {"name": name}, X_Reason=reason.encode() if isinstance(reason, str) else reason)
+
+    assert add("a", "\u00fc" * 1000).status == 201
+    assert jm.db.value("SELECT reason FROM audit_log WHERE object_id = 'a'") == "\u00fc" * 1000
+    for reason in ("\u00fc" * 1001, b"\xff\xfe"):
+        answer = add("b", reason)
+        assert (answer.status, answer.json["code"]) == (400, "bad_header") and "X-Reason" in answer.json["detail"]
+    assert jm.db.value("SELECT count(*) FROM projects WHERE name = 'b'") == 0
