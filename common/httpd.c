@@ -162,6 +162,11 @@ static bool is_ambiguous(const jm_http_request *request)
            is_repeated(request, MHD_HTTP_HEADER_HOST);
 }
 
+static int timeout_of(const jm_httpd_options *options)
+{
+    return options->timeout_s ? options->timeout_s : TIMEOUT_S;
+}
+
 static size_t max_body(const jm_httpd *httpd)
 {
     return httpd->options.max_body_bytes ? httpd->options.max_body_bytes : JM_HTTP_MAX_BODY;
@@ -207,11 +212,21 @@ static enum MHD_Result begin(jm_http_request *request)
     return request->answered ? queue_answer(request) : MHD_YES;
 }
 
+/* Whoever sends a byte now and then could hold a connection for ever: after twice the time in which
+ * nothing may come, a body has come at SLOWEST bytes a second in the mean. */
+static bool is_too_slow(const jm_http_request *request)
+{
+    enum { SLOWEST = 1000 };
+    int64_t grace_us = (int64_t)timeout_of(&request->httpd->options) * 2000000;
+    int64_t took_us = jm_mono_us() - request->started_us;
+    return took_us > grace_us + (int64_t)request->received * 1000000 / SLOWEST;
+}
+
 static enum MHD_Result add_body(jm_http_request *request, const char *upload, size_t *size)
 {
     size_t most = max_body(request->httpd);
     request->received += *size;
-    if (request->received > PATIENCE * most)
+    if (request->received > PATIENCE * most || is_too_slow(request))
         return MHD_NO; /* it does not stop: neither do we listen */
     if (request->received <= most)
         jm_buf_add(&request->body, upload, *size);
@@ -354,15 +369,15 @@ static struct MHD_Daemon *start_daemon(jm_httpd *httpd, int fd)
         tls[0] = tls[2];
     else
         flags |= MHD_USE_TLS;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        httpd, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(o->timeout_s ? o->timeout_s : TIMEOUT_S), MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(o->max_connections ? o->max_connections : MAX_CONNECTIONS),
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
-        1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER,
+                            on_log, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, httpd,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd,
+                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)timeout_of(o), MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)(o->max_connections ? o->max_connections : MAX_CONNECTIONS),
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 int jm_httpd_new(const jm_httpd_options *options, jm_httpd **out, jm_err *err)

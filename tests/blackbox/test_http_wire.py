@@ -139,6 +139,27 @@ def test_one_behind_the_other(api):
     assert statuses(speak(api, text)) == [200, 404, 200, 200]
 
 
+def test_a_body_of_a_byte_now_and_then_has_an_end(jm, api):
+    """Each byte comes in time, and all of them would take minutes."""
+    with dial(api) as sock:
+        sock.sendall(head("POST", "/api/v1/jobs", "Content-Type: application/json", "Content-Length: 300", keep=True))
+        start = time.monotonic()
+        sock.settimeout(0.5)
+        while True:
+            assert time.monotonic() - start < 30, "still read after 30 s"
+            try:
+                sock.sendall(b" ")
+                assert sock.recv(100) == b""
+                break
+            except TimeoutError:
+                pass  # it is still listened to
+            except OSError:
+                break  # reset
+        assert time.monotonic() - start > 3  # who is a little slow is served
+    alive(api)
+    assert jm.db.value("SELECT count(*) FROM jobs") == 0
+
+
 def test_slow_ones_are_closed_and_hold_up_nobody(api):
     """Half a request, and nothing more: each is closed after the time-out, and others are served meanwhile."""
     slow = [dial(api) for _ in range(30)]
