@@ -105,6 +105,9 @@ int jm_json_exact_load(const char *text, size_t len, json_t **out, jm_err *err)
     json_t *again = json_loadb(text, len, flags, &plain); /* for the place in what was given */
     json_decref(again);
     const json_error_t *e = again ? &why : &plain;
+    if (strstr(e->text, "JSON_ALLOW_NUL")) /* jansson's word to a program */
+        return jm_err_set(err, JM_ERR_INVALID, "\\u0000 is not allowed (line %d, column %d)",
+                          e->line, e->column);
     return jm_err_set(err, JM_ERR_INVALID, "%s (line %d, column %d)", e->text, e->line, e->column);
 }
 

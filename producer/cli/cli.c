@@ -2,6 +2,7 @@
 #include "producer/cli/cli.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/json_scan.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -43,6 +45,9 @@ static void say_va(const char *fmt, va_list ap)
     char text[1200];
     vsnprintf(text, sizeof text, fmt, ap);
     jm_mask_secrets(text);
+    for (char *p = text; *p; p++) /* of a job's error: what a terminal would obey */
+        if (iscntrl((unsigned char)*p) && *p != '\n')
+            *p = ' ';
     fprintf(stderr, "jobmill: %s\n", text);
 }
 
@@ -422,6 +427,21 @@ int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, i
         return jm_cli_usage(cli, "--%s is \"%s\", needs a whole number from %lld to %lld",
                             dashed(name, shown), text, (long long)min, (long long)max);
     *out = v;
+    return JM_EXIT_OK;
+}
+
+int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *us)
+{
+    const char *text = jm_cli_option_text(cli, name);
+    char shown[JM_CLI_NAME_MAX];
+    jm_err err, no_duration;
+    int64_t ago_us;
+    if (!text || !jm_rfc3339_parse(text, strlen(text), us, &err))
+        return JM_EXIT_OK;
+    if (jm_duration_parse(text, &ago_us, &no_duration))
+        return jm_cli_usage(cli, "--%s \"%s\" %s, and no duration such as 2h, which is so long ago",
+                            dashed(name, shown), text, err.msg);
+    *us = jm_utc_us() - ago_us;
     return JM_EXIT_OK;
 }
 

@@ -41,6 +41,8 @@ bool jm_cli_option_flag(const jm_cli *cli, const char *name);
  */
 int jm_cli_option_int(jm_cli *cli, const char *name, int64_t def, int64_t min, int64_t max,
                       int64_t *out);
+/* A time (RFC 3339), or a duration such as 2h: so long ago. *us stays when it was not given. */
+int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *us);
 /* JSON of that type (JSON_OBJECT, ...); *out NULL when not given, else text borrowed from argv:
  * exactly as it was given, so that no number loses a digit. */
 int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char **out);

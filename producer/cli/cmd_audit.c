@@ -17,23 +17,6 @@ static const jm_cli_column list_columns[] = {{"AT", "at", JM_CLI_TIME},
                                              {"REASON", "reason", JM_CLI_WIDE},
                                              {NULL, NULL, JM_CLI_TEXT}};
 
-/* A time, or a duration before now. Exit code. */
-static int read_time(jm_cli *cli, const char *option, int64_t *us)
-{
-    const char *text = jm_cli_option_text(cli, option);
-    jm_err err;
-    *us = 0;
-    if (!text || !jm_rfc3339_parse(text, strlen(text), us, &err))
-        return JM_EXIT_OK;
-    if (jm_duration_parse(text, us, &err))
-        return jm_cli_usage(cli,
-                            "--%s \"%s\": a time such as 2026-11-22T14:30:00Z or a duration before "
-                            "now such as 2h expected",
-                            option, text);
-    *us = jm_utc_us() - *us;
-    return JM_EXIT_OK;
-}
-
 static int list(jm_cli *cli)
 {
     json_t *items;
@@ -47,8 +30,8 @@ static int list(jm_cli *cli)
                               .source = jm_cli_option_text(cli, "source"),
                               .project = jm_cli_option_text(cli, "project"),
                               .request_id = jm_cli_option_text(cli, "request-id")};
-    if (read_time(cli, "from", &filter.from_us) || read_time(cli, "to", &filter.to_us) ||
-        jm_cli_page_get(cli, &page))
+    if (jm_cli_option_time(cli, "from", &filter.from_us) ||
+        jm_cli_option_time(cli, "to", &filter.to_us) || jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;

@@ -63,7 +63,7 @@ static int print_restored(jm_cli *cli, json_t *restored)
             json_is_true(json_object_get(restored, "dry_run")) ? "would be made" : "made", changed,
             unchanged);
     json_decref(restored);
-    return fflush(stdout) ? JM_EXIT_FAILURE : JM_EXIT_OK;
+    return JM_EXIT_OK;
 }
 
 static int restore_text(jm_cli *cli, const char *path, const jm_buf *text)

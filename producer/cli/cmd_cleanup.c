@@ -1,4 +1,5 @@
 /* jobmill cleanup, and jobmill job delete --older-than. */
+#include <stdint.h>
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -55,14 +56,31 @@ static int run_it(jm_cli *cli, jm_cleanup *how, json_t **removed)
     return rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
 }
 
+/* Whether an error came before anything was removed, so that there is nothing to print. */
+static bool is_nothing(int code, const json_t *removed)
+{
+    const char *name;
+    json_t *value;
+    if (!removed)
+        return true;
+    json_object_foreach((json_t *)(uintptr_t)removed, name, value)
+    {
+        if (json_integer_value(value))
+            return false;
+    }
+    return code != JM_EXIT_OK;
+}
+
 static int run(jm_cli *cli)
 {
     json_t *removed;
     jm_cli_progress progress;
     jm_cleanup how = {.open_dead = jm_cli_option_flag(cli, "dead-letters"), .ctx = &progress};
     int code = run_it(cli, &how, &removed);
-    if (!removed)
+    if (is_nothing(code, removed)) {
+        json_decref(removed);
         return code;
+    }
     if (!jm_cli_json(cli))
         fprintf(stderr, jm_cli_option_flag(cli, "dry-run") ? "would be removed:\n" : "removed:\n");
     int printed = jm_cli_print_object(cli, removed, columns);
@@ -75,8 +93,10 @@ int jm_cli_delete_jobs(jm_cli *cli)
     jm_cli_progress progress;
     jm_cleanup how = {.jobs_only = true, .ctx = &progress};
     int code = run_it(cli, &how, &removed);
-    if (!removed)
+    if (is_nothing(code, removed)) {
+        json_decref(removed);
         return code;
+    }
     int printed = jm_cli_print_value(cli, removed, "jobs");
     return code ? code : printed;
 }

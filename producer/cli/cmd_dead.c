@@ -1,7 +1,6 @@
 /* jobmill dead: messages that could not become jobs. */
 #include "producer/cli/commands.h"
 #include "producer/cli/redrive.h"
-#include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
 #include "producer/service/dead_letters.h"
 
@@ -40,6 +39,8 @@ static int list(jm_cli *cli)
     if (jm_cli_page_get(cli, &page) || jm_cli_option_time(cli, "from", &filter.from_us) ||
         jm_cli_option_time(cli, "to", &filter.to_us))
         return JM_EXIT_USAGE;
+    if (jm_cli_option_flag(cli, "open") && jm_cli_option_flag(cli, "redriven"))
+        return jm_cli_usage(cli, "give one of --open and --redriven");
     jm_dead_state state = jm_cli_option_flag(cli, "open")       ? JM_DEAD_OPEN
                           : jm_cli_option_flag(cli, "redriven") ? JM_DEAD_REDRIVEN
                                                                 : JM_DEAD_ANY;
@@ -67,7 +68,9 @@ static const jm_cli_option list_options[] = {
     {.name = "reason", .value = "CODE", .help = "Only those with this reason, such as bad_json."},
     {.name = "topic", .value = "TOPIC", .help = "Only those from this topic."},
     {.name = "field", .value = "FIELD", .help = "Only those in which this field is at fault."},
-    {.name = "from", .value = "TIME", .help = "Only those put there at that time or later."},
+    {.name = "from",
+     .value = "TIME",
+     .help = "Only those put there then or later: a time, or 2h for two hours ago."},
     {.name = "to", .value = "TIME", .help = "Only those put there before that time."},
     {.name = "open", .help = "Only those that were not sent again."},
     {.name = "redriven", .help = "Only those that were."},
@@ -97,7 +100,8 @@ const jm_cli_command jm_cli_dead_commands[] = {
          "marked, "
          "and is left out from then on unless --again says otherwise. Those that would only be put "
          "aside again are left out too, and counted. An interrupted redrive is done over without "
-         "harm: what had been sent makes no second job. Needs Kafka.",
+         "harm: what had been sent makes no second job. Exits 1 when one that an id names is left "
+         "out. Needs Kafka.",
      .examples =
          "jobmill dead redrive --code unknown_project --dry-run\n"
          "jobmill dead redrive --from 2026-11-01T00:00:00Z --rate 100 --reason 'project made'\n"

@@ -44,7 +44,7 @@ static int print_document(jm_cli *cli, json_t *document)
     puts(text ? text : "null");
     free(text);
     json_decref(document);
-    return fflush(stdout) ? JM_EXIT_FAILURE : JM_EXIT_OK;
+    return JM_EXIT_OK;
 }
 
 static int get(jm_cli *cli)
@@ -215,7 +215,7 @@ static int diff(jm_cli *cli)
         fprintf(stderr, "no difference\n");
     print_changes(changes);
     json_decref(diff);
-    return fflush(stdout) ? JM_EXIT_FAILURE : JM_EXIT_OK;
+    return JM_EXIT_OK;
 }
 
 static int delete (jm_cli *cli)

@@ -160,13 +160,15 @@ static int print_id(jm_cli *cli, const char *id)
 /* Into the database, by submit(). */
 static int submit_row(jm_cli *cli, const char *params, const char *options)
 {
-    struct jm_pg *pg = jm_cli_pg(cli);
+    jm_change change;
+    struct jm_pg *pg = jm_cli_change_begin(cli, &change);
     jm_uuid id;
     jm_err err;
     char text[JM_UUID_TEXT];
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_jobs_submit(pg, jm_cli_option_text(cli, "type"), params, options, &id, &err))
+    if (jm_jobs_submit(pg, change.actor, jm_cli_option_text(cli, "type"), params, options, &id,
+                       &err))
         return jm_cli_fail(cli, &err);
     jm_uuid_format(&id, text);
     return print_id(cli, text);
@@ -230,22 +232,6 @@ static void mark_errors(json_t *items)
     }
 }
 
-/* A time that an option names: RFC 3339, or a duration, which is so long ago. */
-static int time_option(jm_cli *cli, const char *name, int64_t *us)
-{
-    const char *text = jm_cli_option_text(cli, name);
-    jm_err err;
-    if (!text || !jm_rfc3339_parse(text, strlen(text), us, &err))
-        return JM_EXIT_OK;
-    if (jm_duration_parse(text, us, &err))
-        return jm_cli_usage(cli,
-                            "--%s is \"%s\", needs a time such as 2026-11-22T14:30:00Z, or 2h: so "
-                            "long ago",
-                            name, text);
-    *us = jm_utc_us() - *us;
-    return JM_EXIT_OK;
-}
-
 static int filter_options(jm_cli *cli, jm_jobs_filter *filter)
 {
     const struct {
@@ -257,7 +243,7 @@ static int filter_options(jm_cli *cli, jm_jobs_filter *filter)
         {"completed-from", &filter->completed.from}, {"completed-to", &filter->completed.to}};
     int rc = JM_EXIT_OK;
     for (size_t i = 0; !rc && i < sizeof times / sizeof *times; i++)
-        rc = time_option(cli, times[i].name, times[i].us);
+        rc = jm_cli_option_time(cli, times[i].name, times[i].us);
     return rc;
 }
 
@@ -366,7 +352,7 @@ static int stats(jm_cli *cli)
                               .by_day = by && !strcmp(by, "day")};
     json_t *found;
     jm_err err;
-    if (time_option(cli, "from", &filter.from) || time_option(cli, "to", &filter.to))
+    if (jm_cli_option_time(cli, "from", &filter.from) || jm_cli_option_time(cli, "to", &filter.to))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)

@@ -188,7 +188,9 @@ static const char *const scope_words[] = {"read", "submit", "admin", NULL};
 static const jm_cli_option create_options[] = {
     {.name = "name",
      .value = "N",
-     .help = "Whose key it is, as the audit log will say it; one key of a name holds at a time.",
+     .help =
+         "Whose key it is, as the audit log will say it; free again once the key of that name is "
+         "revoked.",
      .required = true},
     {.name = "scope",
      .value = "S",

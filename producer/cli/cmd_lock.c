@@ -44,14 +44,14 @@ static int option_seconds(jm_cli *cli, const char *name, double def, double min,
 }
 
 /* Who takes a lock unless --owner says: user, host and process. */
-static const char *owner_of(const jm_cli *cli, char *text, size_t size)
+static const char *owner_of(jm_cli *cli, pid_t pid, char *text, size_t size)
 {
-    char host[128] = "?";
-    const char *given = jm_cli_option_text(cli, "owner"), *user = getenv("USER");
+    jm_change change;
+    const char *given = jm_cli_option_text(cli, "owner");
     if (given)
         return given;
-    (void)gethostname(host, sizeof host - 1);
-    snprintf(text, size, "%s@%s pid %d", user && *user ? user : "cli", host, (int)getppid());
+    jm_cli_change(cli, &change);
+    snprintf(text, size, "%s@%s pid %d", change.actor + strlen("cli:"), change.address, (int)pid);
     return text;
 }
 
@@ -102,7 +102,7 @@ static int acquire(jm_cli *cli)
     if (!pg)
         return JM_EXIT_FAILURE;
     if (jm_locks_acquire(pg, jm_cli_project(cli), jm_cli_operand(cli, 0),
-                         owner_of(cli, owner, sizeof owner), ttl_s, wait_s, &lock, &err))
+                         owner_of(cli, getppid(), owner, sizeof owner), ttl_s, wait_s, &lock, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_value(cli, lock, "token");
 }
@@ -177,7 +177,7 @@ static int run(jm_cli *cli)
     jm_lock_run options = {.pg = pg,
                            .project = jm_cli_project(cli),
                            .name = jm_cli_operand(cli, 0),
-                           .owner = owner_of(cli, owner, sizeof owner),
+                           .owner = owner_of(cli, getpid(), owner, sizeof owner),
                            .ttl_s = ttl_s,
                            .wait_s = wait_s,
                            .argv = command_of(cli)};

@@ -15,7 +15,10 @@ static bool lists(const jm_cli_noun *noun, const jm_cli_command *command, const 
                   char hint[JM_CLI_HINT_MAX])
 {
     static const char *const others[] = {"project", "schedule", "calendar", "document"};
-    const char *verb = strstr(msg, "version") && has_verb(noun, "versions") ? "versions" : "list";
+    const char *verb = !strstr(msg, "version")           ? "list"
+                       : has_verb(noun, "versions")      ? "versions"
+                       : !strcmp(noun->name, "document") ? "history"
+                                                         : "list";
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char words[40];
         snprintf(words, sizeof words, "no %s ", others[i]);
@@ -62,14 +65,14 @@ bool jm_cli_hint(const jm_cli_noun *noun, const jm_cli_command *command, const j
         snprintf(hint, JM_CLI_HINT_MAX,
                  "is [database] url (JOBMILL_DATABASE_URL) right? jobmill "
                  "doctor looks closer");
-    else if (err->code == JM_ERR_KAFKA)
+    else if (err->code == JM_ERR_KAFKA && strstr(err->msg, "Local: ")) /* not what a broker says */
         snprintf(hint, JM_CLI_HINT_MAX,
                  "does the broker run, and is [kafka] bootstrap.servers "
                  "(JOBMILL_KAFKA_BOOTSTRAP_SERVERS) right? jobmill doctor "
                  "looks closer");
     else if (err->code == JM_ERR_NOT_FOUND)
         return lists(noun, command, err->msg, hint);
-    else if (err->code == JM_ERR_CONFLICT)
+    else if (err->code == JM_ERR_CONFLICT && !strstr(err->msg, "could not be kept"))
         return resolves(noun, command, hint);
     else
         return false;

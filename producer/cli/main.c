@@ -1,4 +1,5 @@
 /* jobmill: the command line for people and scripts. */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,7 +134,17 @@ static bool print_one(const char *option, const char *which)
     return !strcmp(option, "--print-completion") && jm_cli_print_completion(stdout, which);
 }
 
-int main(int argc, char **argv)
+/* No noun among the words. */
+static int no_words(int argc, char **argv)
+{
+    if (argc > 1)
+        fprintf(stderr, "jobmill: there is no noun beside %s; see jobmill --help\n", argv[1]);
+    else
+        jm_cli_print_help(stderr, NULL, NULL);
+    return JM_EXIT_USAGE;
+}
+
+static int call(int argc, char **argv)
 {
     if ((argc == 2 && print_page(argv[1])) || (argc == 3 && print_one(argv[1], argv[2])))
         return JM_EXIT_OK;
@@ -158,12 +169,19 @@ int main(int argc, char **argv)
         jm_cli_print_help(stdout, noun, command);
         return JM_EXIT_OK;
     }
-    if (!noun) {
-        jm_cli_print_help(stderr, NULL, NULL);
-        return JM_EXIT_USAGE;
-    }
+    if (!noun)
+        return no_words(argc, argv);
     if (command->verb)
         take_word(&argc, argv, words.verb);
     take_word(&argc, argv, words.noun);
     return run(noun, command, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    int rc = call(argc, argv);
+    if (rc || (!fflush(stdout) && !ferror(stdout)))
+        return rc;
+    fprintf(stderr, "jobmill: cannot write the answer: %s\n", strerror(errno));
+    return JM_EXIT_FAILURE;
 }

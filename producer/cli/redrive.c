@@ -10,7 +10,6 @@
 #include "common/mem.h"
 #include "producer/cli/input.h"
 #include "producer/cli/progress.h"
-#include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
 #include "producer/service/redrive.h"
 
@@ -100,6 +99,8 @@ static int run(jm_cli *cli, const jm_redrive *how)
     int rc = jm_redrive_run(jm_cli_config(cli), pg, how, &change, &result, &err);
     jm_cli_progress_end(progress);
     int code = rc ? jm_cli_fail(cli, &err) : JM_EXIT_OK;
+    if (!rc && how->n_ids && json_integer_value(json_object_get(result, "refused")))
+        code = JM_EXIT_FAILURE; /* it was asked for, and is not done */
     if (jm_cli_json(cli)) {
         int printed = jm_cli_print_json(cli, result);
         return code ? code : printed;
@@ -138,7 +139,9 @@ const jm_cli_option jm_cli_redrive_options[] = {
     {.name = "code", .value = "CODE", .help = "Only those with this reason, such as bad_json."},
     {.name = "topic", .value = "TOPIC", .help = "Only those from this topic."},
     {.name = "field", .value = "FIELD", .help = "Only those in which this field is at fault."},
-    {.name = "from", .value = "TIME", .help = "Only those put there at that time or later."},
+    {.name = "from",
+     .value = "TIME",
+     .help = "Only those put there then or later: a time, or 2h for two hours ago."},
     {.name = "to", .value = "TIME", .help = "Only those put there before that time."},
     {.name = "all", .help = "All that are open."},
     {.name = "again", .help = "Also those that were sent again before: each makes a job more."},

@@ -77,15 +77,6 @@ int jm_cli_schedule_find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id)
     return JM_EXIT_OK;
 }
 
-int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us)
-{
-    const char *text = jm_cli_option_text(cli, name);
-    jm_err err;
-    if (text && jm_rfc3339_parse(text, strlen(text), out_us, &err))
-        return jm_cli_usage(cli, "--%s \"%s\" %s", name, text, err.msg);
-    return JM_EXIT_OK;
-}
-
 /* ---- values ---- */
 
 static json_t *seconds_value(jm_cli *cli, const char *name, const char *text)
@@ -143,6 +134,12 @@ static json_t *value_of(jm_cli *cli, const option *o, const char *text)
 
 json_t *jm_cli_schedule_definition(jm_cli *cli, int *code)
 {
+    int ways = (jm_cli_option_text(cli, "cron") != NULL) +
+               (jm_cli_option_text(cli, "every") != NULL) + (jm_cli_option_text(cli, "at") != NULL);
+    if (ways > 1) {
+        *code = jm_cli_usage(cli, "give one of --cron, --every and --at");
+        return NULL;
+    }
     json_t *definition = json_object();
     for (int i = 0; i < N_OPTIONS; i++) {
         if (!jm_cli_has_option(cli, options[i].name))

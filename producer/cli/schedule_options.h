@@ -17,8 +17,6 @@ int jm_cli_schedule_fail(jm_cli *cli, jm_err *err);
 int jm_cli_schedule_find(jm_cli *cli, struct jm_pg **pg, jm_uuid *id);
 /* schedule backfill. */
 int jm_cli_schedule_backfill(jm_cli *cli);
-/* An instant as RFC 3339; *out_us stays where the option is not given. */
-int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *out_us);
 
 /* Prints up to rows coming instants to stderr: what was saved means this. Of a list of preview
  * items; those that a calendar leaves out before them take a line. */

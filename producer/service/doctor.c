@@ -94,6 +94,10 @@ static int64_t int_of(const json_t *row, const char *member)
 static void check_database(doctor *d)
 {
     jm_err err;
+    if (!jm_config_bool(d->config, "database.enabled")) {
+        ok(d, "left out: [database] enabled is false");
+        return;
+    }
     if (jm_session_open(d->config, &d->pg, &err)) {
         wrong(d, "Is the server running, and are [database] url and password right?", "%s",
               err.msg);
@@ -189,6 +193,7 @@ static void check_schema(doctor *d)
     if (jm_session_check(d->pg, d->config, &err)) {
         wrong(d,
               status.state == JM_SCHEMA_TOO_NEW ? "Upgrade jobmill on this machine."
+              : status.state == JM_SCHEMA_EMPTY ? "Run: jobmill schema init"
                                                 : "Run: jobmill schema migrate",
               "%s", err.msg);
         return;

@@ -71,8 +71,8 @@ static int name_job(jm_pg *pg, const char *options, jm_buf *out, jm_err *err)
     return JM_OK;
 }
 
-int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *options,
-                   jm_uuid *id, jm_err *err)
+int jm_jobs_submit(jm_pg *pg, const char *actor, const char *type, const char *params,
+                   const char *options, jm_uuid *id, jm_err *err)
 {
     jm_pg_args args;
     jm_buf named = {0};
@@ -81,6 +81,7 @@ int jm_jobs_submit(jm_pg *pg, const char *type, const char *params, const char *
     jm_pg_arg_text(&args, type);
     jm_pg_arg_text(&args, params ? params : "{}");
     jm_pg_arg_text(&args, jm_buf_str(&named));
+    jm_pg_arg_text(&args, actor);
     if (!rc)
         rc = ask_id(pg, &jm_sql_job_submit, &args, id, err);
     /* A connection that breaks now may have committed: by its id the same job is found again. */

@@ -14,11 +14,11 @@ struct jm_pg;
 
 /* Submits one job in a transaction of its own and, once that has committed, wakes relays. params
  * and options are JSON text (options: fields of the message, and queue); either may be NULL.
- * Errors: JM_ERR_INVALID with what is wrong with which field. A connection that breaks meanwhile is
- * made again for up to 5 s, and the same job, which has its id from the start, submitted again
- * without harm. */
-int jm_jobs_submit(struct jm_pg *pg, const char *type, const char *params, const char *options,
-                   jm_uuid *id, jm_err *err);
+ * actor is for submitted_by. Errors: JM_ERR_INVALID with what is wrong with which field. A
+ * connection that breaks meanwhile is made again for up to 5 s, and the same job, which has its id
+ * from the start, submitted again without harm. */
+int jm_jobs_submit(struct jm_pg *pg, const char *actor, const char *type, const char *params,
+                   const char *options, jm_uuid *id, jm_err *err);
 
 /* What a person calls a job: a UUIDv7 is its id; any other text is an external id, of which the
  * newest job counts, of that project (NULL: of any). JM_ERR_NOT_FOUND says so. Whether the id
