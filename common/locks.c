@@ -77,14 +77,77 @@ static int judge(jm_pg *pg, json_t *answer, jm_err *err)
     return rc;
 }
 
-int jm_locks_list(jm_pg *pg, const char *project, const char *name, int64_t limit, int64_t offset,
-                  json_t **items, jm_err *err)
+/* Where a page of locks begins: behind this one. What has no slot comes last. */
+typedef struct place {
+    char project[101];
+    const char *name; /* NULL: from the first on */
+    int64_t slot;
+    jm_uuid blocked_by;
+} place;
+
+/* "slot/job/project/name"; a name may have slashes. */
+static int read_cursor(const char *cursor, place *at, jm_err *err)
 {
+    const char *part[3] = {cursor, NULL, NULL}, *slash = NULL;
+    char *end = NULL;
+    *at = (place){0};
+    if (!cursor)
+        return JM_OK;
+    for (int i = 1; i < 3 && part[i - 1]; i++)
+        part[i] = (slash = strchr(part[i - 1], '/')) ? slash + 1 : NULL;
+    slash = part[2] ? strchr(part[2], '/') : NULL;
+    if (slash) {
+        at->slot = strtoll(cursor, &end, 10);
+        at->name = slash + 1;
+        snprintf(at->project, sizeof at->project, "%.*s", (int)(slash - part[2]), part[2]);
+    }
+    if (slash && end == part[1] - 1 && at->slot >= 0 && at->slot <= INT32_MAX &&
+        slash - part[2] <= 100 &&
+        jm_uuid_parse(part[1], (size_t)(part[2] - 1 - part[1]), &at->blocked_by))
+        return JM_OK;
+    return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                        cursor);
+}
+
+static char *cursor_of(const json_t *last)
+{
+    const json_t *slot = json_object_get(last, "slot");
+    const char *job = json_string_value(json_object_get(last, "blocked_by"));
+    jm_buf cursor = {0};
+    if (!last)
+        return NULL;
+    jm_buf_addf(&cursor, "%lld/%s/%s/%s",
+                json_is_integer(slot) ? (long long)json_integer_value(slot) : (long long)INT32_MAX,
+                job ? job : "00000000-0000-0000-0000-000000000000",
+                json_string_value(json_object_get(last, "project")),
+                json_string_value(json_object_get(last, "name")));
+    return jm_buf_take(&cursor);
+}
+
+int jm_locks_list(jm_pg *pg, const char *project, const char *name, const jm_page *page,
+                  json_t **items, char **next, jm_err *err)
+{
+    static const jm_rows_place where = {.limit = 3, .offset = 4, .cursor = {5, 6, 7, 8}};
     jm_pg_args args;
+    place at;
+    *items = NULL;
+    if (next)
+        *next = NULL;
+    int rc = read_cursor(page->cursor, &at, err);
+    if (rc)
+        return rc;
     start_args(&args, project, name);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    return jm_rows_list(pg, &jm_sql_lock_list, &args, items, err);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    jm_pg_arg_text(&args, at.name ? at.project : NULL);
+    jm_pg_arg_text(&args, at.name);
+    jm_pg_arg_i64(&args, at.slot);
+    jm_pg_arg_uuid(&args, &at.blocked_by);
+    rc = jm_rows_page(pg, &jm_sql_lock_list, &args, &where, page->total, items, err);
+    const json_t *last = rc ? NULL : jm_rows_cut(*items, page->limit);
+    if (next)
+        *next = cursor_of(last);
+    return rc;
 }
 
 int jm_locks_set(jm_pg *pg, const char *project, const char *name, int64_t capacity, jm_err *err)
@@ -226,7 +289,7 @@ int jm_locks_show(jm_pg *pg, const char *project, const char *name, json_t **loc
     *lock = NULL;
     int rc = check_project(pg, project, err);
     if (!rc)
-        rc = jm_locks_list(pg, project, name, HOLDERS_MAX, 0, &rows, err);
+        rc = jm_locks_list(pg, project, name, &(jm_page){.limit = HOLDERS_MAX}, &rows, NULL, err);
     if (!rc)
         *lock = lock_of(project, name, rows);
     json_decref(rows);

@@ -10,11 +10,13 @@
 #include "common/err.h"
 
 struct jm_pg;
+struct jm_page;
 
 /* Slots that are held, limits that were set, and keys that a failed job blocks, by name. project
- * and name may be NULL: any. */
-int jm_locks_list(struct jm_pg *pg, const char *project, const char *name, int64_t limit,
-                  int64_t offset, json_t **items, jm_err *err);
+ * and name may be NULL: any. *next (may be NULL; the caller frees): the cursor of the next page, or
+ * NULL. Errors: JM_ERR_INVALID with field "cursor". */
+int jm_locks_list(struct jm_pg *pg, const char *project, const char *name,
+                  const struct jm_page *page, json_t **items, char **next, jm_err *err);
 
 /* One lock: {"project", "name", "capacity", "waiting": jobs, "blocked_by": job or null, "holders":
  * [{"slot", "owner", "token", "expires_at"}]}; one that nobody has ever taken is free, with a

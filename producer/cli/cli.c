@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/nearest.h"
+#include "common/rows.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/hint.h"
 #include "producer/cli/table.h"
@@ -466,9 +467,9 @@ int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char
     return JM_EXIT_OK;
 }
 
-int jm_cli_page_get(jm_cli *cli, jm_cli_page *page)
+int jm_cli_page_get(jm_cli *cli, jm_page *page)
 {
-    *page = (jm_cli_page){0};
+    *page = (jm_page){0};
     if (jm_cli_option_int(cli, "limit", 50, 1, 10000, &page->limit) ||
         jm_cli_option_int(cli, "offset", 0, 0, INT32_MAX, &page->offset))
         return JM_EXIT_USAGE;

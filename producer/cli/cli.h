@@ -12,6 +12,7 @@
 
 enum { JM_EXIT_OK = 0, JM_EXIT_FAILURE = 1, JM_EXIT_USAGE = 2, JM_EXIT_NOT_FOUND = 3 };
 
+struct jm_page;
 struct jm_pg;
 struct jm_cli_noun;
 struct jm_cli_command;
@@ -47,13 +48,10 @@ int jm_cli_option_time(jm_cli *cli, const char *name, int64_t *us);
  * exactly as it was given, so that no number loses a digit. */
 int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char **out);
 
-/* The page that --limit, --offset and --cursor ask for, of a command that shares JM_CLI_PAGE.
+/* The page that --limit, --offset and --cursor ask for, of a command that shares JM_CLI_PAGE;
+ * its cursor lives as long as cli.
  * Returns JM_EXIT_OK, or JM_EXIT_USAGE after a message. */
-typedef struct jm_cli_page {
-    int64_t limit, offset;
-    const char *cursor; /* or NULL; lives as long as cli */
-} jm_cli_page;
-int jm_cli_page_get(jm_cli *cli, jm_cli_page *page);
+int jm_cli_page_get(jm_cli *cli, struct jm_page *page);
 
 /* Who gives this command, with --reason and --dry-run where the command has them. Lives as long as
  * cli. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/rows.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/table.h"
 #include "producer/service/audit.h"
@@ -21,7 +22,7 @@ static int list(jm_cli *cli)
 {
     json_t *items;
     char *next;
-    jm_cli_page page;
+    jm_page page;
     jm_err err;
     jm_audit_filter filter = {.object = jm_cli_option_text(cli, "object"),
                               .object_id = jm_cli_option_text(cli, "object-id"),

@@ -6,6 +6,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/rows.h"
 #include "producer/calendar_ical.h"
 #include "producer/calendar_rule.h"
 #include "producer/cli/change.h"
@@ -207,18 +208,20 @@ static int import(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_calendars_list(pg, jm_cli_option_text(cli, "project"), page.limit, page.offset, &items,
-                          &err))
+    if (jm_calendars_list(pg, jm_cli_option_text(cli, "project"), &page, &items, &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, list_columns, "no calendars");
+    int code = jm_cli_print_page(cli, items, next, list_columns, "no calendars");
+    free(next);
+    return code;
 }
 
 static int show(jm_cli *cli)
@@ -340,7 +343,7 @@ const jm_cli_command jm_cli_calendar_commands[] = {
     {.verb = "list",
      .summary = "List calendars",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},
     {.verb = "show",
      .operands = "NAME",

@@ -1,4 +1,5 @@
 /* jobmill dead: messages that could not become jobs. */
+#include "common/rows.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/redrive.h"
 #include "producer/cli/table.h"
@@ -30,8 +31,9 @@ static const jm_cli_column show_columns[] = {{"Id", "id", JM_CLI_TEXT},
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
     jm_dead_filter filter = {.reason = jm_cli_option_text(cli, "reason"),
                              .topic = jm_cli_option_text(cli, "topic"),
@@ -47,9 +49,11 @@ static int list(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_dead_letters_list(pg, &filter, state, NULL, page.limit, page.offset, &items, &err))
+    if (jm_dead_letters_list(pg, &filter, state, &page, &items, &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, list_columns, "no dead letters");
+    int code = jm_cli_print_page(cli, items, next, list_columns, "no dead letters");
+    free(next);
+    return code;
 }
 
 static int show(jm_cli *cli)
@@ -83,7 +87,7 @@ const jm_cli_command jm_cli_dead_commands[] = {
                     "whole with the reason, "
                     "and its partition moves on.",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},
     {.verb = "show",
      .operands = "ID",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json_exact.h"
+#include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
@@ -133,7 +134,7 @@ static int rollback(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
     char *next;
     jm_err err;
@@ -156,18 +157,21 @@ static int list(jm_cli *cli)
 
 static int history(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_documents_versions(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), 0, page.limit,
-                              page.offset, &items, &err))
+    if (jm_documents_versions(pg, jm_cli_project(cli), jm_cli_operand(cli, 0), &page, &items, &next,
+                              &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, history_columns, "no versions");
+    int code = jm_cli_print_page(cli, items, next, history_columns, "no versions");
+    free(next);
+    return code;
 }
 
 static void print_part(const char *sign, const json_t *value)
@@ -312,7 +316,7 @@ const jm_cli_command jm_cli_document_commands[] = {
      .summary = "List the versions of a document: who changed it, when and why",
      .description = "Also of one that was deleted.",
      .options = history_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = history},
     {.verb = "diff",
      ONE,

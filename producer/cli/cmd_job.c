@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/job_fields.h"
+#include "common/rows.h"
 #include "producer/cli/cleanup.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
@@ -294,7 +295,7 @@ static int print_jobs(jm_cli *cli, jm_jobs_filter *filter, const jm_search *sear
 
 static int read_filter(jm_cli *cli, jm_jobs_filter *filter)
 {
-    jm_cli_page page;
+    jm_page page;
     *filter = (jm_jobs_filter){.status = jm_cli_option_text(cli, "status"),
                                .type = jm_cli_option_text(cli, "type"),
                                .project = jm_cli_option_text(cli, "project"),

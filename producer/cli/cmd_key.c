@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
@@ -135,7 +136,7 @@ static int create(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
     char *next;
     jm_err err;
@@ -144,8 +145,8 @@ static int list(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_keys_list(pg, jm_cli_option_flag(cli, "all"), jm_cli_option_text(cli, "project"),
-                     page.cursor, page.limit, page.offset, &items, &next, &err))
+    if (jm_keys_list(pg, jm_cli_option_flag(cli, "all"), jm_cli_option_text(cli, "project"), &page,
+                     &items, &next, &err))
         return jm_cli_fail(cli, &err);
     int code = jm_cli_print_page(cli, items, next, list_columns, "no keys");
     free(next);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/lock_run.h"
@@ -57,18 +58,22 @@ static const char *owner_of(jm_cli *cli, pid_t pid, char *text, size_t size)
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_locks_list(pg, jm_cli_option_text(cli, "project"), jm_cli_operand(cli, 0), page.limit,
-                      page.offset, &items, &err))
+    if (jm_locks_list(pg, jm_cli_option_text(cli, "project"), jm_cli_operand(cli, 0), &page, &items,
+                      &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, list_columns, "no lock is held, and no limit is set");
+    int code =
+        jm_cli_print_page(cli, items, next, list_columns, "no lock is held, and no limit is set");
+    free(next);
+    return code;
 }
 
 static int set(jm_cli *cli)
@@ -241,7 +246,7 @@ const jm_cli_command jm_cli_lock_commands[] = {
      .max_operands = 1,
      .summary = "List locks that are held, limits, and keys that a failed job blocks",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},
     {.verb = "set",
      .operands = "NAME",

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
@@ -80,7 +81,7 @@ static int update(jm_cli *cli)
 
 static int list(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     json_t *items;
     char *next;
     jm_err err;
@@ -89,7 +90,7 @@ static int list(jm_cli *cli)
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_projects_list(pg, NULL, page.cursor, page.limit, page.offset, &items, &next, &err))
+    if (jm_projects_list(pg, NULL, &page, &items, &next, &err))
         return jm_cli_fail(cli, &err);
     int code = jm_cli_print_page(cli, items, next, list_columns, "no projects");
     free(next);

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json_exact.h"
+#include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/schedule_files.h"
@@ -404,22 +405,30 @@ static void describe_version(json_t *version)
 
 static int versions(jm_cli *cli)
 {
-    jm_cli_page page;
+    jm_page page;
     jm_uuid id;
     json_t *items;
+    char *end = NULL;
     jm_err err;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    const jm_versions_page rows = {.limit = page.limit, .offset = page.offset};
+    char text[24] = "";
+    int64_t next = 0, before = page.cursor ? strtoll(page.cursor, &end, 10) : 0;
+    if (page.cursor && (*end || before < 1))
+        return jm_cli_usage(cli, "--cursor is \"%.60s\", needs what a page gave as next",
+                            page.cursor);
+    const jm_versions_page rows = {before, page.limit, page.offset, NULL};
     if (jm_schedules_find_gone(pg, jm_cli_operand(cli, 0), project_of(cli), &id, &err) ||
-        jm_schedules_versions(pg, &id, &rows, &items, NULL, &err))
+        jm_schedules_versions(pg, &id, &rows, &items, &next, &err))
         return jm_cli_schedule_fail(cli, &err);
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe_version(json_array_get(items, i));
-    return jm_cli_print_list(cli, items, versions_columns, "no versions");
+    if (next)
+        snprintf(text, sizeof text, "%lld", (long long)next);
+    return jm_cli_print_page(cli, items, next ? text : NULL, versions_columns, "no versions");
 }
 
 static int rollback(jm_cli *cli)
@@ -473,19 +482,23 @@ static int history(jm_cli *cli)
     jm_jobs_filter filter = {.status = jm_cli_option_text(cli, "status"), .schedule = text};
     struct jm_pg *pg;
     json_t *items;
+    char *next;
     jm_err err;
-    jm_cli_page page;
+    jm_page page;
     if (jm_cli_page_get(cli, &page))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;
+    filter.cursor = page.cursor;
     int code = jm_cli_schedule_find(cli, &pg, &id);
     if (code)
         return code;
     jm_uuid_format(&id, text);
-    if (jm_jobs_list(pg, &filter, &items, NULL, &err))
+    if (jm_jobs_list(pg, &filter, &items, &next, &err))
         return jm_cli_schedule_fail(cli, &err);
-    return jm_cli_print_list(cli, items, history_columns, "no jobs");
+    code = jm_cli_print_page(cli, items, next, history_columns, "no jobs");
+    free(next);
+    return code;
 }
 
 /* Why it ran, or did not, at a moment. */
@@ -509,13 +522,15 @@ static int ticks(jm_cli *cli)
     jm_err err;
     jm_ticks_filter filter = {.outcome = jm_cli_option_text(cli, "outcome"),
                               .kind = jm_cli_option_text(cli, "kind")};
-    jm_cli_page page;
+    jm_page page;
+    char next[JM_SCHEDULES_NEXT];
     const char *at = jm_cli_option_text(cli, "at");
     if (jm_cli_page_get(cli, &page) || jm_cli_option_time(cli, "from", &filter.from_us) ||
         jm_cli_option_time(cli, "to", &filter.to_us))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;
+    filter.cursor = page.cursor;
     pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
@@ -523,9 +538,10 @@ static int ticks(jm_cli *cli)
         return jm_cli_schedule_fail(cli, &err);
     if (at)
         return answer_why(cli, pg, &id, at);
-    if (jm_schedules_ticks(pg, &id, &filter, &items, NULL, &err))
+    if (jm_schedules_ticks(pg, &id, &filter, &items, next, &err))
         return jm_cli_schedule_fail(cli, &err);
-    return jm_cli_print_list(cli, items, ticks_columns, "no instants have come yet");
+    return jm_cli_print_page(cli, items, *next ? next : NULL, ticks_columns,
+                             "no instants have come yet");
 }
 
 /* --metadata '{"team": "a"}' as texts by name. */
@@ -559,22 +575,24 @@ static int list(jm_cli *cli)
                                   .type = jm_cli_option_text(cli, "type"),
                                   .enabled = jm_cli_option_text(cli, "enabled"),
                                   .external_id = jm_cli_option_text(cli, "external-id")};
-    jm_cli_page page;
+    jm_page page;
     json_t *items, *metadata = NULL;
+    char next[JM_UUID_TEXT];
     jm_err err;
     if (jm_cli_page_get(cli, &page) || read_metadata(cli, &metadata))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;
+    filter.cursor = page.cursor;
     filter.metadata = metadata;
     struct jm_pg *pg = jm_cli_pg(cli);
-    int code = pg ? jm_schedules_list(pg, &filter, &items, NULL, &err) : 0;
+    int code = pg ? jm_schedules_list(pg, &filter, &items, next, &err) : 0;
     json_decref(metadata);
     if (!pg || code)
         return pg ? jm_cli_schedule_fail(cli, &err) : JM_EXIT_FAILURE;
     for (size_t i = 0; !jm_cli_json(cli) && i < json_array_size(items); i++)
         describe(json_array_get(items, i));
-    return jm_cli_print_list(cli, items, list_columns, "no schedules");
+    return jm_cli_print_page(cli, items, *next ? next : NULL, list_columns, "no schedules");
 }
 
 static int show(jm_cli *cli)
@@ -823,7 +841,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
     {.verb = "list",
      .summary = "List schedules, newest first",
      .options = list_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},
     {.verb = "show",
      .operands = "NAME|ID",
@@ -852,7 +870,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .examples = "jobmill schedule ticks nightly --at 2026-03-29T02:30\n"
                  "jobmill schedule ticks nightly --outcome skipped",
      .options = ticks_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = ticks},
     {.verb = "history",
      .operands = "NAME|ID",
@@ -860,7 +878,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .max_operands = 1,
      .summary = "List the jobs of a schedule, newest first",
      .options = history_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = history},
     {.verb = "versions",
      .operands = "NAME|ID",
@@ -869,7 +887,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .summary = "List the versions of a schedule: who changed what, when and why",
      .description = "Also of one that was deleted, by its id.",
      .options = one_options,
-     .shares = JM_CLI_LIST,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = versions},
     {.verb = "rollback",
      .operands = "NAME|ID",

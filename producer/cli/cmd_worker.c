@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/rows.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/programs.h"
 #include "producer/cli/table.h"
@@ -35,27 +36,40 @@ static const jm_cli_column type_columns[] = {{"NAME", "name", JM_CLI_TEXT},
 
 static int worker_list(jm_cli *cli)
 {
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
+    if (jm_cli_page_get(cli, &page))
+        return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_workers_list(pg, jm_cli_option_flag(cli, "all"), &items, &err))
+    if (jm_workers_list(pg, jm_cli_option_flag(cli, "all"), &page, &items, &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, worker_columns, "no workers: start jobmill-worker");
+    int code =
+        jm_cli_print_page(cli, items, next, worker_columns, "no workers: start jobmill-worker");
+    free(next);
+    return code;
 }
 
 static int type_list(jm_cli *cli)
 {
+    jm_page page;
     json_t *items;
+    char *next;
     jm_err err;
+    if (jm_cli_page_get(cli, &page))
+        return JM_EXIT_USAGE;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_types_list(pg, NULL, &items, &err))
+    if (jm_types_list(pg, &page, &items, &next, &err))
         return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, type_columns,
-                             "no types: workers announce theirs when they start");
+    int code = jm_cli_print_page(cli, items, next, type_columns,
+                                 "no types: workers announce theirs when they start");
+    free(next);
+    return code;
 }
 
 static const jm_cli_column type_show_columns[] = {{"Name", "name", JM_CLI_TEXT},
@@ -128,7 +142,7 @@ const jm_cli_command jm_cli_worker_commands[] = {
                     "lapse; its jobs are "
                     "rescued by a producer.",
      .options = worker_options,
-     .shares = JM_CLI_WATCH,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = worker_list},
     {.summary = NULL}};
 
@@ -138,7 +152,7 @@ const jm_cli_command jm_cli_type_commands[] = {
      .description = "WORKERS is how many that are alive can run it. More than one of DEFINITIONS "
                     "means that workers "
                     "had different ones, now or before.",
-     .shares = JM_CLI_WATCH,
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = type_list},
     {.verb = "show",
      .operands = "NAME",

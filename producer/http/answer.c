@@ -90,11 +90,11 @@ static bool add_parameter(void *ctx, const char *name, const char *value, size_t
     return true;
 }
 
-void jm_req_list(jm_req *req, json_t *items, const char *next, int64_t total)
+void jm_req_list(jm_req *req, json_t *items, const char *next)
 {
     json_t *list = json_pack("{s:o, s:s?}", "items", items, "next", next);
-    if (total >= 0)
-        json_object_set_new(list, "total", json_integer(total));
+    if (req->counts)
+        json_object_set_new(list, "total", json_integer(req->total));
     if (next) {
         jm_buf link = {0};
         jm_buf_addf(&link, "<%s?", jm_http_path(req->http));
@@ -300,7 +300,8 @@ void jm_req_fail(jm_req *req, const jm_err *err)
         return;
     if (f.status == 503)
         jm_req_set_header(req, "Retry-After", "1");
-    if (!strcmp(req->route->method, "GET")) /* it has no body: what is wrong is a parameter */
+    /* What has no body, and what is no part of it, is a parameter. */
+    if (!strcmp(req->route->method, "GET") || (*err->field && jm_req_query(req, err->field)))
         snprintf(pointer, sizeof pointer, "?%s", err->field);
     else
         point(err->field, pointer);

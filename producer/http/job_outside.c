@@ -238,7 +238,7 @@ void jm_job_write_step(jm_req *req)
     else if (jm_jobs_steps(pg, &id, &items, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, NULL);
 }
 
 /* ---- logs ---- */

@@ -21,7 +21,7 @@ static void answer_part(jm_req *req, part_reader *read)
     if (read(pg, &id, &items, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, NULL);
 }
 
 void jm_job_steps(jm_req *req)
@@ -46,7 +46,7 @@ static void answer_logs(jm_req *req, const jm_log_page *page)
     if (jm_jobs_logs(pg, &id, page, &items, next, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, *next ? next : NULL, -1);
+        jm_req_list(req, items, *next ? next : NULL);
 }
 
 void jm_job_logs(jm_req *req)

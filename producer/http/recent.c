@@ -202,7 +202,7 @@ static void answer_list(jm_req *req, const filter *f, int64_t offset, int64_t li
     for (size_t i = from; i < n && i < from + (size_t)limit; i++)
         json_array_append_new(items, json_deep_copy(found[i]));
     pthread_mutex_unlock(&recent->lock);
-    jm_req_list(req, items, NULL, -1);
+    jm_req_list(req, items, NULL);
 }
 
 static void list_jobs(jm_req *req)
@@ -214,7 +214,7 @@ static void list_jobs(jm_req *req)
     filter f = {.status = jm_req_query(req, "status"),
                 .type = jm_req_query(req, "type"),
                 .queue = jm_req_query(req, "queue")};
-    jm_req_page page;
+    jm_page page;
     json_t *metadata = jm_req_query_group(req, "metadata.");
     const char *other = metadata ? "metadata" : NULL;
     json_decref(metadata);

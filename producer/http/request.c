@@ -263,13 +263,14 @@ bool jm_req_query_time(jm_req *req, const char *name, int64_t *us)
     return true;
 }
 
-bool jm_req_get_page(jm_req *req, jm_req_page *page)
+bool jm_req_get_page(jm_req *req, jm_page *page)
 {
     page->cursor = jm_req_query(req, "cursor");
     if (!jm_req_query_int(req, "limit", LIMIT, 1, MAX_LIMIT, &page->limit) ||
         !jm_req_query_int(req, "offset", 0, 0, INT32_MAX, &page->offset) ||
-        !jm_req_query_bool(req, "total", false, &page->total))
+        !jm_req_query_bool(req, "total", false, &req->counts))
         return false;
+    page->total = req->counts ? &req->total : NULL;
     return !page->cursor || !page->offset ||
            refuse_parameter(req, "offset", "to be left out where there is a cursor");
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/rows.h"
 #include "producer/service/change.h"
 
 struct jm_pg;
@@ -63,13 +64,9 @@ json_t *jm_req_query_object(const jm_req *req, const char *prefix);
 /* An RFC 3339 time in microseconds since 1970, 0 where it is not given. */
 bool jm_req_query_time(jm_req *req, const char *name, int64_t *us);
 
-/* The page of a list: limit (50, at most 1000), offset, cursor, total. */
-typedef struct jm_req_page {
-    int64_t limit, offset;
-    const char *cursor; /* as a page before gave it in "next", or NULL */
-    bool total;         /* ?total=1: count them, up to 10,000 */
-} jm_req_page;
-bool jm_req_get_page(jm_req *req, jm_req_page *page);
+/* The page of a list: limit (50, at most 1000), offset, cursor, total. What is counted goes where
+ * jm_req_list finds it. */
+bool jm_req_get_page(jm_req *req, jm_page *page);
 
 /* The body, parsed exactly (no duplicate keys, no broken UTF-8, no digit lost), of that type;
  * borrowed. NULL: answered with 400 or 415, return. */
@@ -115,8 +112,9 @@ void jm_req_ok(jm_req *req, json_t *value);                            /* 200 */
 void jm_req_created(jm_req *req, const char *location, json_t *value); /* 201 with Location */
 void jm_req_answer(jm_req *req, int status, json_t *value);            /* any */
 void jm_req_no_content(jm_req *req);                                   /* 204 */
-/* {"items": [...], "next": cursor or null, "total"}; next may be NULL, total < 0: not counted. */
-void jm_req_list(jm_req *req, json_t *items, const char *next, int64_t total);
+/* {"items": [...], "next": cursor or null, "total" where it was asked for and counted}; next may be
+ * NULL. */
+void jm_req_list(jm_req *req, json_t *items, const char *next);
 void jm_req_text(jm_req *req, int status, const char *content_type, const char *text, size_t len);
 /* As a service failed: 400 with a pointer to the field, 404, 409 (412 where it is the version and
  * there is an If-Match), 503, 500. */

@@ -23,6 +23,8 @@ struct jm_req {
         holders;       /* its handler's thread, and who it was deferred to: the last one ends it */
     jm_replay *replay; /* its Idempotency-Key, or NULL */
     bool dry_run;
+    bool counts; /* ?total=1, of a list */
+    int64_t total;
     bool again, retried; /* the handler is to run once more; it has */
     char id[JM_REQ_ID + 1];
     /* Who asks. */

@@ -6,7 +6,7 @@
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     json_t *items;
     char *next;
     jm_err err;
@@ -23,6 +23,7 @@ static void list(jm_req *req)
     filter.cursor = page.cursor;
     filter.limit = page.limit;
     filter.offset = page.offset;
+    filter.total = page.total;
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
@@ -30,11 +31,11 @@ static void list(jm_req *req)
         jm_req_fail(req, &err);
         return;
     }
-    jm_req_list(req, items, next, -1);
+    jm_req_list(req, items, next);
     free(next);
 }
 
 const jm_api_route jm_routes_audit[] = {
     {"GET", "/audit", JM_SCOPE_ADMIN, list,
-     "limit offset cursor object object_id actor action source project request_id from to"},
+     "limit offset cursor total object object_id actor action source project request_id from to"},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

@@ -26,17 +26,19 @@ static bool find_project(jm_req *req, const char *asked, const char **project)
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     const char *project;
     json_t *items;
+    char *next = NULL;
     jm_err err;
     if (!jm_req_get_page(req, &page) || !jm_req_narrow(req, jm_req_query(req, "project"), &project))
         return;
     struct jm_pg *pg = jm_req_pg(req);
-    if (pg && jm_calendars_list(pg, project, page.limit, page.offset, &items, &err))
+    if (pg && jm_calendars_list(pg, project, &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 static void show(jm_req *req)
@@ -83,7 +85,7 @@ static void days(jm_req *req)
     if (pg && jm_calendars_days(pg, project, jm_req_path(req, "name"), day, count, &items, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, NULL);
 }
 
 /* ---- saving ---- */
@@ -233,7 +235,7 @@ static void delete_it(jm_req *req)
 }
 
 const jm_api_route jm_routes_calendars[] = {
-    {"GET", "/calendars", JM_SCOPE_READ, list, "limit offset project"},
+    {"GET", "/calendars", JM_SCOPE_READ, list, "limit offset cursor total project"},
     {"POST", "/calendars", JM_SCOPE_ADMIN, add, "dry_run"},
     {"GET", "/calendars/{name}", JM_SCOPE_READ, show, "project"},
     {"PUT", "/calendars/{name}", JM_SCOPE_ADMIN, put, "project dry_run"},

@@ -36,44 +36,27 @@ static bool read_state(jm_req *req, jm_dead_state *state)
     return true;
 }
 
-static bool read_cursor(jm_req *req, const char *cursor, jm_uuid *below)
-{
-    if (!cursor || jm_uuid_parse(cursor, strlen(cursor), below))
-        return true;
-    jm_req_problem(req, 400, "bad_parameter", "?cursor",
-                   "it is no cursor that a page before has given");
-    return false;
-}
-
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     jm_dead_state state;
-    jm_uuid below;
     json_t *items;
+    char *next;
     jm_err err;
     jm_dead_filter filter = {.reason = jm_req_query(req, "reason"),
                              .topic = jm_req_query(req, "topic"),
                              .field = jm_req_query(req, "field")};
     if (!may_see(req) || !jm_req_get_page(req, &page) ||
         !jm_req_query_time(req, "from", &filter.from_us) ||
-        !jm_req_query_time(req, "to", &filter.to_us) || !read_state(req, &state) ||
-        !read_cursor(req, page.cursor, &below))
+        !jm_req_query_time(req, "to", &filter.to_us) || !read_state(req, &state))
         return;
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    if (jm_dead_letters_list(pg, &filter, state, page.cursor ? &below : NULL, page.limit,
-                             page.offset, &items, &err)) {
+    if (jm_dead_letters_list(pg, &filter, state, &page, &items, &next, &err))
         jm_req_fail(req, &err);
-        return;
-    }
-    size_t n = json_array_size(items);
-    bool full = n && (int64_t)n == page.limit;
-    char *next =
-        full ? jm_strdup(jm_json_exact_text(json_object_get(json_array_get(items, n - 1), "id")))
-             : NULL;
-    jm_req_list(req, items, next, -1);
+    else
+        jm_req_list(req, items, next);
     free(next);
 }
 
@@ -217,7 +200,7 @@ static void redrive(jm_req *req)
 
 const jm_api_route jm_routes_dead_letters[] = {
     {"GET", "/dead-letters", JM_SCOPE_READ, list,
-     "reason topic field from to redriven limit offset cursor"},
+     "reason topic field from to redriven limit offset cursor total"},
     {"GET", "/dead-letters/{id}", JM_SCOPE_READ, show, NULL},
     {"POST", "/dead-letters/redrive", JM_SCOPE_ADMIN, redrive, "dry_run"},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

@@ -34,7 +34,7 @@ static void answer(jm_req *req, json_t *document)
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     jm_documents_page which = {.prefix = jm_req_query(req, "prefix")};
     json_t *items;
     char *next;
@@ -45,6 +45,7 @@ static void list(jm_req *req)
     which.cursor = page.cursor;
     which.limit = page.limit;
     which.offset = page.offset;
+    which.total = page.total;
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
@@ -52,7 +53,7 @@ static void list(jm_req *req)
         jm_req_fail(req, &err);
         return;
     }
-    jm_req_list(req, items, next, -1);
+    jm_req_list(req, items, next);
     free(next);
 }
 
@@ -174,30 +175,20 @@ static void delete_document(jm_req *req)
 static void list_versions(jm_req *req)
 {
     const char *project, *name;
-    jm_req_page page;
+    jm_page page;
     json_t *items;
     jm_err err;
-    char next[24], *end = NULL;
+    char *next;
     if (!jm_req_get_page(req, &page) || !place_of(req, &project, &name))
         return;
-    int64_t below = page.cursor ? strtoll(page.cursor, &end, 10) : 0;
-    if (page.cursor && (*end || below < 1)) {
-        jm_req_problem(req, 400, "bad_parameter", "?cursor",
-                       "it is no cursor that a page before has given");
-        return;
-    }
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    if (jm_documents_versions(pg, project, name, below, page.limit, page.offset, &items, &err)) {
+    if (jm_documents_versions(pg, project, name, &page, &items, &next, &err))
         jm_req_fail(req, &err);
-        return;
-    }
-    size_t n = json_array_size(items);
-    json_t *last = n ? json_object_get(json_array_get(items, n - 1), "version") : NULL;
-    snprintf(next, sizeof next, "%lld", (long long)json_integer_value(last));
-    bool more = (int64_t)n == page.limit && json_integer_value(last) > 1;
-    jm_req_list(req, items, more ? next : NULL, -1);
+    else
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 static void show_version(jm_req *req)
@@ -267,13 +258,13 @@ static void rollback(jm_req *req)
 }
 
 const jm_api_route jm_routes_documents[] = {
-    {"GET", "/documents", JM_SCOPE_READ, list, "project prefix limit offset cursor"},
+    {"GET", "/documents", JM_SCOPE_READ, list, "project prefix limit offset cursor total"},
     {"POST", "/documents", JM_SCOPE_ADMIN, create, "dry_run"},
     {"GET", "/documents/{name}", JM_SCOPE_READ, show, "project"},
     {"PUT", "/documents/{name}", JM_SCOPE_ADMIN, put, "project dry_run"},
     {"DELETE", "/documents/{name}", JM_SCOPE_ADMIN, delete_document, "project dry_run"},
     {"GET", "/documents/{name}/versions", JM_SCOPE_READ, list_versions,
-     "project limit offset cursor"},
+     "project limit offset cursor total"},
     {"GET", "/documents/{name}/versions/{version}", JM_SCOPE_READ, show_version, "project"},
     {"GET", "/documents/{name}/diff", JM_SCOPE_READ, diff, "project from to"},
     {"POST", "/documents/{name}/rollback", JM_SCOPE_ADMIN, rollback, "project dry_run"},

@@ -53,7 +53,7 @@ static bool read_range(jm_req *req, range names, int64_t *from, int64_t *to)
     return jm_req_query_time(req, names.from, from) && jm_req_query_time(req, names.to, to);
 }
 
-static bool read_filter(jm_req *req, jm_jobs_filter *filter, jm_req_page *page)
+static bool read_filter(jm_req *req, jm_jobs_filter *filter, jm_page *page)
 {
     *filter = (jm_jobs_filter){.status = jm_req_query(req, "status"),
                                .type = jm_req_query(req, "type"),
@@ -72,6 +72,7 @@ static bool read_filter(jm_req *req, jm_jobs_filter *filter, jm_req_page *page)
     filter->limit = page->limit;
     filter->offset = page->offset;
     filter->cursor = page->cursor;
+    filter->total = page->total;
     filter->metadata = jm_req_query_group(req, "metadata.");
     return true;
 }
@@ -81,14 +82,14 @@ static void answer_page(jm_req *req, int rc, json_t *items, char *next, const jm
     if (rc)
         jm_req_fail(req, err);
     else
-        jm_req_list(req, items, next, -1);
+        jm_req_list(req, items, next);
     free(next);
 }
 
 static void list_jobs(jm_req *req)
 {
     jm_jobs_filter filter;
-    jm_req_page page;
+    jm_page page;
     json_t *items = NULL;
     char *next = NULL;
     jm_err err;
@@ -105,7 +106,7 @@ static void list_jobs(jm_req *req)
 static void search_jobs(jm_req *req)
 {
     jm_jobs_filter filter;
-    jm_req_page page;
+    jm_page page;
     json_t *items = NULL;
     char *next = NULL;
     jm_err err;

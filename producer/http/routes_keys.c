@@ -73,7 +73,7 @@ static void create(jm_req *req)
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     bool all;
     const char *project;
     json_t *items;
@@ -85,11 +85,11 @@ static void list(jm_req *req)
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    if (jm_keys_list(pg, all, project, page.cursor, page.limit, page.offset, &items, &next, &err)) {
+    if (jm_keys_list(pg, all, project, &page, &items, &next, &err)) {
         jm_req_fail(req, &err);
         return;
     }
-    jm_req_list(req, items, next, -1);
+    jm_req_list(req, items, next);
     free(next);
 }
 
@@ -125,7 +125,7 @@ static void revoke_key(jm_req *req)
 }
 
 const jm_api_route jm_routes_keys[] = {
-    {"GET", "/keys", JM_SCOPE_ADMIN, list, "limit offset cursor all project"},
+    {"GET", "/keys", JM_SCOPE_ADMIN, list, "limit offset cursor total all project"},
     {"POST", "/keys", JM_SCOPE_ADMIN, create, NULL},
     {"GET", "/keys/{id}", JM_SCOPE_ADMIN, show, NULL},
     {"DELETE", "/keys/{id}", JM_SCOPE_ADMIN, revoke_key, NULL},

@@ -71,18 +71,19 @@ static bool find_project(jm_req *req, const char **project)
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     const char *project;
     json_t *items;
+    char *next = NULL;
     jm_err err;
     if (!jm_req_get_page(req, &page) || !jm_req_narrow(req, jm_req_query(req, "project"), &project))
         return;
     struct jm_pg *pg = jm_req_pg(req);
-    if (pg && jm_locks_list(pg, project, jm_req_query(req, "name"), page.limit, page.offset, &items,
-                            &err))
+    if (pg && jm_locks_list(pg, project, jm_req_query(req, "name"), &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 static void answer_with(jm_req *req, struct jm_pg *pg, const char *project)
@@ -207,7 +208,7 @@ static void release(jm_req *req)
 }
 
 const jm_api_route jm_routes_locks[] = {
-    {"GET", "/locks", JM_SCOPE_READ, list, "limit offset project name"},
+    {"GET", "/locks", JM_SCOPE_READ, list, "limit offset cursor total project name"},
     {"GET", "/locks/{name}", JM_SCOPE_READ, show, "project"},
     {"PUT", "/locks/{name}", JM_SCOPE_ADMIN, set, "project"},
     {"POST", "/locks/{name}/acquire", JM_SCOPE_SUBMIT, acquire, "project"},

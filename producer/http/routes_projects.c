@@ -74,7 +74,7 @@ static void create(jm_req *req)
 
 static void list(jm_req *req)
 {
-    jm_req_page page;
+    jm_page page;
     json_t *items;
     char *next;
     jm_err err;
@@ -83,12 +83,11 @@ static void list(jm_req *req)
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    if (jm_projects_list(pg, jm_req_project(req), page.cursor, page.limit, page.offset, &items,
-                         &next, &err)) {
+    if (jm_projects_list(pg, jm_req_project(req), &page, &items, &next, &err)) {
         jm_req_fail(req, &err);
         return;
     }
-    jm_req_list(req, items, next, -1);
+    jm_req_list(req, items, next);
     free(next);
 }
 
@@ -156,7 +155,7 @@ static void delete_project(jm_req *req)
 }
 
 const jm_api_route jm_routes_projects[] = {
-    {"GET", "/projects", JM_SCOPE_READ, list, "limit offset cursor"},
+    {"GET", "/projects", JM_SCOPE_READ, list, "limit offset cursor total"},
     {"POST", "/projects", JM_SCOPE_ADMIN, create, "dry_run"},
     {"GET", "/projects/{name}", JM_SCOPE_READ, show, NULL},
     {"PUT", "/projects/{name}", JM_SCOPE_ADMIN, update, "dry_run"},

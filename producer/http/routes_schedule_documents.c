@@ -35,7 +35,7 @@ static void preview_stored(jm_req *req)
         jm_schedules_preview(pg, jm_req_path(req, "id"), project, from_us, count, &items, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, NULL);
 }
 
 /* Of a definition: nothing is made. */
@@ -58,7 +58,7 @@ static void preview(jm_req *req)
                                                     count, &items, &err))
         jm_req_fail(req, &err);
     else if (!needed || pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, NULL);
     json_decref(definition);
 }
 

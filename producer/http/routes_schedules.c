@@ -84,29 +84,23 @@ static void fail_to_list(jm_req *req, const jm_err *err)
         jm_req_fail(req, err);
 }
 
-static void list_page(jm_req *req, struct jm_pg *pg, const jm_schedules_filter *filter, bool count)
+static void list_page(jm_req *req, struct jm_pg *pg, const jm_schedules_filter *filter)
 {
     char next[JM_UUID_TEXT];
     json_t *items;
-    int64_t total = -1;
     jm_err err;
     if (jm_schedules_list(pg, filter, &items, next, &err)) {
         fail_to_list(req, &err);
         return;
     }
-    if (count && jm_schedules_count(pg, filter, &total, &err)) {
-        json_decref(items);
-        jm_req_fail(req, &err);
-        return;
-    }
-    jm_req_list(req, items, *next ? next : NULL, total);
+    jm_req_list(req, items, *next ? next : NULL);
 }
 
 static void list(jm_req *req)
 {
     jm_schedules_filter filter = {.type = jm_req_query(req, "type"),
                                   .external_id = jm_req_query(req, "external_id")};
-    jm_req_page page;
+    jm_page page;
     bool enabled;
     if (!jm_req_get_page(req, &page) || !jm_req_query_bool(req, "enabled", false, &enabled) ||
         !jm_req_narrow(req, jm_req_query(req, "project"), &filter.project))
@@ -116,11 +110,12 @@ static void list(jm_req *req)
     filter.limit = page.limit;
     filter.offset = page.offset;
     filter.cursor = page.cursor;
+    filter.total = page.total;
     json_t *metadata = jm_req_query_object(req, "metadata.");
     filter.metadata = metadata;
     struct jm_pg *pg = jm_req_pg(req);
     if (pg)
-        list_page(req, pg, &filter, page.total);
+        list_page(req, pg, &filter);
     json_decref(metadata);
 }
 
@@ -409,7 +404,7 @@ static void history(jm_req *req)
     jm_uuid id;
     char text[JM_UUID_TEXT];
     jm_jobs_filter filter = {.status = jm_req_query(req, "status"), .schedule = text};
-    jm_req_page page;
+    jm_page page;
     json_t *items;
     char *next = NULL;
     jm_err err;
@@ -419,10 +414,11 @@ static void history(jm_req *req)
     filter.limit = page.limit;
     filter.offset = page.offset;
     filter.cursor = page.cursor;
+    filter.total = page.total;
     if (jm_jobs_list(pg, &filter, &items, &next, &err))
         fail_to_list(req, &err);
     else
-        jm_req_list(req, items, next, -1);
+        jm_req_list(req, items, next);
     free(next);
 }
 
@@ -432,7 +428,7 @@ static void ticks(jm_req *req)
     jm_uuid id;
     jm_ticks_filter filter = {.outcome = jm_req_query(req, "outcome"),
                               .kind = jm_req_query(req, "kind")};
-    jm_req_page page;
+    jm_page page;
     json_t *items;
     char next[JM_SCHEDULES_NEXT];
     jm_err err;
@@ -442,10 +438,11 @@ static void ticks(jm_req *req)
     filter.limit = page.limit;
     filter.offset = page.offset;
     filter.cursor = page.cursor;
+    filter.total = page.total;
     if (jm_schedules_ticks(pg, &id, &filter, &items, next, &err))
         fail_to_list(req, &err);
     else
-        jm_req_list(req, items, *next ? next : NULL, -1);
+        jm_req_list(req, items, *next ? next : NULL);
 }
 
 /* The cursor of versions is a version. false: answered. */
@@ -459,7 +456,7 @@ static void versions(jm_req *req)
 {
     struct jm_pg *pg;
     jm_uuid id;
-    jm_req_page page;
+    jm_page page;
     int64_t before, next;
     json_t *items;
     char text[24];
@@ -467,13 +464,13 @@ static void versions(jm_req *req)
     if (!jm_req_get_page(req, &page) || !read_before(req, page.cursor, &before) ||
         !find_gone(req, &pg, &id))
         return;
-    const jm_versions_page rows = {before, page.limit, page.offset};
+    const jm_versions_page rows = {before, page.limit, page.offset, page.total};
     if (jm_schedules_versions(pg, &id, &rows, &items, &next, &err)) {
         fail_to_list(req, &err);
         return;
     }
     snprintf(text, sizeof text, "%lld", (long long)next);
-    jm_req_list(req, items, next ? text : NULL, -1);
+    jm_req_list(req, items, next ? text : NULL);
 }
 
 /* Why it ran, or did not, at a moment. */
@@ -497,11 +494,10 @@ static void why(jm_req *req)
         jm_req_ok(req, answer);
 }
 
-#define PAGE "limit offset cursor "
+#define PAGE "limit offset cursor total "
 
 const jm_api_route jm_routes_schedules[] = {
-    {"GET", "/schedules", JM_SCOPE_READ, list,
-     PAGE "total project enabled type external_id metadata.*"},
+    {"GET", "/schedules", JM_SCOPE_READ, list, PAGE "project enabled type external_id metadata.*"},
     {"POST", "/schedules", JM_SCOPE_ADMIN, add, "dry_run"},
     {"GET", "/schedules/{id}", JM_SCOPE_READ, show, "project"},
     {"PUT", "/schedules/{id}", JM_SCOPE_ADMIN, update, "project dry_run"},
@@ -514,8 +510,7 @@ const jm_api_route jm_routes_schedules[] = {
     {"POST", "/schedules/{id}/rollback", JM_SCOPE_ADMIN, rollback, "project dry_run"},
     {"POST", "/schedules/{id}/run", JM_SCOPE_SUBMIT, run_it, "project"},
     {"POST", "/schedules/{id}/backfill", JM_SCOPE_SUBMIT, backfill, "project dry_run"},
-    {"GET", "/schedules/{id}/history", JM_SCOPE_READ, history,
-     "cursor limit offset project status"},
+    {"GET", "/schedules/{id}/history", JM_SCOPE_READ, history, PAGE "project status"},
     {"GET", "/schedules/{id}/ticks", JM_SCOPE_READ, ticks, PAGE "project from to outcome kind"},
     {"GET", "/schedules/{id}/versions", JM_SCOPE_READ, versions, PAGE "project"},
     {"GET", "/schedules/{id}/why", JM_SCOPE_READ, why, "project at"},

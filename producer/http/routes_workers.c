@@ -1,19 +1,24 @@
 /* Routes of workers and producers that have registered. */
+#include <stdlib.h>
+
 #include "producer/http/routes.h"
 #include "producer/service/workers.h"
 
 static void list(jm_req *req)
 {
+    jm_page page;
     json_t *items;
+    char *next = NULL;
     bool all;
     jm_err err;
-    if (!jm_req_query_bool(req, "all", false, &all))
+    if (!jm_req_get_page(req, &page) || !jm_req_query_bool(req, "all", false, &all))
         return;
     struct jm_pg *pg = jm_req_pg(req);
-    if (pg && jm_workers_list(pg, all, &items, &err))
+    if (pg && jm_workers_list(pg, all, &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        jm_req_list(req, items, NULL, -1);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 static void show(jm_req *req)
@@ -27,6 +32,7 @@ static void show(jm_req *req)
         jm_req_ok(req, worker);
 }
 
-const jm_api_route jm_routes_workers[] = {{"GET", "/workers", JM_SCOPE_READ, list, "all"},
-                                          {"GET", "/workers/{id}", JM_SCOPE_READ, show, NULL},
-                                          {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};
+const jm_api_route jm_routes_workers[] = {
+    {"GET", "/workers", JM_SCOPE_READ, list, "limit offset cursor total all"},
+    {"GET", "/workers/{id}", JM_SCOPE_READ, show, NULL},
+    {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

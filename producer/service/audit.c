@@ -51,7 +51,8 @@ int jm_audit_list(jm_pg *pg, const jm_audit_filter *filter, json_t **items, char
     jm_pg_arg_uuid(&args, filter->cursor ? &before : NULL);
     jm_pg_arg_i64(&args, filter->limit + 1);
     jm_pg_arg_i64(&args, filter->offset);
-    rc = jm_rows_list(pg, &jm_sql_audit_list, &args, items, err);
+    static const jm_rows_place place = {.limit = 11, .offset = 12, .cursor = {10}};
+    rc = jm_rows_page(pg, &jm_sql_audit_list, &args, &place, filter->total, items, err);
     if (rc)
         return rc;
     *next = cut(*items, filter->limit);

@@ -15,6 +15,7 @@ typedef struct jm_audit_filter {
     int64_t from_us, to_us; /* from then on; before then */
     const char *cursor;     /* as *next of the page before */
     int64_t limit, offset;
+    int64_t *total; /* as of jm_page */
 } jm_audit_filter;
 
 /* Newest first, with the columns of audit_log, secrets masked. *next: where the next page begins,

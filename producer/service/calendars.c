@@ -206,15 +206,45 @@ int jm_calendars_save(jm_pg *pg, const jm_calendars_entry *entry, bool replace,
 
 /* ---- looking ---- */
 
-int jm_calendars_list(jm_pg *pg, const char *project, int64_t limit, int64_t offset, json_t **items,
-                      jm_err *err)
+/* "project/name". */
+static int read_cursor(const char *cursor, char project[101], const char **name, jm_err *err)
 {
+    const char *slash = cursor ? strchr(cursor, '/') : NULL;
+    if (cursor && (!slash || slash - cursor > 100 || strchr(slash + 1, '/')))
+        return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                            cursor);
+    *name = slash ? slash + 1 : NULL;
+    snprintf(project, 101, "%.*s", slash ? (int)(slash - cursor) : 0, slash ? cursor : "");
+    return JM_OK;
+}
+
+int jm_calendars_list(jm_pg *pg, const char *project, const jm_page *page, json_t **items,
+                      char **next, jm_err *err)
+{
+    static const jm_rows_place place = {.limit = 2, .offset = 3, .cursor = {4, 5}};
+    char behind[101];
+    const char *name;
     jm_pg_args args;
+    jm_buf cursor = {0};
+    *items = NULL;
+    *next = NULL;
+    int rc = read_cursor(page->cursor, behind, &name, err);
+    if (rc)
+        return rc;
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, project);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    return jm_rows_list(pg, &jm_sql_calendar_list, &args, items, err);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    jm_pg_arg_text(&args, name ? behind : NULL);
+    jm_pg_arg_text(&args, name);
+    rc = jm_rows_page(pg, &jm_sql_calendar_list, &args, &place, page->total, items, err);
+    const json_t *last = rc ? NULL : jm_rows_cut(*items, page->limit);
+    if (!last)
+        return rc;
+    jm_buf_addf(&cursor, "%s/%s", json_string_value(json_object_get(last, "project")),
+                json_string_value(json_object_get(last, "name")));
+    *next = jm_buf_take(&cursor);
+    return JM_OK;
 }
 
 int jm_calendars_show(jm_pg *pg, const char *project, const char *name, json_t **calendar,

@@ -12,6 +12,7 @@
 #include "producer/service/change.h"
 
 struct jm_pg;
+struct jm_page;
 struct jm_col;
 
 enum { JM_CALENDARS_DAYS_MAX = 100000 };
@@ -39,9 +40,10 @@ int jm_calendars_check(struct jm_pg *pg, const jm_calendars_entry *entry, jm_err
 int jm_calendars_put(struct jm_pg *pg, const jm_calendars_entry *entry, bool replace,
                      struct jm_col *may_end, const jm_change *change, jm_err *err);
 
-/* By project and name, without their rules. project NULL: of all. */
-int jm_calendars_list(struct jm_pg *pg, const char *project, int64_t limit, int64_t offset,
-                      json_t **items, jm_err *err);
+/* By project and name, without their rules. project NULL: of all. *next as that of
+ * jm_audit_list. */
+int jm_calendars_list(struct jm_pg *pg, const char *project, const struct jm_page *page,
+                      json_t **items, char **next, jm_err *err);
 /* With "schedules": how many use it. Errors: JM_ERR_NOT_FOUND. */
 int jm_calendars_show(struct jm_pg *pg, const char *project, const char *name, json_t **calendar,
                       jm_err *err);

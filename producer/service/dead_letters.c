@@ -45,10 +45,17 @@ static void decode_member(json_t *letter, const char *name)
 }
 
 int jm_dead_letters_list(jm_pg *pg, const jm_dead_filter *filter, jm_dead_state state,
-                         const jm_uuid *below, int64_t limit, int64_t offset, json_t **items,
-                         jm_err *err)
+                         const jm_page *page, json_t **items, char **next, jm_err *err)
 {
+    static const jm_rows_place place = {.limit = 8, .offset = 9, .cursor = {7}};
+    const char *cursor = page->cursor;
+    jm_uuid below;
     jm_pg_args args;
+    *items = NULL;
+    *next = NULL;
+    if (cursor && !jm_uuid_parse(cursor, strlen(cursor), &below))
+        return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                            cursor);
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, filter->reason);
     jm_pg_arg_text(&args, filter->topic);
@@ -59,10 +66,13 @@ int jm_dead_letters_list(jm_pg *pg, const jm_dead_filter *filter, jm_dead_state 
         jm_pg_arg_text(&args, NULL);
     else
         jm_pg_arg_bool(&args, state == JM_DEAD_REDRIVEN);
-    jm_pg_arg_uuid(&args, below);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    int rc = jm_rows_list(pg, &jm_sql_dead_list, &args, items, err);
+    jm_pg_arg_uuid(&args, cursor ? &below : NULL);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    int rc = jm_rows_page(pg, &jm_sql_dead_list, &args, &place, page->total, items, err);
+    const json_t *last = rc ? NULL : jm_rows_cut(*items, page->limit);
+    if (last)
+        *next = jm_strdup(json_string_value(json_object_get(last, "id")));
     size_t i;
     json_t *letter;
     json_array_foreach(*items, i, letter)

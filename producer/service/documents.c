@@ -314,7 +314,8 @@ int jm_documents_list(jm_pg *pg, const jm_documents_page *page, json_t **items, 
     jm_pg_arg_i64(&args, page->offset);
     jm_pg_arg_text(&args, name ? project : NULL);
     jm_pg_arg_text(&args, name);
-    int rc = jm_rows_list(pg, &jm_sql_document_list, &args, items, err);
+    static const jm_rows_place place = {.limit = 3, .offset = 4, .cursor = {5, 6}};
+    int rc = jm_rows_page(pg, &jm_sql_document_list, &args, &place, page->total, items, err);
     *next = rc ? NULL : next_of(*items, page->limit);
     return rc;
 }
@@ -351,22 +352,38 @@ int jm_documents_show(jm_pg *pg, const char *project, const char *name, json_t *
     return rc == JM_ERR_NOT_FOUND ? no_document(project, name, err) : rc;
 }
 
-int jm_documents_versions(jm_pg *pg, const char *project, const char *name, int64_t below,
-                          int64_t limit, int64_t offset, json_t **items, jm_err *err)
+int jm_documents_versions(jm_pg *pg, const char *project, const char *name, const jm_page *page,
+                          json_t **items, char **next, jm_err *err)
 {
+    static const jm_rows_place place = {.limit = 2, .offset = 3, .cursor = {4}};
     jm_pg_args args;
-    char id[ID_SIZE];
+    char id[ID_SIZE], *end = NULL;
+    int64_t below = page->cursor ? strtoll(page->cursor, &end, 10) : 0;
+    *items = NULL;
+    *next = NULL;
+    if (page->cursor && (*end || below < 1))
+        return jm_err_field(err, "cursor", "\"%.60s\" is no cursor that a page before has given",
+                            page->cursor);
     version_id(project, name, id);
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, id);
-    jm_pg_arg_i64(&args, limit);
-    jm_pg_arg_i64(&args, offset);
-    jm_pg_arg_i64(&args, below ? below : INT32_MAX);
-    int rc = jm_rows_list(pg, &jm_sql_document_versions, &args, items, err);
-    if (!rc && !offset && !below && !json_array_size(*items)) {
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    if (below)
+        jm_pg_arg_i64(&args, below);
+    else
+        jm_pg_arg_text(&args, NULL);
+    int rc = jm_rows_page(pg, &jm_sql_document_versions, &args, &place, page->total, items, err);
+    if (!rc && !page->offset && !below && !json_array_size(*items)) {
         json_decref(*items);
         *items = NULL;
         rc = no_document(project, name, err);
+    }
+    const json_t *last = rc ? NULL : jm_rows_cut(*items, page->limit);
+    if (last) {
+        jm_buf text = {0};
+        jm_buf_addf(&text, "%lld", (long long)json_integer_value(json_object_get(last, "version")));
+        *next = jm_buf_take(&text);
     }
     return rc;
 }

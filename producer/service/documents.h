@@ -12,6 +12,7 @@
 #include "producer/service/change.h"
 
 struct jm_pg;
+struct jm_page;
 
 enum { JM_DOCUMENT_BYTES_MAX = 1 << 20 };
 
@@ -56,6 +57,7 @@ typedef struct jm_documents_page {
     const char *prefix;  /* of the name; NULL: any */
     const char *cursor;  /* as a page before gave it; NULL: from the first on */
     int64_t limit, offset;
+    int64_t *total; /* as of jm_page */
 } jm_documents_page;
 
 /* By project and name, without bodies but with "bytes". *next: the cursor of the page behind a full
@@ -64,10 +66,10 @@ int jm_documents_list(struct jm_pg *pg, const jm_documents_page *page, json_t **
                       jm_err *err);
 int jm_documents_show(struct jm_pg *pg, const char *project, const char *name, json_t **document,
                       jm_err *err);
-/* Newest first, only those below a version (0: all), without bodies: version, action, at, actor,
+/* Newest first, without bodies: version, action, at, actor,
  * source, reason, bytes, description. Errors: JM_ERR_NOT_FOUND when there never was one. */
-int jm_documents_versions(struct jm_pg *pg, const char *project, const char *name, int64_t below,
-                          int64_t limit, int64_t offset, json_t **items, jm_err *err);
+int jm_documents_versions(struct jm_pg *pg, const char *project, const char *name,
+                          const struct jm_page *page, json_t **items, char **next, jm_err *err);
 /* One of them, with its body; null where the version deleted it. */
 int jm_documents_version(struct jm_pg *pg, const char *project, const char *name, int64_t version,
                          json_t **document, jm_err *err);

@@ -74,7 +74,8 @@ int jm_jobs_search(jm_pg *pg, const jm_jobs_filter *filter, const jm_search *sea
     if (rc)
         return rc;
     const jm_sql *sql = jm_search_args(search, &given.args);
-    rc = jm_rows_list(pg, sql, &given.args, items, err);
+    rc = jm_jobs_count(pg, sql, &bounded, search, err);
+    rc = rc ? rc : jm_rows_list(pg, sql, &given.args, items, err);
     jm_filter_args_fini(&given);
     if (!rc)
         jm_jobs_cut_page(*items, filter->limit, next);

@@ -348,6 +348,25 @@ void jm_jobs_cut_page(json_t *items, int64_t limit, char **next)
     *next = last ? jm_strdup(json_string_value(json_object_get(last, "id"))) : NULL;
 }
 
+int jm_jobs_count(jm_pg *pg, const jm_sql *sql, const jm_jobs_filter *filter, const jm_search *by,
+                  jm_err *err)
+{
+    static const jm_rows_place place = {.limit = 6, .offset = 7};
+    jm_jobs_filter all = *filter;
+    jm_filter_args given;
+    if (!filter->total)
+        return JM_OK;
+    all.cursor = NULL; /* shares its parameter with created.to */
+    int rc = jm_jobs_filter_args(pg, &all, &given, err);
+    if (rc)
+        return rc;
+    if (by->key)
+        (void)jm_search_args(by, &given.args);
+    rc = jm_rows_count(pg, sql, &given.args, &place, filter->total, err);
+    jm_filter_args_fini(&given);
+    return rc;
+}
+
 int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, char **next, jm_err *err)
 {
     jm_filter_args given;
@@ -362,6 +381,7 @@ int jm_jobs_list(jm_pg *pg, const jm_jobs_filter *filter, json_t **items, char *
         by.value = json_string_value(json_object_get(filter->metadata, by.key));
         sql = jm_search_args(&by, &given.args);
     }
+    rc = rc ? rc : jm_jobs_count(pg, sql, filter, &by, err);
     rc = rc ? rc : jm_rows_list(pg, sql, &given.args, items, err);
     jm_filter_args_fini(&given);
     if (!rc)

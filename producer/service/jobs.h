@@ -31,6 +31,7 @@ typedef struct jm_jobs_filter {
     const char *schedule;                        /* id of a schedule, or its name */
     int64_t limit, offset;
     const char *cursor; /* as a page before gave it, or NULL */
+    int64_t *total;     /* as of jm_page */
     /* Microseconds since 1970, 0: open; from is in the range, to is not. That of created is by the
      * time in the id, along which the list goes. */
     struct {

@@ -19,6 +19,10 @@ void jm_filter_args_fini(jm_filter_args *given);
 /* Takes off the job behind the limit; *next as of jm_jobs_list. */
 void jm_jobs_cut_page(json_t *items, int64_t limit, char **next);
 
+/* How many the filter, and what by looks for, has in all, where somebody asks. */
+int jm_jobs_count(jm_pg *pg, const jm_sql *sql, const jm_jobs_filter *filter, const jm_search *by,
+                  jm_err *err);
+
 /* The first key of the filter's metadata that is indexed, or NULL. */
 int jm_jobs_searchable(jm_pg *pg, const jm_jobs_filter *filter, const char **key, jm_err *err);
 /* Adds $16 and $17; the statement that takes them. */

@@ -92,27 +92,27 @@ static int read_cursor(const char *cursor, jm_uuid *id, jm_err *err)
                         cursor);
 }
 
-int jm_keys_list(jm_pg *pg, bool all, const char *project, const char *cursor, int64_t limit,
-                 int64_t offset, json_t **items, char **next, jm_err *err)
+int jm_keys_list(jm_pg *pg, bool all, const char *project, const jm_page *page, json_t **items,
+                 char **next, jm_err *err)
 {
+    static const jm_rows_place place = {.limit = 4, .offset = 5, .cursor = {3}};
     jm_uuid before;
     jm_pg_args args;
     *items = NULL;
     *next = NULL;
-    int rc = read_cursor(cursor, &before, err);
+    int rc = read_cursor(page->cursor, &before, err);
     if (rc)
         return rc;
     jm_pg_args_init(&args);
     jm_pg_arg_bool(&args, all);
     jm_pg_arg_text(&args, project);
-    jm_pg_arg_uuid(&args, cursor ? &before : NULL);
-    jm_pg_arg_i64(&args, limit + 1);
-    jm_pg_arg_i64(&args, offset);
-    rc = jm_rows_list(pg, &jm_sql_key_list, &args, items, err);
-    if (!rc && (int64_t)json_array_size(*items) > limit) {
-        json_array_remove(*items, (size_t)limit);
-        *next = jm_strdup(text_of(json_array_get(*items, (size_t)limit - 1), "id"));
-    }
+    jm_pg_arg_uuid(&args, page->cursor ? &before : NULL);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    rc = jm_rows_page(pg, &jm_sql_key_list, &args, &place, page->total, items, err);
+    const json_t *last = rc ? NULL : jm_rows_cut(*items, page->limit);
+    if (last)
+        *next = jm_strdup(text_of(last, "id"));
     return rc;
 }
 

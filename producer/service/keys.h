@@ -13,6 +13,7 @@
 #include "producer/service/key_text.h"
 
 struct jm_pg;
+struct jm_page;
 
 typedef struct jm_keys_entry {
     const char *name, *scope;
@@ -30,8 +31,8 @@ int jm_keys_check(const jm_keys_entry *entry, jm_err *err);
 
 /* Newest first. all: also those that were revoked or have expired; project NULL: of all. *next as
  * that of jm_audit_list. */
-int jm_keys_list(struct jm_pg *pg, bool all, const char *project, const char *cursor, int64_t limit,
-                 int64_t offset, json_t **items, char **next, jm_err *err);
+int jm_keys_list(struct jm_pg *pg, bool all, const char *project, const struct jm_page *page,
+                 json_t **items, char **next, jm_err *err);
 
 /* By id or prefix (with or without jm_). project: only of this one; NULL: any. Errors:
  * JM_ERR_NOT_FOUND; JM_ERR_CONFLICT where several have the prefix. */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/locks.h"
 #include "common/pg.h"
+#include "common/rows.h"
 #include "producer/service/change_audit.h"
 #include "producer/tx.h"
 
@@ -27,7 +28,7 @@ int jm_lock_changes_set(jm_pg *pg, const char *project, const char *name, int64_
     json_t *before = NULL, *after = json_pack("{s:I}", "capacity", (json_int_t)capacity);
     int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
     if (!rc) {
-        rc = jm_locks_list(pg, project, name, HOLDERS, 0, &before, err);
+        rc = jm_locks_list(pg, project, name, &(jm_page){.limit = HOLDERS}, &before, NULL, err);
         if (!rc)
             rc = jm_locks_set(pg, project, name, capacity, err);
         if (!rc)
@@ -46,7 +47,7 @@ int jm_lock_changes_force(jm_pg *pg, const char *project, const char *name, cons
     int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
     if (rc)
         return rc;
-    rc = jm_locks_list(pg, project, name, HOLDERS, 0, &before, err);
+    rc = jm_locks_list(pg, project, name, &(jm_page){.limit = HOLDERS}, &before, NULL, err);
     if (!rc)
         rc = jm_locks_force(pg, project, name, err);
     if (!rc)

@@ -97,35 +97,35 @@ static int read_cursor(const char *cursor, int64_t *at_us, const char **name, jm
 static char *cut(json_t *items, int64_t limit)
 {
     jm_buf cursor = {0};
-    if ((int64_t)json_array_size(items) <= limit)
+    const json_t *last = jm_rows_cut(items, limit);
+    if (!last)
         return NULL;
-    json_array_remove(items, (size_t)limit);
-    const json_t *last = json_array_get(items, (size_t)limit - 1);
     jm_buf_addf(&cursor, "%s %s", json_string_value(json_object_get(last, "created_at")),
                 json_string_value(json_object_get(last, "name")));
     return jm_buf_take(&cursor);
 }
 
-int jm_projects_list(jm_pg *pg, const char *only, const char *cursor, int64_t limit, int64_t offset,
-                     json_t **items, char **next, jm_err *err)
+int jm_projects_list(jm_pg *pg, const char *only, const jm_page *page, json_t **items, char **next,
+                     jm_err *err)
 {
+    static const jm_rows_place place = {.limit = 4, .offset = 5, .cursor = {2, 3}};
     jm_pg_args args;
     int64_t at_us;
     const char *name;
     *items = NULL;
     *next = NULL;
-    int rc = read_cursor(cursor, &at_us, &name, err);
+    int rc = read_cursor(page->cursor, &at_us, &name, err);
     if (rc)
         return rc;
     jm_pg_args_init(&args);
     jm_pg_arg_text(&args, only);
     jm_pg_arg_ts(&args, at_us);
     jm_pg_arg_text(&args, name);
-    jm_pg_arg_i64(&args, limit + 1);
-    jm_pg_arg_i64(&args, offset);
-    rc = jm_rows_list(pg, &jm_sql_project_list, &args, items, err);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    rc = jm_rows_page(pg, &jm_sql_project_list, &args, &place, page->total, items, err);
     if (!rc)
-        *next = cut(*items, limit);
+        *next = cut(*items, page->limit);
     return rc;
 }
 
@@ -134,7 +134,7 @@ int jm_projects_show(jm_pg *pg, const char *name, json_t **project, jm_err *err)
     json_t *items;
     char *next;
     *project = NULL;
-    int rc = jm_projects_list(pg, name, NULL, 1, 0, &items, &next, err);
+    int rc = jm_projects_list(pg, name, &(jm_page){.limit = 1}, &items, &next, err);
     if (rc)
         return rc;
     *project = json_incref(json_array_get(items, 0));

@@ -12,6 +12,7 @@
 #include "producer/service/change.h"
 
 struct jm_pg;
+struct jm_page;
 
 /* Strings are borrowed. */
 typedef struct jm_projects_entry {
@@ -31,8 +32,8 @@ int jm_projects_update(struct jm_pg *pg, const jm_projects_entry *entry, const j
 
 /* Newest first, with how many schedules each has. only: the one that may be seen; NULL: all. *next
  * as that of jm_audit_list. Errors: JM_ERR_INVALID with field "cursor". */
-int jm_projects_list(struct jm_pg *pg, const char *only, const char *cursor, int64_t limit,
-                     int64_t offset, json_t **items, char **next, jm_err *err);
+int jm_projects_list(struct jm_pg *pg, const char *only, const struct jm_page *page, json_t **items,
+                     char **next, jm_err *err);
 int jm_projects_show(struct jm_pg *pg, const char *name, json_t **project, jm_err *err);
 
 /* With its schedules, calendars, locks and keys; its jobs stay. *gone is the project as it was,

@@ -65,20 +65,30 @@ static char *metadata_text(const jm_schedules_filter *filter)
     return any ? NULL : json_dumps(filter->metadata, JSON_COMPACT);
 }
 
-/* A page was asked for with one more than is shown: cuts it off, and gives what is then the last
- * row. NULL: there is no further page. Borrowed. */
-static const json_t *cut_page(json_t *items, int64_t limit)
-{
-    if ((int64_t)json_array_size(items) <= limit)
-        return NULL;
-    json_array_remove(items, (size_t)limit);
-    return json_array_get(items, (size_t)limit - 1);
-}
-
 static const char *member_of(const json_t *row, const char *name)
 {
     const char *text = json_string_value(json_object_get(row, name));
     return text ? text : "";
+}
+
+/* How many there are in all: without what is computed for each that is listed. */
+static int count_all(jm_pg *pg, const jm_schedules_filter *filter, const char *metadata,
+                     jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, filter->project);
+    jm_pg_arg_text(&args, filter->type);
+    jm_pg_arg_text(&args, filter->enabled);
+    jm_pg_arg_text(&args, filter->external_id);
+    jm_pg_arg_text(&args, metadata);
+    jm_pg_arg_i64(&args, JM_ROWS_COUNTED);
+    int code = jm_pg_query(pg, &jm_sql_schedule_count, &args, &res, err);
+    if (!code)
+        *filter->total = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    PQclear(res);
+    return code;
 }
 
 int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **items,
@@ -100,31 +110,13 @@ int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **ite
     jm_pg_arg_text(&args, filter->external_id);
     jm_pg_arg_text(&args, metadata);
     jm_pg_arg_uuid(&args, from ? &cursor : NULL);
-    int code = jm_rows_list(pg, &jm_sql_schedule_list, &args, items, err);
+    int code = filter->total ? count_all(pg, filter, metadata, err) : JM_OK;
+    if (!code)
+        code = jm_rows_list(pg, &jm_sql_schedule_list, &args, items, err);
     free(metadata);
-    const json_t *last = code ? NULL : cut_page(*items, filter->limit);
+    const json_t *last = code ? NULL : jm_rows_cut(*items, filter->limit);
     if (next)
         snprintf(next, JM_UUID_TEXT, "%s", last ? member_of(last, "id") : "");
-    return code;
-}
-
-int jm_schedules_count(jm_pg *pg, const jm_schedules_filter *filter, int64_t *total, jm_err *err)
-{
-    jm_pg_args args;
-    char *metadata = metadata_text(filter);
-    jm_pg_args_init(&args);
-    jm_pg_arg_text(&args, filter->project);
-    jm_pg_arg_text(&args, filter->type);
-    jm_pg_arg_text(&args, filter->enabled);
-    jm_pg_arg_text(&args, filter->external_id);
-    jm_pg_arg_text(&args, metadata);
-    jm_pg_arg_i64(&args, JM_SCHEDULES_COUNTED);
-    jm_pg_call call = {.sql = &jm_sql_schedule_count, .args = &args, .binary = true};
-    int code = jm_pg_run(pg, &call, 1, err);
-    if (!code)
-        *total = jm_pg_get_i64(call.res, 0, 0);
-    jm_pg_calls_clear(&call, 1);
-    free(metadata);
     return code;
 }
 
@@ -154,8 +146,9 @@ int jm_schedules_versions(jm_pg *pg, const jm_uuid *id, const jm_versions_page *
         jm_pg_arg_i32(&args, page->before > INT32_MAX ? INT32_MAX : (int)page->before);
     else
         jm_pg_arg_text(&args, NULL);
-    int code = jm_rows_list(pg, &jm_sql_audit_versions, &args, items, err);
-    const json_t *last = code ? NULL : cut_page(*items, page->limit);
+    static const jm_rows_place place = {.limit = 3, .offset = 4, .cursor = {5}};
+    int code = jm_rows_page(pg, &jm_sql_audit_versions, &args, &place, page->total, items, err);
+    const json_t *last = code ? NULL : jm_rows_cut(*items, page->limit);
     if (next)
         *next = json_integer_value(json_object_get(last, "version"));
     return code;
@@ -210,8 +203,9 @@ int jm_schedules_ticks(jm_pg *pg, const jm_uuid *id, const jm_ticks_filter *filt
     jm_pg_arg_i64(&args, filter->offset);
     jm_pg_arg_ts(&args, place_us);
     jm_pg_arg_text(&args, place_kind);
-    code = jm_rows_list(pg, &jm_sql_schedule_ticks, &args, items, err);
-    const json_t *last = code ? NULL : cut_page(*items, filter->limit);
+    static const jm_rows_place place = {.limit = 6, .offset = 7, .cursor = {8, 9}};
+    code = jm_rows_page(pg, &jm_sql_schedule_ticks, &args, &place, filter->total, items, err);
+    const json_t *last = code ? NULL : jm_rows_cut(*items, filter->limit);
     if (next)
         snprintf(next, JM_SCHEDULES_NEXT, "%s%s%s", last ? member_of(last, "due_at") : "",
                  last ? "/" : "", last ? member_of(last, "kind") : "");

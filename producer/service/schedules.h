@@ -24,18 +24,14 @@ typedef struct jm_schedules_filter {
     const json_t *metadata;     /* texts that members must be equal to, by name; NULL: any */
     int64_t limit, offset;
     const char *cursor; /* what jm_schedules_list gave as next, or NULL */
+    int64_t *total;     /* as of jm_page */
 } jm_schedules_filter;
-
-enum { JM_SCHEDULES_COUNTED = 10000 /* at most */ };
 
 /* Newest first, with recent_success_rate: percent of the last 20 jobs that ended. next (may be
  * NULL): where the next page begins, "" when this is the last. Errors: JM_ERR_INVALID with field
  * "cursor". */
 int jm_schedules_list(struct jm_pg *pg, const jm_schedules_filter *filter, json_t **items,
                       char next[JM_UUID_TEXT], jm_err *err);
-/* How many the list has in all, up to JM_SCHEDULES_COUNTED. */
-int jm_schedules_count(struct jm_pg *pg, const jm_schedules_filter *filter, int64_t *total,
-                       jm_err *err);
 
 int jm_schedules_find(struct jm_pg *pg, const char *id_or_name, const char *project, jm_uuid *id,
                       jm_err *err);
@@ -53,6 +49,7 @@ enum { JM_SCHEDULES_NEXT = 80 };
  * next page; 0 when this is the last. */
 typedef struct jm_versions_page {
     int64_t before, limit, offset;
+    int64_t *total; /* as of jm_page */
 } jm_versions_page;
 int jm_schedules_versions(struct jm_pg *pg, const jm_uuid *id, const jm_versions_page *page,
                           json_t **items, int64_t *next, jm_err *err);
@@ -62,6 +59,7 @@ typedef struct jm_ticks_filter {
     const char *outcome, *kind; /* NULL: any */
     int64_t limit, offset;
     const char *cursor; /* what jm_schedules_ticks gave as next, or NULL */
+    int64_t *total;     /* as of jm_page */
 } jm_ticks_filter;
 
 /* Rows of the ledger, newest first, each with what became of its job. next may be NULL. Errors:

@@ -13,7 +13,6 @@ FROM (
         AND ($5::timestamptz IS NULL OR x.at < $5)
         AND ($6::boolean IS NULL OR (x.redriven_at IS NOT NULL) = $6)
         AND ($7::uuid IS NULL OR x.id < $7)
-    ORDER BY x.id DESC
-    LIMIT $8::bigint OFFSET $9::bigint
 ) d
 ORDER BY d.id DESC
+LIMIT $8::bigint OFFSET $9::bigint

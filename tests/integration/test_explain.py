@@ -13,6 +13,9 @@ from lib.paths import SCHEMA
 pytestmark = pytest.mark.xdist_group("explain")  # one load for all of them
 
 QUERIES = {p.stem: p.read_text() for p in sorted((SCHEMA / "queries").glob("*.sql"))}
+# As schema/embed.cmake makes them: how many rows a list has.
+QUERIES |= {f"{name}_count": f"SELECT count(*) FROM (\n{text}\n) counted" for name, text in QUERIES.items()
+            if re.search(r"OFFSET \$\d+::bigint\s*$", text)}
 HISTORY = re.compile(r"\b(jobs|job_steps|job_logs|job_attempts|job_metadata)\b")
 PARTITION = re.compile(r"^(jobs|job_steps|job_logs|job_attempts|job_metadata)_\d{8}$")
 WEEKS, PER_WEEK, BATCH = 100, 10000, 500

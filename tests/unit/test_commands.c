@@ -1,4 +1,5 @@
 /* Tests of the table of commands: it is sane, parses, helps, and the pages in docs are its own. */
+#include "common/rows.h"
 #include "producer/cli/commands.h"
 
 #include <check.h>
@@ -136,7 +137,7 @@ END_TEST
 START_TEST(pages)
 {
     jm_cli *cli;
-    jm_cli_page page;
+    jm_page page;
     ck_assert_int_eq(parse("job", "list", &cli, ARGS("--limit=7")), 0);
     ck_assert_int_eq(jm_cli_page_get(cli, &page), JM_EXIT_OK);
     ck_assert_int_eq(page.limit, 7);
