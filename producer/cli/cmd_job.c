@@ -544,7 +544,7 @@ static int cancel(jm_cli *cli)
     if (rc)
         return rc;
     jm_cli_change(cli, &change);
-    if (jm_jobs_cancel(pg, &id, &change, &running, &err))
+    if (jm_jobs_cancel(pg, &id, &change, &running, NULL, &err))
         return jm_cli_fail(cli, &err);
     return print_fate(cli, &id, &change, running ? "requested" : "cancelled");
 }
@@ -560,7 +560,7 @@ static int retry(jm_cli *cli)
     if (rc)
         return rc;
     jm_cli_change(cli, &change);
-    if (jm_jobs_retry(pg, &id, &change, &again, &err))
+    if (jm_jobs_retry(pg, &id, &change, &again, NULL, &err))
         return jm_cli_fail(cli, &err);
     jm_uuid_format(&again, text);
     if (change.dry_run)

@@ -466,7 +466,7 @@ static int run_it(jm_cli *cli)
     if (code)
         return code;
     jm_cli_change(cli, &change);
-    if (jm_schedules_run(pg, &id, &change, &job, &err))
+    if (jm_schedules_run(pg, &id, &change, &job, NULL, &err))
         return jm_cli_schedule_fail(cli, &err);
     if (change.dry_run)
         return jm_cli_print_fate(cli, &change, json_pack("{s:s}", "name", jm_cli_operand(cli, 0)),

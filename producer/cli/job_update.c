@@ -31,7 +31,7 @@ int jm_cli_update_job(jm_cli *cli)
     if (!rc)
         rc = jm_jobs_show(pg, &id, &job, &err);
     if (!rc)
-        rc = jm_jobs_patch(pg, &id, metadata, (int)priority, &change, &err);
+        rc = jm_jobs_patch(pg, &id, metadata, (int)priority, &change, NULL, &err);
     json_decref(metadata);
     json_decref(job);
     if (rc)

@@ -182,18 +182,28 @@ static void change_job(jm_req *req, const json_t *body)
         !get_int(req, body, "priority", -1, range, &priority) || !jm_job_find(req, &pg, &id, NULL))
         return;
     jm_req_change(req, &change);
-    int rc =
-        jm_jobs_patch(pg, &id, json_object_get(body, "metadata"), (int)priority, &change, &err);
-    answer_job(req, pg, &id, rc, &err);
+    json_t *would;
+    int rc = jm_jobs_patch(pg, &id, json_object_get(body, "metadata"), (int)priority, &change,
+                           &would, &err);
+    if (would && !rc)
+        jm_req_ok(req, would);
+    else
+        answer_job(req, pg, &id, rc, &err);
 }
 
 void jm_job_patch(jm_req *req)
 {
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     const char *status = jm_json_exact_text(json_object_get(body, "status"));
+    jm_change change;
     if (!body)
         return;
-    if (json_object_get(body, "attempt"))
+    jm_req_change(req, &change);
+    if (change.dry_run && (json_object_get(body, "attempt") || json_object_get(body, "status")))
+        jm_req_problem(req, 400, "bad_parameter", "?dry_run",
+                       "dry_run goes with metadata and priority: what an attempt does is told, not "
+                       "tried");
+    else if (json_object_get(body, "attempt"))
         report_job(req, body);
     else if (status && !strcmp(status, "running"))
         claim_job(req, body);

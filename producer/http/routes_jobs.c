@@ -189,11 +189,14 @@ static void cancel_job(jm_req *req)
     jm_change change;
     jm_err err;
     bool running;
+    json_t *would;
     if (!jm_job_find(req, &pg, &id, NULL))
         return;
     jm_req_change(req, &change);
-    if (jm_jobs_cancel(pg, &id, &change, &running, &err))
+    if (jm_jobs_cancel(pg, &id, &change, &running, &would, &err))
         jm_req_fail(req, &err);
+    else if (would)
+        jm_req_ok(req, would);
     else
         answer_job(req, pg, &id);
 }
@@ -209,8 +212,13 @@ static void retry_job(jm_req *req)
     if (!jm_job_find(req, &pg, &id, NULL))
         return;
     jm_req_change(req, &change);
-    if (jm_jobs_retry(pg, &id, &change, &again, &err) || jm_jobs_show(pg, &again, &job, &err)) {
+    if (jm_jobs_retry(pg, &id, &change, &again, &job, &err) ||
+        (!job && jm_jobs_show(pg, &again, &job, &err))) {
         jm_req_fail(req, &err);
+        return;
+    }
+    if (change.dry_run) { /* its id is that of no job */
+        jm_req_ok(req, job);
         return;
     }
     jm_uuid_format(&again, text);
@@ -240,10 +248,10 @@ const jm_api_route jm_routes_jobs[] = {
     {"GET", "/jobs/recent", JM_SCOPE_READ, recent_jobs, "project limit"},
     {"GET", "/jobs/stats", JM_SCOPE_READ, stats, "project type schedule status from to by sum"},
     {"GET", "/jobs/{id}", JM_SCOPE_READ, jm_job_show_parts, "include"},
-    {"PATCH", "/jobs/{id}", JM_SCOPE_SUBMIT, jm_job_patch, NULL},
-    {"DELETE", "/jobs/{id}", JM_SCOPE_ADMIN, delete_job, NULL},
-    {"POST", "/jobs/{id}/cancel", JM_SCOPE_SUBMIT, cancel_job, NULL},
-    {"POST", "/jobs/{id}/retry", JM_SCOPE_SUBMIT, retry_job, NULL},
+    {"PATCH", "/jobs/{id}", JM_SCOPE_SUBMIT, jm_job_patch, "dry_run"},
+    {"DELETE", "/jobs/{id}", JM_SCOPE_ADMIN, delete_job, "dry_run"},
+    {"POST", "/jobs/{id}/cancel", JM_SCOPE_SUBMIT, cancel_job, "dry_run"},
+    {"POST", "/jobs/{id}/retry", JM_SCOPE_SUBMIT, retry_job, "dry_run"},
     {"GET", "/jobs/{id}/steps", JM_SCOPE_READ, jm_job_steps, NULL},
     {"POST", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
     {"PATCH", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},

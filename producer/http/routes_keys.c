@@ -64,6 +64,10 @@ static void create(jm_req *req)
         jm_req_fail(req, &err);
         return;
     }
+    if (change.dry_run) { /* of no key */
+        jm_req_ok(req, made);
+        return;
+    }
     json_object_set_new(made, "key", json_string(key.text));
     snprintf(location, sizeof location, "/api/v1/keys/%s",
              jm_json_exact_text(json_object_get(made, "id")));
@@ -119,14 +123,16 @@ static void revoke_key(jm_req *req)
         jm_req_fail(req, &err);
         return;
     }
-    jm_auth_forget(jm_api_auth(jm_req_api(req)), jm_json_exact_text(json_object_get(key, "id")));
+    if (!change.dry_run)
+        jm_auth_forget(jm_api_auth(jm_req_api(req)),
+                       jm_json_exact_text(json_object_get(key, "id")));
     json_decref(key);
     jm_req_no_content(req);
 }
 
 const jm_api_route jm_routes_keys[] = {
     {"GET", "/keys", JM_SCOPE_ADMIN, list, "limit offset cursor total all project"},
-    {"POST", "/keys", JM_SCOPE_ADMIN, create, NULL},
+    {"POST", "/keys", JM_SCOPE_ADMIN, create, "dry_run"},
     {"GET", "/keys/{id}", JM_SCOPE_ADMIN, show, NULL},
-    {"DELETE", "/keys/{id}", JM_SCOPE_ADMIN, revoke_key, NULL},
+    {"DELETE", "/keys/{id}", JM_SCOPE_ADMIN, revoke_key, "dry_run"},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

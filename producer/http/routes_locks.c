@@ -86,14 +86,18 @@ static void list(jm_req *req)
     free(next);
 }
 
-static void answer_with(jm_req *req, struct jm_pg *pg, const char *project)
+/* As it is; would: with these members, which a dry run would have given it. Takes the reference. */
+static void answer_with(jm_req *req, struct jm_pg *pg, const char *project, json_t *would)
 {
     json_t *lock;
     jm_err err;
-    if (jm_locks_show(pg, project, jm_req_path(req, "name"), &lock, &err))
+    if (jm_locks_show(pg, project, jm_req_path(req, "name"), &lock, &err)) {
         jm_req_fail(req, &err);
-    else
+    } else {
+        json_object_update(lock, would);
         jm_req_ok(req, lock);
+    }
+    json_decref(would);
 }
 
 static void show(jm_req *req)
@@ -103,7 +107,7 @@ static void show(jm_req *req)
         return;
     struct jm_pg *pg = jm_req_pg(req);
     if (pg)
-        answer_with(req, pg, project);
+        answer_with(req, pg, project, NULL);
 }
 
 static void set(jm_req *req)
@@ -122,7 +126,8 @@ static void set(jm_req *req)
     if (pg && jm_lock_changes_set(pg, project, jm_req_path(req, "name"), capacity, &change, &err))
         jm_req_fail(req, &err);
     else if (pg)
-        answer_with(req, pg, project);
+        answer_with(req, pg, project,
+                    change.dry_run ? json_pack("{s:I}", "capacity", (json_int_t)capacity) : NULL);
 }
 
 /* Tries at once; who may wait does so without a thread and a connection. */
@@ -193,25 +198,30 @@ static void release(jm_req *req)
         jm_req_problem(req, 403, "forbidden", "/force", "force needs a key with scope admin");
         return;
     }
+    jm_req_change(req, &change);
+    if (change.dry_run && !force) {
+        jm_req_problem(req, 400, "bad_parameter", "?dry_run", "dry_run goes with force");
+        return;
+    }
     if (!force && !body_int(req, body, "token", INT64_MAX, &token))
         return;
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
         return;
-    jm_req_change(req, &change);
     int rc = force ? jm_lock_changes_force(pg, project, name, &change, &err)
                    : jm_locks_release(pg, project, name, token, &err);
     if (rc)
         jm_req_fail(req, &err);
     else
-        answer_with(req, pg, project);
+        answer_with(req, pg, project,
+                    change.dry_run ? json_pack("{s:[], s:n}", "holders", "blocked_by") : NULL);
 }
 
 const jm_api_route jm_routes_locks[] = {
     {"GET", "/locks", JM_SCOPE_READ, list, "limit offset cursor total project name"},
     {"GET", "/locks/{name}", JM_SCOPE_READ, show, "project"},
-    {"PUT", "/locks/{name}", JM_SCOPE_ADMIN, set, "project"},
+    {"PUT", "/locks/{name}", JM_SCOPE_ADMIN, set, "project dry_run"},
     {"POST", "/locks/{name}/acquire", JM_SCOPE_SUBMIT, acquire, "project"},
     {"POST", "/locks/{name}/extend", JM_SCOPE_SUBMIT, extend, "project"},
-    {"POST", "/locks/{name}/release", JM_SCOPE_SUBMIT, release, "project"},
+    {"POST", "/locks/{name}/release", JM_SCOPE_SUBMIT, release, "project dry_run"},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

@@ -323,9 +323,13 @@ static void run_it(jm_req *req)
         !find(req, &pg, &id))
         return;
     jm_req_change(req, &change);
-    if (jm_schedules_run(pg, &id, &change, &job_id, &err) ||
-        jm_jobs_show(pg, &job_id, &job, &err)) {
+    if (jm_schedules_run(pg, &id, &change, &job_id, &job, &err) ||
+        (!job && jm_jobs_show(pg, &job_id, &job, &err))) {
         jm_req_fail(req, &err);
+        return;
+    }
+    if (change.dry_run) { /* its id is that of no job */
+        jm_req_ok(req, job);
         return;
     }
     jm_uuid_format(&job_id, text);
@@ -508,7 +512,7 @@ const jm_api_route jm_routes_schedules[] = {
     {"POST", "/schedules/{id}/pause", JM_SCOPE_ADMIN, pause_it, "project dry_run"},
     {"POST", "/schedules/{id}/resume", JM_SCOPE_ADMIN, resume, "project dry_run"},
     {"POST", "/schedules/{id}/rollback", JM_SCOPE_ADMIN, rollback, "project dry_run"},
-    {"POST", "/schedules/{id}/run", JM_SCOPE_SUBMIT, run_it, "project"},
+    {"POST", "/schedules/{id}/run", JM_SCOPE_SUBMIT, run_it, "project dry_run"},
     {"POST", "/schedules/{id}/backfill", JM_SCOPE_SUBMIT, backfill, "project dry_run"},
     {"GET", "/schedules/{id}/history", JM_SCOPE_READ, history, PAGE "project status"},
     {"GET", "/schedules/{id}/ticks", JM_SCOPE_READ, ticks, PAGE "project from to outcome kind"},

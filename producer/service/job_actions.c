@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/dependents.h"
 #include "common/pg.h"
+#include "producer/service/jobs.h"
 #include "producer/tx.h"
 
 #define RETRY_MS 5000 /* an action that may be repeated is, for so long */
@@ -33,15 +34,35 @@ static int insist(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, PGresult
     return rc;
 }
 
+/* Which job is looked at before a dry run is taken back. */
+typedef struct would_be {
+    const jm_uuid *id;
+    json_t **would; /* NULL: none */
+} would_be;
+
 /* The same in a transaction that is taken back, where it is only to be judged; once then. */
 static int ask(jm_pg *pg, const jm_sql *sql, const jm_pg_args *args, const jm_change *change,
-               PGresult **res, jm_err *err)
+               const would_be *view, PGresult **res, jm_err *err)
 {
+    jm_err ignored;
+    if (view->would)
+        *view->would = NULL;
     if (!change->dry_run)
         return insist(pg, sql, args, res, err);
     int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
     rc = rc ? rc : jm_pg_query(pg, sql, args, res, err);
+    if (!rc && view->would) /* of one that there is not the result says so */
+        (void)jm_jobs_show(pg, view->id, view->would, &ignored);
     jm_tx_rollback(pg);
+    return rc;
+}
+
+static int drop(const would_be *view, int rc)
+{
+    if (rc && view->would) {
+        json_decref(*view->would);
+        *view->would = NULL;
+    }
     return rc;
 }
 
@@ -104,15 +125,16 @@ void jm_jobs_look_after_dependents(jm_pg *pg, const jm_uuid *id)
 }
 
 int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *running,
-                   jm_err *err)
+                   json_t **would, jm_err *err)
 {
+    const would_be view = {id, would};
     char text[JM_UUID_TEXT];
     jm_pg_args args;
     PGresult *res = NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     add_change(&args, change);
-    int rc = ask(pg, &jm_sql_job_cancel, &args, change, &res, err);
+    int rc = ask(pg, &jm_sql_job_cancel, &args, change, &view, &res, err);
     rc = rc ? rc : judge(id, res, running, err);
     bool awaited = !rc && !change->dry_run && *PQgetvalue(res, 0, 1) == 't';
     PQclear(res);
@@ -122,7 +144,7 @@ int jm_jobs_cancel(jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *
         tell(pg, "cancel", text);
     if (awaited)
         jm_jobs_look_after_dependents(pg, id);
-    return rc;
+    return drop(&view, rc);
 }
 
 /* ---- retry ---- */
@@ -139,8 +161,9 @@ static int refused_state(jm_err *err)
 }
 
 int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid *again,
-                  jm_err *err)
+                  json_t **would, jm_err *err)
 {
+    const would_be view = {again, would};
     jm_pg_args args;
     PGresult *res = NULL;
     int rc = jm_pg_query(pg, &jm_sql_job_new_id, NULL, &res, err);
@@ -154,7 +177,7 @@ int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid
     jm_pg_arg_uuid(&args, again);
     add_change(&args, change);
     res = NULL;
-    rc = ask(pg, &jm_sql_job_retry, &args, change, &res, err);
+    rc = ask(pg, &jm_sql_job_retry, &args, change, &view, &res, err);
     if (rc)
         return refused_state(err);
     if (PQgetisnull(res, 0, 0))
@@ -163,7 +186,7 @@ int jm_jobs_retry(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid
     jm_err ignored; /* it is committed; a relay that is not woken looks by itself within a second */
     if (!rc && !change->dry_run)
         (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
-    return rc;
+    return drop(&view, rc);
 }
 
 /* ---- delete ---- */
@@ -191,7 +214,7 @@ int jm_jobs_delete(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_err
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     add_change(&args, change);
-    int rc = ask(pg, &jm_sql_job_delete, &args, change, &res, err);
+    int rc = ask(pg, &jm_sql_job_delete, &args, change, &(would_be){id, NULL}, &res, err);
     if (!rc && !PQntuples(res))
         rc = why_not_deleted(pg, id, err);
     PQclear(res);

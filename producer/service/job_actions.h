@@ -1,8 +1,12 @@
 /* What is done to jobs that are there: cancelling, retrying, deleting. The rules and queries behind
- * the command line and the API. Each stands in the audit log, in the transaction that does it. */
+ * the command line and the API. Each stands in the audit log, in the transaction that does it.
+ *
+ * *would (would may be NULL; the caller owns it): in a dry run the job as it would be, else NULL.
+ */
 #ifndef JM_SERVICE_JOB_ACTIONS_H
 #define JM_SERVICE_JOB_ACTIONS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "common/err.h"
@@ -15,12 +19,12 @@ struct jm_pg;
  * it within a second. The reason is kept with the job. What depends on it is looked after. Errors:
  * JM_ERR_NOT_FOUND, JM_ERR_CONFLICT when it has ended. */
 int jm_jobs_cancel(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, bool *running,
-                   jm_err *err);
+                   json_t **would, jm_err *err);
 
 /* Submits an ended job again, as a new one with retry_of. A connection that breaks meanwhile is
  * made again. Errors: JM_ERR_NOT_FOUND, JM_ERR_CONFLICT when it has not ended. */
 int jm_jobs_retry(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid *again,
-                  jm_err *err);
+                  json_t **would, jm_err *err);
 
 /* Deletes an ended job with its steps, logs and attempts. Errors: JM_ERR_NOT_FOUND,
  * JM_ERR_CONFLICT when it has not ended. */

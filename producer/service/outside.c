@@ -10,6 +10,7 @@
 #include "common/pg.h"
 #include "common/uuid7.h"
 #include "producer/service/job_actions.h"
+#include "producer/service/jobs.h"
 #include "producer/tx.h"
 
 enum { NAME_CHARS_MAX = 200 /* of metadata */ };
@@ -301,9 +302,11 @@ static int patch(jm_pg *pg, const jm_pg_args *args, const jm_uuid *id, const jso
 }
 
 int jm_jobs_patch(jm_pg *pg, const jm_uuid *id, const json_t *metadata, int priority,
-                  const jm_change *change, jm_err *err)
+                  const jm_change *change, json_t **would, jm_err *err)
 {
     jm_pg_args args;
+    if (would)
+        *would = NULL;
     char *text = metadata ? jm_json_exact_dump(metadata, JSON_COMPACT) : NULL;
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
@@ -318,8 +321,12 @@ int jm_jobs_patch(jm_pg *pg, const jm_uuid *id, const json_t *metadata, int prio
     jm_pg_arg_text(&args, change->address);
     jm_pg_arg_text(&args, change->request_id);
     int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
-    if (!rc)
-        rc = jm_tx_end(pg, patch(pg, &args, id, metadata, err), !change->dry_run, err);
+    if (!rc) {
+        rc = patch(pg, &args, id, metadata, err);
+        if (!rc && would && change->dry_run)
+            rc = jm_jobs_show(pg, id, would, err);
+        rc = jm_tx_end(pg, rc, !change->dry_run, err);
+    }
     free(text);
     return rc;
 }

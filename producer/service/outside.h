@@ -40,6 +40,6 @@ int jm_outside_report_write(struct jm_pg *pg, const jm_uuid *id, const jm_outsid
 /* Merges metadata (an object or NULL) and sets the priority (-1: as it is) of one that waits.
  * Errors: JM_ERR_CONFLICT when a priority comes too late. */
 int jm_jobs_patch(struct jm_pg *pg, const jm_uuid *id, const json_t *metadata, int priority,
-                  const jm_change *change, jm_err *err);
+                  const jm_change *change, json_t **would, jm_err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "producer/calendar_cache.h"
 #include "producer/ledger.h"
 #include "producer/plan.h"
+#include "producer/service/jobs.h"
 #include "producer/tx.h"
 #include "producer/service/change_audit.h"
 
@@ -164,14 +165,18 @@ static int run_once(run *r, const jm_uuid *id, const jm_change *change, jm_uuid 
 }
 
 int jm_schedules_run(jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid *job_id,
-                     jm_err *err)
+                     json_t **would, jm_err *err)
 {
     run r;
+    if (would)
+        *would = NULL;
     int code = jm_pg_exec(pg, "BEGIN", NULL, err);
     if (code)
         return code;
     run_init(&r, pg);
     code = run_once(&r, id, change, job_id, err);
+    if (!code && would && change->dry_run)
+        code = jm_jobs_show(pg, job_id, would, err);
     code = jm_tx_end(pg, code, !change->dry_run, err);
     if (!code && !change->dry_run)
         tell_all(&r);

@@ -2,6 +2,7 @@
 #ifndef JM_SERVICE_SCHEDULE_RUN_H
 #define JM_SERVICE_SCHEDULE_RUN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@ struct jm_pg;
  * as manual. Its policy for overlaps does not hold a run by hand back; under queue and
  * cancel_running its job waits for the others. */
 int jm_schedules_run(struct jm_pg *pg, const jm_uuid *id, const jm_change *change, jm_uuid *job_id,
-                     jm_err *err);
+                     json_t **would, jm_err *err);
 
 typedef struct jm_backfill {
     int64_t from_us, to_us; /* instants in [from, to), not later than PostgreSQL's clock */
