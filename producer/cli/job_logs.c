@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/json_exact.h"
+#include "common/rows.h"
 #include "producer/cli/table.h"
 #include "producer/service/follow.h"
 #include "producer/service/jobs.h"
@@ -53,18 +54,19 @@ static void print_page(jm_cli *cli, const json_t *items)
 /* A page at a time; with --json all of them as one list. */
 static int print_all(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id)
 {
-    jm_log_page page = {.level = jm_cli_option_text(cli, "level"), .limit = LINES_MAX};
+    const char *level = jm_cli_option_text(cli, "level");
+    jm_page page = {.limit = LINES_MAX};
     json_t *items, *all = json_array();
-    char at[JM_LOG_CURSOR] = "", next[JM_LOG_CURSOR];
+    char *at = NULL, *next;
     bool whole = jm_cli_json(cli) && !jm_cli_json_lines(cli);
-    int rc = JM_OK;
+    int rc;
     jm_err err;
     do {
-        page.cursor = *at ? at : NULL;
-        rc = jm_jobs_logs(pg, id, &page, &items, next, &err);
+        page.cursor = at;
+        rc = jm_jobs_logs(pg, id, level, &page, &items, &next, &err);
         if (rc)
             break;
-        if (!*at && !json_array_size(items) && !jm_cli_json(cli))
+        if (!at && !json_array_size(items) && !jm_cli_json(cli))
             fputs("no log lines\n", stderr);
         if (whole)
             json_array_extend(all, items);
@@ -73,8 +75,10 @@ static int print_all(jm_cli *cli, struct jm_pg *pg, const jm_uuid *id)
         else
             print_page(cli, items);
         json_decref(items);
-        memcpy(at, next, sizeof at);
-    } while (!rc && *at && !ferror(stdout));
+        free(at);
+        at = next;
+    } while (!rc && at && !ferror(stdout));
+    free(at);
     if (rc < 0)
         rc = jm_cli_fail(cli, &err);
     if (whole && !rc)

@@ -1,8 +1,10 @@
 /* One job and what belongs to it. */
 #include "producer/http/job_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/rows.h"
 #include "producer/http/live.h"
 #include "producer/service/jobs.h"
 
@@ -34,32 +36,34 @@ void jm_job_attempts(jm_req *req)
     answer_part(req, jm_jobs_attempts);
 }
 
-static void answer_logs(jm_req *req, const jm_log_page *page)
+static void answer_logs(jm_req *req)
 {
     struct jm_pg *pg;
     jm_uuid id;
     json_t *items;
-    char next[JM_LOG_CURSOR];
+    char *next;
+    jm_page page;
     jm_err err;
-    if (!jm_job_find(req, &pg, &id, NULL))
+    if (!jm_req_get_page(req, &page) || !jm_job_find(req, &pg, &id, NULL))
         return;
-    if (jm_jobs_logs(pg, &id, page, &items, next, &err))
+    if (!jm_req_query(req, "limit"))
+        page.limit = LINES_MAX;
+    if (jm_jobs_logs(pg, &id, jm_req_query(req, "level"), &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, *next ? next : NULL);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 void jm_job_logs(jm_req *req)
 {
     bool follow;
-    jm_log_page page = {.level = jm_req_query(req, "level"), .cursor = jm_req_query(req, "cursor")};
-    if (!jm_req_query_bool(req, "follow", false, &follow) ||
-        !jm_req_query_int(req, "limit", LINES_MAX, 1, LINES_MAX, &page.limit))
+    if (!jm_req_query_bool(req, "follow", false, &follow))
         return;
     if (follow)
         jm_live_follow(req, JM_LIVE_LOGS);
     else
-        answer_logs(req, &page);
+        answer_logs(req);
 }
 
 void jm_job_result(jm_req *req)
@@ -81,14 +85,15 @@ void jm_job_result(jm_req *req)
 /* The first page, with the cursor of the second beside it. */
 static int add_logs(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
 {
-    const jm_log_page page = {.limit = LINES_MAX};
-    char next[JM_LOG_CURSOR];
+    const jm_page page = {.limit = LINES_MAX};
     json_t *items;
-    int rc = jm_jobs_logs(pg, id, &page, &items, next, err);
+    char *next;
+    int rc = jm_jobs_logs(pg, id, NULL, &page, &items, &next, err);
     if (rc)
         return rc;
     json_object_set_new(job, "logs", items);
-    json_object_set_new(job, "logs_next", *next ? json_string(next) : json_null());
+    json_object_set_new(job, "logs_next", next ? json_string(next) : json_null());
+    free(next);
     return JM_OK;
 }
 

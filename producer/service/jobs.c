@@ -173,29 +173,29 @@ static int read_log_cursor(const char *cursor, int *attempt, int *seq, jm_err *e
     return JM_OK;
 }
 
-/* One line more than asked for says that there is a next page. */
-static void cut_logs(json_t *items, int64_t limit, char next[JM_LOG_CURSOR])
+static char *next_logs(json_t *items, int64_t limit)
 {
-    next[0] = 0;
-    if ((int64_t)json_array_size(items) <= limit)
-        return;
-    json_array_remove(items, (size_t)limit);
-    const json_t *last = json_array_get(items, (size_t)limit - 1);
-    snprintf(next, JM_LOG_CURSOR, "%d.%d",
-             (int)json_integer_value(json_object_get(last, "attempt")),
-             (int)json_integer_value(json_object_get(last, "seq")));
+    const json_t *last = jm_rows_cut(items, limit);
+    jm_buf next = {0};
+    if (!last)
+        return NULL;
+    jm_buf_addf(&next, "%lld.%lld", (long long)json_integer_value(json_object_get(last, "attempt")),
+                (long long)json_integer_value(json_object_get(last, "seq")));
+    return jm_buf_take(&next);
 }
 
-int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const jm_log_page *page, json_t **items,
-                 char next[JM_LOG_CURSOR], jm_err *err)
+int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page *page,
+                 json_t **items, char **next, jm_err *err)
 {
     static const char *const names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
+    static const jm_rows_place place = {.limit = 5, .offset = 6, .cursor = {3, 4}};
     jm_log_level least = JM_DEBUG;
     int attempt, seq;
     *items = NULL;
-    if (page->level && !jm_log_level_parse(page->level, &least))
+    *next = NULL;
+    if (level && !jm_log_level_parse(level, &least))
         return jm_err_field(err, "level", "level is \"%s\", needs debug, info, warning or error",
-                            page->level);
+                            level);
     int rc = read_log_cursor(page->cursor, &attempt, &seq, err);
     if (rc)
         return rc;
@@ -210,10 +210,11 @@ int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const jm_log_page *page, json_t *
     jm_pg_arg_i32(&args, attempt);
     jm_pg_arg_i32(&args, seq);
     jm_pg_arg_i64(&args, page->limit + 1);
-    rc = jm_rows_list(pg, &jm_sql_job_logs_of, &args, items, err);
+    jm_pg_arg_i64(&args, page->offset);
+    rc = jm_rows_page(pg, &jm_sql_job_logs_of, &args, &place, page->total, items, err);
     jm_col_fini(&levels);
     if (!rc)
-        cut_logs(*items, page->limit, next);
+        *next = next_logs(*items, page->limit);
     return rc;
 }
 

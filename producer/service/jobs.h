@@ -11,6 +11,7 @@
 #include "common/uuid7.h"
 
 struct jm_pg;
+struct jm_page;
 
 /* Submits one job in a transaction of its own and, once that has committed, wakes relays. params
  * and options are JSON text (options: fields of the message, and queue); either may be NULL.
@@ -59,16 +60,11 @@ int jm_jobs_show(struct jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err)
 int jm_jobs_steps(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
 int jm_jobs_attempts(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
 
-typedef struct jm_log_page {
-    const char *level;  /* lines of it and above; NULL: all */
-    const char *cursor; /* as the page before gave it in next; NULL: from the first line on */
-    int64_t limit;
-} jm_log_page;
-enum { JM_LOG_CURSOR = 32 };
-/* Log lines by attempt and place, as they are streamed. next is "" with the last page. Errors:
- * JM_ERR_INVALID with field "level" or "cursor". */
-int jm_jobs_logs(struct jm_pg *pg, const jm_uuid *id, const jm_log_page *page, json_t **items,
-                 char next[JM_LOG_CURSOR], jm_err *err);
+/* Log lines of that level and above (NULL: all) by attempt and place, as they are streamed.
+ * The caller frees *next, NULL with the last page. Errors: JM_ERR_INVALID with
+ * field "level" or "cursor". */
+int jm_jobs_logs(struct jm_pg *pg, const jm_uuid *id, const char *level, const struct jm_page *page,
+                 json_t **items, char **next, jm_err *err);
 /* Why it waits: {"state", "visible_at", "reason"}, or NULL when it does not. */
 int jm_jobs_waiting(struct jm_pg *pg, const jm_uuid *id, json_t **waiting, jm_err *err);
 

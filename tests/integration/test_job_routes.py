@@ -126,6 +126,8 @@ def test_a_log_is_read_in_pages(jm, api):
     assert [len(p) for p in pages("level=debug")] == [1000, 1000, 500]
     assert sum(pages("limit=999"), []) == list(range(1, 2501))
     assert sum(pages("limit=100&level=info"), []) == list(range(2, 2501, 2))
+    assert [api.get(f"/jobs/{job}/logs?total=1&limit=2{more}")["total"] for more in ("", "&level=info", "&cursor=1.7")] == \
+        [2500, 1250, 2500]
     whole = api.get(f"/jobs/{job}?include=logs")
     assert len(whole["logs"]) == 1000
     assert api.get(f"/jobs/{job}/logs?cursor={whole['logs_next']}")["items"][0]["seq"] == 1001
