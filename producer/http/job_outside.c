@@ -26,12 +26,6 @@ static bool refuse(jm_req *req, const char *name, const char *needs)
     return false;
 }
 
-static bool is_text(jm_req *req, const json_t *body, const char *name)
-{
-    const json_t *value = json_object_get(body, name);
-    return !value || jm_json_exact_text(value) || refuse(req, name, "a string");
-}
-
 static bool is_object(jm_req *req, const json_t *body, const char *name)
 {
     const json_t *value = json_object_get(body, name);
@@ -151,8 +145,9 @@ static void report_job(jm_req *req, const json_t *body)
     jm_uuid id;
     jm_err err;
     if (!jm_req_body_members(req, body, names) || !get_attempt(req, body, &report) ||
-        !is_word(req, body, "status", job_statuses) || !is_text(req, body, "error") ||
-        !is_metadata(req, body) || !is_object(req, body, "progress") || !are_counts(req, body) ||
+        !is_word(req, body, "status", job_statuses) ||
+        !jm_req_body_string(req, body, "error", false, NULL) || !is_metadata(req, body) ||
+        !is_object(req, body, "progress") || !are_counts(req, body) ||
         !jm_job_find(req, &pg, &id, NULL))
         return;
     report.status = jm_json_exact_text(json_object_get(body, "status"));
@@ -228,7 +223,8 @@ void jm_job_write_step(jm_req *req)
     jm_err err;
     int64_t ignored;
     if (!body || !jm_req_body_members(req, body, names) || !get_attempt(req, body, &report) ||
-        !is_text(req, body, "name") || !is_text(req, body, "error") ||
+        !jm_req_body_string(req, body, "name", false, NULL) ||
+        !jm_req_body_string(req, body, "error", false, NULL) ||
         !is_word(req, body, "status", step_statuses) ||
         !get_int(req, body, "attempts", 1, tries, &ignored))
         return;
@@ -267,11 +263,12 @@ static bool check_line(jm_req *req, const json_t *line, jm_outside_report *repor
         return false;
     }
     if (!jm_req_body_members(req, line, names) || !get_attempt(req, line, report) ||
-        !is_word(req, line, "level", levels) || !is_text(req, line, "step") ||
-        !is_text(req, line, "ts"))
+        !is_word(req, line, "level", levels) ||
+        !jm_req_body_string(req, line, "step", false, NULL) ||
+        !jm_req_body_string(req, line, "ts", false, NULL))
         return false;
-    if (!jm_json_exact_text(json_object_get(line, "message")))
-        return refuse(req, "message", "a string");
+    if (!jm_req_body_string(req, line, "message", true, NULL))
+        return false;
     if (ts && jm_rfc3339_parse(ts, strlen(ts), &ignored, &err))
         return refuse(req, "ts", "a time such as 2026-11-22T14:30:00Z");
     return !before || before == report->attempt || refuse(req, "attempt", "the same in all lines");

@@ -369,6 +369,22 @@ bool jm_req_body_members(jm_req *req, const json_t *body, const char *const *nam
     return true;
 }
 
+bool jm_req_body_string(jm_req *req, const json_t *body, const char *name, bool required,
+                        const char **text)
+{
+    const json_t *value = json_object_get(body, name);
+    const char *given = jm_json_exact_number(value) ? NULL : jm_json_exact_text(value);
+    char where[80];
+    if (text)
+        *text = given;
+    if (value ? given && strlen(given) == json_string_length(value) : !required)
+        return true;
+    snprintf(where, sizeof where, "/%s", name);
+    jm_req_problem(req, 400, "invalid", where, "%s must be text%s", name,
+                   given ? " without U+0000" : "");
+    return false;
+}
+
 /* ---- who asks ---- */
 
 const char *jm_req_project(const jm_req *req)

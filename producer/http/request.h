@@ -80,6 +80,10 @@ const char *jm_req_body_text(const jm_req *req, size_t *len);
 /* false: a member of the body is none of those named (NULL-terminated) and was answered with 400,
  * which names the nearest one. */
 bool jm_req_body_members(jm_req *req, const json_t *body, const char *const *names);
+/* A member that is text without U+0000; borrowed. *text (may be NULL) is NULL where there is none.
+ * false: it is something else, or is required and not there, and was answered with 400. */
+bool jm_req_body_string(jm_req *req, const json_t *body, const char *name, bool required,
+                        const char **text);
 
 /* ---- who asks ---- */
 

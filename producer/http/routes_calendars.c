@@ -114,19 +114,6 @@ static void save(jm_req *req, const jm_calendars_entry *entry, bool replace)
         jm_req_ok(req, calendar);
 }
 
-static bool is_text(jm_req *req, const json_t *body, const char *name, bool required)
-{
-    const json_t *value = json_object_get(body, name);
-    const char *text = jm_json_exact_text(value);
-    char where[40];
-    if (value ? text && !jm_json_exact_number(value) && strlen(text) == json_string_length(value)
-              : !required)
-        return true;
-    snprintf(where, sizeof where, "/%s", name);
-    jm_req_problem(req, 400, "invalid", where, "%s must be text", name);
-    return false;
-}
-
 /* definition and description of a body. */
 static void save_body(jm_req *req, const json_t *body, jm_calendars_entry *entry, bool replace)
 {
@@ -148,8 +135,10 @@ static void add(jm_req *req)
     static const char *const members[] = {"project", "name", "definition", "description", NULL};
     jm_calendars_entry entry = {0};
     const json_t *body = jm_req_body(req, JSON_OBJECT);
-    if (!body || !jm_req_body_members(req, body, members) || !is_text(req, body, "name", true) ||
-        !is_text(req, body, "project", false) || !is_text(req, body, "description", false) ||
+    if (!body || !jm_req_body_members(req, body, members) ||
+        !jm_req_body_string(req, body, "name", true, NULL) ||
+        !jm_req_body_string(req, body, "project", false, NULL) ||
+        !jm_req_body_string(req, body, "description", false, NULL) ||
         !find_project(req, jm_json_exact_text(json_object_get(body, "project")), &entry.project))
         return;
     entry.name = jm_json_exact_text(json_object_get(body, "name"));
@@ -162,7 +151,7 @@ static void put(jm_req *req)
     jm_calendars_entry entry = {.name = jm_req_path(req, "name")};
     const json_t *body = jm_req_body(req, JSON_OBJECT);
     if (body && jm_req_body_members(req, body, members) &&
-        is_text(req, body, "description", false) &&
+        jm_req_body_string(req, body, "description", false, NULL) &&
         find_project(req, jm_req_query(req, "project"), &entry.project))
         save_body(req, body, &entry, true);
 }

@@ -23,17 +23,6 @@ static bool refuse(jm_req *req, const char *name, const char *needs)
     return false;
 }
 
-static bool body_text(jm_req *req, const json_t *body, const char *name, const char *def,
-                      const char **out)
-{
-    const json_t *value = json_object_get(body, name);
-    *out = value ? jm_json_exact_text(value) : def;
-    bool good =
-        *out &&
-        (!value || (!jm_json_exact_number(value) && strlen(*out) == json_string_length(value)));
-    return good || refuse(req, name, "text");
-}
-
 static bool body_seconds(jm_req *req, const json_t *body, const char *name, double def, double min,
                          double max, double *out)
 {
@@ -154,11 +143,14 @@ static void acquire(jm_req *req)
     jm_lock_wish wish = {.name = jm_req_path(req, "name")};
     const json_t *body = jm_req_body_or_empty(req);
     if (body && jm_req_body_members(req, body, members) &&
-        body_text(req, body, "owner", jm_req_actor(req), &wish.owner) &&
+        jm_req_body_string(req, body, "owner", false, &wish.owner) &&
         body_seconds(req, body, "ttl_s", TTL_S, 0.1, TTL_MAX_S, &wish.ttl_s) &&
         body_seconds(req, body, "wait_s", 0, 0, WAIT_MAX_S, &wish.wait_s) &&
-        find_project(req, &wish.project))
+        find_project(req, &wish.project)) {
+        if (!wish.owner)
+            wish.owner = jm_req_actor(req);
         take(req, &wish);
+    }
 }
 
 static void extend(jm_req *req)

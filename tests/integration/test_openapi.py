@@ -15,6 +15,11 @@ DOCUMENT = openapi.document()
 OPERATIONS = [(method, path) for method, path, _ in DOCUMENT.operations()]
 
 
+@pytest.fixture
+def open_api(jm):
+    return Api.of(jm.start_producer("--no-scheduler", **{"http.auth": "off"}))
+
+
 def routes():
     """Of the server: (method, path) → scope, parameters."""
     out = subprocess.run([bin_dir() / "jobmill-producer", "--print-routes"], check=True, capture_output=True, text=True).stdout
@@ -99,6 +104,21 @@ def test_examples_are_as_their_schemas_say():
     assert not wrong
 
 
+# Where the sources name the code of a problem: as the argument behind a status, in the table of failures, or by itself.
+CODES = (r'\b(?:req|request|req->http|request->http), \d{3}, "([a-z_]+)"', r'\{JM_ERR_\w+, \d{3}, "([a-z_]+)"\}',
+         r'\{err->code, \d{3}, "([a-z_]+)"\}', r'->code = [^;]*?"([a-z_]+)"', r': (?:false|refuse)\(\w+, \d{3}, "([a-z_]+)"')
+
+
+def test_codes_of_problems_are_those_that_the_server_has():
+    """A client that knows all of the document meets no other, and none of the document is history."""
+    sources = [p.read_text() for folder in ("common", "producer/http", "producer/service") for p in (ROOT / folder).glob("*.c")]
+    found = {code for text in sources for pattern in CODES for code in re.findall(pattern, text)}
+    described = DOCUMENT.json["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert described == sorted(found)
+    problem = {"title": "t", "status": 400, "code": "such_a_code", "detail": "d"}
+    assert DOCUMENT.errors({"$ref": "#/components/schemas/Problem"}, problem), "answers with another code are noticed"
+
+
 def test_objects_of_answers_say_what_they_have():
     """So that a member that nobody described cannot slip in: every object is closed, or says what its other members are."""
     open_ones = []
@@ -152,3 +172,23 @@ def test_docs_show_every_operation_and_send_what_was_typed():
     assert sent["headers"] == {"If-Match": '"3"', "X-API-Key": "kept-in-this-tab", "Content-Type": "application/json"}
     assert "200 OK" in page["answer"] and "kept-in-this-tab" not in page["text"]
     assert page["shown"] and all("calendars" in text for text in page["shown"])
+
+
+@pytest.mark.parametrize("method, path, body, member", [
+    ("POST", "/calendars", {"definition": {}, "name": 1}, "name"),
+    ("POST", "/calendars", {"definition": {}}, "name"),
+    ("POST", "/calendars", {"definition": {}, "name": "c", "project": 1.5}, "project"),
+    ("PUT", "/calendars/c", {"definition": {}, "description": "a\0b"}, "description"),
+    ("POST", "/locks/l/acquire", {"owner": ["me"]}, "owner"),
+    ("POST", "/locks/l/acquire", {"owner": None}, "owner"),
+    ("PATCH", "/jobs/x", {"attempt": 1, "error": "\0"}, "error"),
+    ("POST", "/jobs/x/steps", {"attempt": 1, "name": {}, "status": "success"}, "name"),
+    ("POST", "/jobs/x/logs", {"attempt": 1, "message": 12345678901234567890}, "message"),
+    ("POST", "/jobs/x/logs", {"attempt": 1}, "message"),
+    ("POST", "/keys", {"name": 1, "scope": "read"}, "name"),
+])
+def test_what_must_be_text_is_asked_for_in_one_way(open_api, method, path, body, member):
+    answer = open_api.call(method, "/api/v1" + path, body)
+    assert (answer.status, answer.json["code"]) == (400, "invalid"), answer
+    assert answer.json["errors"][0]["pointer"] == f"/{member}"
+    assert answer.json["detail"].startswith(f"{member} must be text")
