@@ -185,26 +185,37 @@ static void add_member(jm_buf *body, const char *name, const char *value)
     add_text(body, value);
 }
 
-/* where: "parameter" or "pointer" of what is at fault. */
-static void problem(jm_http_request *request, int status, const char *code, const char *where,
-                    const char *culprit, const char *detail)
+/* errors: a list in JSON, or NULL. */
+void jm_http_problems(jm_http_request *request, int status, const char *code, const char *errors,
+                      const char *detail)
 {
     jm_buf body = {0};
     jm_buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", title_of(status),
                 status);
     add_member(&body, "code", code);
     add_member(&body, "detail", detail);
-    if (culprit) {
-        jm_buf_addf(&body, ",\"errors\":[{\"%s\":", where);
-        add_text(&body, culprit);
-        add_member(&body, "detail", detail);
-        jm_buf_adds(&body, "}]");
-    }
+    if (errors)
+        jm_buf_addf(&body, ",\"errors\":%s", errors);
     jm_buf_adds(&body, "}\n");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED && !request->n_headers)
         jm_http_add_header(request, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     jm_http_answer(request, status, "application/problem+json", &body);
     jm_buf_fini(&body);
+}
+
+/* where: "parameter" or "pointer" of what is at fault. */
+static void problem(jm_http_request *request, int status, const char *code, const char *where,
+                    const char *culprit, const char *detail)
+{
+    jm_buf errors = {0};
+    if (culprit) {
+        jm_buf_addf(&errors, "[{\"%s\":", where);
+        add_text(&errors, culprit);
+        add_member(&errors, "detail", detail);
+        jm_buf_adds(&errors, "}]");
+    }
+    jm_http_problems(request, status, code, culprit ? jm_buf_str(&errors) : NULL, detail);
+    jm_buf_fini(&errors);
 }
 
 void jm_http_problem(jm_http_request *request, int status, const char *code, const char *parameter,

@@ -83,6 +83,9 @@ void jm_http_problem(jm_http_request *request, int status, const char *code, con
 /* The same with a JSON pointer into the body ("/params/x"), or NULL. */
 void jm_http_problem_at(jm_http_request *request, int status, const char *code, const char *pointer,
                         const char *detail);
+/* errors: all that is at fault, as a list in JSON; NULL: none. */
+void jm_http_problems(jm_http_request *request, int status, const char *code, const char *errors,
+                      const char *detail);
 bool jm_http_is_answered(const jm_http_request *request);
 int jm_http_status(const jm_http_request *request); /* of the answer, 0 before it */
 size_t jm_http_answer_bytes(const jm_http_request *request);

@@ -200,6 +200,15 @@ void jm_req_problem(jm_req *req, int status, const char *code, const char *field
         jm_http_problem_at(req->http, status, code, field, detail);
 }
 
+void jm_req_problems(jm_req *req, int status, const char *code, json_t *errors, const char *detail)
+{
+    char *text = json_dumps(errors, JSON_COMPACT);
+    if (!jm_http_is_answered(req->http))
+        jm_http_problems(req->http, status, code, text, detail);
+    free(text);
+    json_decref(errors);
+}
+
 static const struct failure {
     int code, status;
     const char *word;

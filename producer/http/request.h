@@ -80,8 +80,9 @@ const char *jm_req_body_text(const jm_req *req, size_t *len);
 /* false: a member of the body is none of those named (NULL-terminated) and was answered with 400,
  * which names the nearest one. */
 bool jm_req_body_members(jm_req *req, const json_t *body, const char *const *names);
-/* A member that is text without U+0000; borrowed. *text (may be NULL) is NULL where there is none.
- * false: it is something else, or is required and not there, and was answered with 400. */
+/* A member that is text (the parser refuses U+0000); borrowed. *text (may be NULL) is NULL where
+ * there is none. false: it is something else, or is required and not there, and was answered with
+ * 400. */
 bool jm_req_body_string(jm_req *req, const json_t *body, const char *name, bool required,
                         const char **text);
 
@@ -131,6 +132,8 @@ const char *jm_req_words(const jm_err *err, char words[JM_REQ_WORDS]);
  * parameter as "?name", or NULL. */
 void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,
                     ...) __attribute__((format(printf, 5, 6)));
+/* The same with all that is at fault: [{"pointer", "detail"}]; takes the reference. */
+void jm_req_problems(jm_req *req, int status, const char *code, json_t *errors, const char *detail);
 void jm_req_set_header(jm_req *req, const char *name, const char *value); /* before the answer */
 
 /* A version of what is answered, as its ETag; before the answer. */

@@ -7,6 +7,7 @@
 #include "producer/http/routes.h"
 #include "producer/service/backup.h"
 #include "producer/service/cleanup.h"
+#include "producer/service/findings.h"
 
 enum { WITHIN_MS = 20000 /* then it answers, with "more" */ };
 
@@ -81,11 +82,10 @@ static void backup(jm_req *req)
         jm_req_ok(req, made);
 }
 
-/* The first line of what was found, which is one of several. */
 static void refuse(jm_req *req, const jm_buf *findings)
 {
-    const char *text = jm_buf_str(findings);
-    jm_req_problem(req, 400, "invalid", NULL, "%.*s", (int)strcspn(text, "\n"), text);
+    jm_req_problems(req, 400, "invalid", jm_findings_list(findings),
+                    "nothing is changed: errors has what is wrong with the backup");
 }
 
 static void restore_text(jm_req *req, const char *text)

@@ -5,11 +5,12 @@
 #include "common/json_exact.h"
 #include "common/clock.h"
 #include "producer/http/routes.h"
+#include "producer/service/findings.h"
 #include "producer/service/schedule_export.h"
 #include "producer/service/schedule_import.h"
 #include "producer/service/schedules.h"
 
-enum { PREVIEW_COUNT = 10, PREVIEW_MAX = 1000, FINDINGS_SHOWN = 600 };
+enum { PREVIEW_COUNT = 10, PREVIEW_MAX = 1000 };
 
 /* ---- previews ---- */
 
@@ -78,11 +79,11 @@ static void export_all(jm_req *req)
         jm_req_ok(req, document);
 }
 
-/* Whatever is wrong with a document, a line each. */
+/* Whatever is wrong with a document. */
 static void refuse(jm_req *req, const jm_buf *findings)
 {
-    jm_req_problem(req, 400, "invalid", NULL, "nothing is changed:\n%.*s", FINDINGS_SHOWN,
-                   jm_buf_str(findings));
+    jm_req_problems(req, 400, "invalid", jm_findings_list(findings),
+                    "nothing is changed: errors has what is wrong with the document");
 }
 
 /* Finds what is to change, does it, and says it. */

@@ -3,6 +3,8 @@
 #ifndef JM_SERVICE_FINDINGS_H
 #define JM_SERVICE_FINDINGS_H
 
+#include <jansson.h>
+
 #include "common/buf.h"
 #include "common/err.h"
 
@@ -25,5 +27,9 @@ void jm_findings_add(jm_findings *findings, const jm_place *place, const jm_err 
 /* Says how many there are beyond those written. Returns JM_OK when there are none, else
  * JM_ERR_INVALID. */
 int jm_findings_end(jm_findings *findings);
+
+/* What has been written so, as [{"pointer": "/schedules/3/cron_expression", "detail": "..."}];
+ * pointer only where there is a place. The caller owns it. */
+json_t *jm_findings_list(const jm_buf *written);
 
 #endif

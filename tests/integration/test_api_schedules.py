@@ -340,7 +340,8 @@ def test_export_and_import(jm, api):
     assert sorted(s["name"] for s in api.get("/schedules")["items"]) == ["a", "c"]
     document["schedules"][0]["cron_expression"] = "never"
     answer = api.call("POST", "/api/v1/schedules/import", document)
-    assert "schedules[0].cron_expression" in problem(answer, 400, "invalid")
+    problem(answer, 400, "invalid")
+    assert answer.json["errors"][0]["pointer"] == "/schedules/0/cron_expression"
     problem(api.call("POST", "/api/v1/schedules/import?project=shop", document), 400, "invalid")
 
 
@@ -375,3 +376,15 @@ def test_names_that_mean_something_elsewhere(jm, api):
     assert api.get(f"/schedules/{path}")["id"] == made["id"]
     assert api.get("/schedules?metadata." + path + "=" + path)["items"][0]["id"] == made["id"]
     api.delete(f"/schedules/{path}")
+
+
+def test_all_mistakes_of_a_document_are_named(api):
+    schedules = [{"name": "a", "project": "default", "type": "t", "cron_expression": "* * *"},
+                 {"name": "b", "project": "default", "type": "t", "interval_seconds": 60, "overlap": "sometimes"},
+                 {"name": "c", "project": "default", "type": "t", "interval_seconds": 60, "retries": 3}]
+    answer = api.call("POST", "/api/v1/schedules/import", {"version": 1, "schedules": schedules})
+    assert (answer.status, answer.json["code"]) == (400, "invalid"), answer
+    found = {e["pointer"]: e["detail"] for e in answer.json["errors"]}
+    assert {"/schedules/0/cron_expression", "/schedules/1/overlap", "/schedules/2/retries"} <= set(found), answer
+    assert all(text and "body" not in text and "schedules[" not in text for text in found.values()), answer
+    assert api.get("/schedules")["items"] == [], "nothing is changed"

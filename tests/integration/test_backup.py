@@ -239,6 +239,6 @@ def test_over_http(jm, api):
     api.post("/restore", {"jobmill_backup": 2}, expect=400)
     wrong = dict(mine, schedules=[dict(mine["schedules"][0], interval_seconds=-1)])
     answer = api.call("POST", "/api/v1/restore", wrong)
-    assert answer.status == 400 and "interval" in answer.json["detail"], answer
+    assert answer.status == 400 and answer.json["errors"][0]["pointer"] == "/schedules/0/interval_seconds", answer
     wrong = dict(mine, projects=[{"name": 5}])
     assert api.call("POST", "/api/v1/restore", wrong).json["errors"][0]["pointer"] == "/projects/0/name"
