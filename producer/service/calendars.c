@@ -223,7 +223,7 @@ int jm_calendars_list(jm_pg *pg, const char *project, const jm_page *page, json_
 {
     static const jm_rows_place place = {.limit = 2, .offset = 3, .cursor = {4, 5}};
     char behind[101];
-    const char *name;
+    const char *name = NULL;
     jm_pg_args args;
     jm_buf cursor = {0};
     *items = NULL;
