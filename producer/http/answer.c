@@ -280,14 +280,25 @@ static bool mentions(const char *text, const char *word)
     return false;
 }
 
+/* The word by which programs know why submit() refuses is not for people. */
+static void cut_reason(char *text)
+{
+    char *at = strstr(text, "; reason: ");
+    const char *rest = at ? at + 10 + strspn(at + 10, "abcdefghijklmnopqrstuvwxyz_") : NULL;
+    if (at)
+        memmove(at, rest, strlen(rest) + 1);
+}
+
 const char *jm_req_words(const jm_err *err, char words[JM_REQ_WORDS])
 {
     const char *name = err->field + strlen(err->field);
     while (name > err->field && name[-1] != '.' && name[-1] != ']')
         name--;
     if (!*name || mentions(err->msg, name))
-        return err->msg;
-    snprintf(words, JM_REQ_WORDS, "%s: %s", name, err->msg);
+        snprintf(words, JM_REQ_WORDS, "%s", err->msg);
+    else
+        snprintf(words, JM_REQ_WORDS, "%s: %s", name, err->msg);
+    cut_reason(words);
     return words;
 }
 

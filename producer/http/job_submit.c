@@ -157,13 +157,13 @@ static void answer_failure(jm_req *req, const jm_submit_request *request)
         jm_req_fail(req, &request->err);
         return;
     }
-    char pointer[sizeof request->err.field + 2];
+    char pointer[sizeof request->err.field + 2], words[JM_REQ_WORDS];
     snprintf(pointer, sizeof pointer, "/%s", request->err.field);
     for (char *c = pointer; *c; c++)
         if (*c == '.')
             *c = '/';
     jm_req_problem(req, 409, request->code, *request->err.field ? pointer : NULL, "%s",
-                   request->err.msg);
+                   jm_req_words(&request->err, words));
 }
 
 static void answer_list(jm_req *req, const jm_submit_request *request)

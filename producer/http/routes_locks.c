@@ -33,7 +33,7 @@ static bool body_seconds(jm_req *req, const json_t *body, const char *name, doub
            : exact                  ? strtod(exact, NULL)
            : json_is_integer(value) ? (double)json_integer_value(value)
                                     : NAN;
-    snprintf(needs, sizeof needs, "seconds from %g to %g", min, max);
+    snprintf(needs, sizeof needs, "seconds from %.10g to %.10g", min, max);
     return (*out >= min && *out <= max) || refuse(req, name, needs);
 }
 

@@ -1,4 +1,5 @@
 """Jobs over the API: lists that neither skip nor repeat, search, statistics, actions, and programs outside that run jobs."""
+import datetime
 import gzip
 
 import pytest
@@ -260,10 +261,12 @@ def test_times_in_the_query(jm, api):
             assert [j["id"] for j in api.get(f"{path}created_from={time}")["items"]] == [job], time
             assert api.get(f"{path}created_to={time}")["items"] == [], time
             assert api.get(f"{path}started_from={time}")["items"] == [], time
-    # To the millisecond, which is what an id knows.
-    assert [j["id"] for j in api.get(f"/jobs?created_from={made[:19]}+00:00&")["items"]] == [job]
-    assert [j["id"] for j in api.get(f"/jobs?created_from={made[:19]}-00:00&&limit=5")["items"]] == [job]
-    assert api.get(f"/jobs?created_to={made[:19]}+00:00")["items"] == []
+    # The time in the id is a little earlier than that of the row.
+    before = (datetime.datetime.fromisoformat(made) - datetime.timedelta(seconds=5)).isoformat()
+    assert before.endswith("+00:00")
+    assert [j["id"] for j in api.get(f"/jobs?created_from={before}&")["items"]] == [job]
+    assert [j["id"] for j in api.get(f"/jobs?created_from={before[:-6]}-00:00&&limit=5")["items"]] == [job]
+    assert api.get(f"/jobs?created_to={before}")["items"] == []
     assert api.call("GET", "/api/v1/jobs?created_from=2026-11-22T14:30:00+0100").status == 400
 
 
@@ -290,3 +293,16 @@ def test_a_reason_has_an_end(jm, api):
         answer = add("b", reason)
         assert (answer.status, answer.json["code"]) == (400, "bad_header") and "X-Reason" in answer.json["detail"]
     assert jm.db.value("SELECT count(*) FROM projects WHERE name = 'b'") == 0
+
+
+def test_what_is_at_fault_is_where_it_stands(api):
+    """A parameter is named as one, by every list; numbers are numbers, and what programs go by is no word for people."""
+    for path in ("audit", "keys", "projects", "documents", "schedules", "jobs", "dead-letters"):
+        answer = api.call("GET", f"/api/v1/{path}?cursor=zz")
+        assert answer.status == 400 and answer.json["errors"][0]["parameter"] == "cursor", (path, answer)
+    answer = api.call("POST", "/api/v1/locks/x/acquire", {"ttl_s": 1e9})
+    assert answer.json["detail"] == "ttl_s must be seconds from 0.1 to 2678400"
+    job = api.post("/jobs", {"type": "t", "params": {"n": 1}})["id"]
+    answer = api.call("POST", "/api/v1/jobs", {"type": "t", "id": job, "params": {"n": 2}})
+    assert answer.status == 409 and answer.json["errors"][0]["pointer"] == "/id"
+    assert "reason:" not in answer.json["detail"] and "Give each job an id of its own" in answer.json["detail"], answer
