@@ -59,6 +59,25 @@ const jm_sql *jm_search_args(const jm_search *search, jm_pg_args *args)
     return statements[search->match];
 }
 
+/* Of a search that has found nothing: whether anything could have been found. */
+static int check_key(jm_pg *pg, const char *key, jm_err *err)
+{
+    jm_pg_args args;
+    PGresult *res = NULL;
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, key);
+    int rc = jm_pg_query(pg, &jm_sql_job_search_known, &args, &res, err);
+    bool known = !rc && !strcmp(PQgetvalue(res, 0, 0), "t");
+    PQclear(res);
+    if (rc || known)
+        return rc;
+    return jm_err_field(err, "key",
+                        "no job type declares the key \"%.200s\" searchable: add it to "
+                        "\"searchable\" of the type, or list the jobs whose metadata has a value "
+                        "(metadata.KEY=VALUE, --metadata)",
+                        key);
+}
+
 int jm_jobs_search(jm_pg *pg, const jm_jobs_filter *filter, const jm_search *search, json_t **items,
                    char **next, jm_err *err)
 {
@@ -77,6 +96,10 @@ int jm_jobs_search(jm_pg *pg, const jm_jobs_filter *filter, const jm_search *sea
     rc = jm_jobs_count(pg, sql, &bounded, search, err);
     rc = rc ? rc : jm_rows_list(pg, sql, &given.args, items, err);
     jm_filter_args_fini(&given);
+    if (!rc && !json_array_size(*items) && (rc = check_key(pg, search->key, err))) {
+        json_decref(*items);
+        *items = NULL;
+    }
     if (!rc)
         jm_jobs_cut_page(*items, filter->limit, next);
     return rc;

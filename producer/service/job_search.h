@@ -18,7 +18,7 @@ enum {
 };
 
 /* As jm_jobs_list, of those jobs whose metadata matches, whatever the case of letters. Errors:
- * JM_ERR_INVALID with the field. */
+ * JM_ERR_INVALID with the field: among them key, where no job could have been found by it. */
 int jm_jobs_search(struct jm_pg *pg, const jm_jobs_filter *filter, const jm_search *search,
                    json_t **items, char **next, jm_err *err);
 

@@ -306,3 +306,19 @@ def test_what_is_at_fault_is_where_it_stands(api):
     answer = api.call("POST", "/api/v1/jobs", {"type": "t", "id": job, "params": {"n": 2}})
     assert answer.status == 409 and answer.json["errors"][0]["pointer"] == "/id"
     assert "reason:" not in answer.json["detail"] and "Give each job an id of its own" in answer.json["detail"], answer
+
+
+def test_a_key_that_nobody_declared_searchable_is_no_empty_list(jm, api, searchable):
+    job = api.post("/jobs", {"type": "t", "metadata": {"colour": "red"}})["id"]
+    for match in ("exact", "prefix", "part"):
+        answer = api.get(f"/jobs/search?key=colour&value=red&match={match}", 400)
+        assert answer["errors"][0]["parameter"] == "key" and '"searchable"' in answer["detail"], answer
+    assert [j["id"] for j in api.get("/jobs?metadata.colour=red")["items"]] == [job]  # as it says
+    refused = jm.cli("job", "search", "colour", "red", check=False)
+    assert refused.code == 2 and "declares the key" in refused.err, refused
+    assert api.get("/jobs/search?key=city&value=nowhere")["items"] == []
+    # What jobs of a type that is gone have is found, and what they have not is not.
+    api.post("/jobs", {"type": "order", "metadata": {"city": "Oslo"}})
+    jm.db.execute("DELETE FROM job_types WHERE name = 'order'")
+    assert len(api.get("/jobs/search?key=city&value=oslo")["items"]) == 1
+    assert api.get("/jobs/search?key=city&value=nowhere")["items"] == []
