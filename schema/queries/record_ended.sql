@@ -53,7 +53,9 @@ WITH given AS (
     JOIN ended e ON e.id = s.job_id
     ON CONFLICT (job_id, attempt, seq) DO UPDATE
     SET status = excluded.status, data = excluded.data, error = excluded.error, attempts = excluded.attempts,
-        completed_at = excluded.completed_at, duration_ms = excluded.duration_ms
+        completed_at = excluded.completed_at,
+        duration_ms = coalesce(excluded.duration_ms, -- who reports from outside says no more than that it is over
+            round(extract(epoch FROM excluded.completed_at - old.started_at) * 1000)::bigint)
     WHERE old.status IN ('pending', 'running')
 ), logs AS (
     INSERT INTO job_logs (job_id, attempt, seq, step, ts, level, message, details)

@@ -322,3 +322,13 @@ def test_a_key_that_nobody_declared_searchable_is_no_empty_list(jm, api, searcha
     jm.db.execute("DELETE FROM job_types WHERE name = 'order'")
     assert len(api.get("/jobs/search?key=city&value=oslo")["items"]) == 1
     assert api.get("/jobs/search?key=city&value=nowhere")["items"] == []
+
+
+def test_a_step_that_was_reported_running_has_its_duration(jm, api):
+    job = api.post("/jobs", {"type": "outside.t"})["id"]
+    assert api.patch(f"/jobs/{job}", {"status": "running"})["attempt"] == 1
+    running = api.post(f"/jobs/{job}/steps", {"attempt": 1, "name": "a", "status": "running"})["items"][0]
+    assert running["duration_ms"] is None and running["completed_at"] is None
+    jm.db.execute("UPDATE job_steps SET started_at = started_at - interval '90 seconds' WHERE job_id = %s", job)
+    done = api.post(f"/jobs/{job}/steps", {"attempt": 1, "name": "a", "status": "success"})["items"][0]
+    assert done["seq"] == running["seq"] and 90000 <= done["duration_ms"] < 120000, done
