@@ -10,6 +10,7 @@
 #include "producer/cli/cleanup.h"
 #include "producer/cli/change.h"
 #include "producer/cli/commands.h"
+#include "producer/cli/metadata.h"
 #include "producer/cli/job_update.h"
 #include "producer/cli/confirm.h"
 #include "producer/cli/job_logs.h"
@@ -248,22 +249,6 @@ static int filter_options(jm_cli *cli, jm_jobs_filter *filter)
     return rc;
 }
 
-/* KEY=VALUE as {"key": "value"}; NULL where it was not given. */
-static int metadata_option(jm_cli *cli, json_t **metadata)
-{
-    const char *text = jm_cli_option_text(cli, "metadata");
-    const char *equals = text ? strchr(text, '=') : NULL;
-    *metadata = NULL;
-    if (!text)
-        return JM_EXIT_OK;
-    if (!equals || equals == text)
-        return jm_cli_usage(cli, "--metadata is \"%s\", needs KEY=VALUE", text);
-    char *key = strndup(text, (size_t)(equals - text));
-    *metadata = json_pack("{s:s}", key, equals + 1);
-    free(key);
-    return JM_EXIT_OK;
-}
-
 /* A list under its own heading, left out when there is nothing in it. */
 static void print_part(const jm_cli *cli, json_t *items, const jm_cli_column *columns)
 {
@@ -314,7 +299,7 @@ static int list(jm_cli *cli)
 {
     jm_jobs_filter filter;
     json_t *metadata;
-    if (read_filter(cli, &filter) || metadata_option(cli, &metadata))
+    if (read_filter(cli, &filter) || jm_cli_option_metadata(cli, &metadata))
         return JM_EXIT_USAGE;
     filter.metadata = metadata;
     int rc = print_jobs(cli, &filter, NULL);
@@ -342,6 +327,23 @@ static int recent(jm_cli *cli)
     return print_jobs(cli, &filter, NULL);
 }
 
+/* For people: a sum with what it is of, and no rate of nothing. */
+static void put_into_words(json_t *found)
+{
+    const json_t *sum = json_object_get(found, "sum");
+    char *value = jm_cli_table_cell(json_object_get(sum, "value"), JM_CLI_TEXT);
+    if (json_is_object(sum))
+        json_object_set_new(
+            found, "sum",
+            json_sprintf("%s of %lld%s jobs with %s", value,
+                         (long long)json_integer_value(json_object_get(sum, "jobs")),
+                         json_is_false(json_object_get(sum, "complete")) ? " of the newest" : "",
+                         json_string_value(json_object_get(sum, "key"))));
+    free(value);
+    if (!json_integer_value(json_object_get(found, "total")))
+        json_object_set_new(found, "success_rate", json_null());
+}
+
 static int stats(jm_cli *cli)
 {
     const char *by = jm_cli_option_text(cli, "by");
@@ -362,6 +364,7 @@ static int stats(jm_cli *cli)
         return jm_cli_fail(cli, &err);
     if (jm_cli_json(cli))
         return jm_cli_print_json(cli, found);
+    put_into_words(found);
     jm_cli_print_fields(cli, found, stats_columns);
     print_part(cli, json_object_get(found, "types"), stats_type_columns);
     print_part(cli, json_object_get(found, "trend"), stats_trend_columns);
@@ -632,8 +635,9 @@ static const jm_cli_option delete_options[] = {
 
 static const jm_cli_option list_options[] = {
     {.name = "metadata",
-     .value = "KEY=VALUE",
-     .help = "Only jobs whose metadata says so; fast for keys that types declare searchable."},
+     .value = JM_CLI_METADATA_VALUE,
+     .help = "Only jobs whose metadata says so: one member, or an object of several; fast for keys "
+             "that types declare searchable."},
     FILTERS,
     {.name = NULL}};
 static const char *const match_words[] = {"exact", "prefix", "part", NULL};

@@ -9,6 +9,7 @@
 #include "common/rows.h"
 #include "producer/cli/change.h"
 #include "producer/cli/confirm.h"
+#include "producer/cli/metadata.h"
 #include "producer/cli/schedule_files.h"
 #include "producer/cli/schedule_options.h"
 #include "producer/cli/table.h"
@@ -544,31 +545,6 @@ static int ticks(jm_cli *cli)
                              "no instants have come yet");
 }
 
-/* --metadata '{"team": "a"}' as texts by name. */
-static int read_metadata(jm_cli *cli, json_t **out)
-{
-    const char *text = jm_cli_option_text(cli, "metadata"), *name;
-    json_t *given = NULL, *value;
-    jm_err err;
-    if (!text)
-        return JM_EXIT_OK;
-    if (jm_json_exact_load(text, strlen(text), &given, &err) || !json_is_object(given)) {
-        json_decref(given);
-        return jm_cli_usage(cli, "--metadata: it must be an object such as {\"team\": \"a\"}");
-    }
-    *out = json_object();
-    json_object_foreach(given, name, value)
-    {
-        const char *is =
-            jm_json_exact_number(value) ? jm_json_exact_number(value) : json_string_value(value);
-        char *other = is ? NULL : jm_json_exact_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        json_object_set_new(*out, name, json_string(is ? is : other));
-        free(other);
-    }
-    json_decref(given);
-    return JM_EXIT_OK;
-}
-
 static int list(jm_cli *cli)
 {
     jm_schedules_filter filter = {.project = jm_cli_option_text(cli, "project"),
@@ -579,7 +555,7 @@ static int list(jm_cli *cli)
     json_t *items, *metadata = NULL;
     char next[JM_UUID_TEXT];
     jm_err err;
-    if (jm_cli_page_get(cli, &page) || read_metadata(cli, &metadata))
+    if (jm_cli_page_get(cli, &page) || jm_cli_option_metadata(cli, &metadata))
         return JM_EXIT_USAGE;
     filter.limit = page.limit;
     filter.offset = page.offset;
@@ -742,8 +718,8 @@ static const jm_cli_option list_options[] = {
      .help = "Only those that are enabled, or are not."},
     {.name = "external-id", .value = "ID", .help = "Only those with this id elsewhere."},
     {.name = "metadata",
-     .value = "JSON",
-     .help = "Only those whose metadata has these members with these values."},
+     .value = JM_CLI_METADATA_VALUE,
+     .help = "Only those whose metadata says so: one member, or an object of several."},
     {.name = NULL}};
 
 static const jm_cli_option one_options[] = {PROJECT_OPTION, {.name = NULL}};
@@ -840,6 +816,7 @@ const jm_cli_command jm_cli_schedule_commands[] = {
      .run = jm_cli_schedule_backfill},
     {.verb = "list",
      .summary = "List schedules, newest first",
+     .description = "OF 20 is the share of the last 20 jobs that ended which completed.",
      .options = list_options,
      .shares = JM_CLI_LIST | JM_CLI_CURSOR,
      .run = list},

@@ -135,6 +135,27 @@ static int run(jm_cli *cli)
 static const jm_cli_option worker_options[] = {
     {.name = "all", .help = "Also those that have stopped or are lost."}, {.name = NULL}};
 
+/* What the worker reads; here for those who ask for help. */
+static const jm_cli_option test_options[] = {
+    {.name = "fixtures", .value = "FILE", .help = "These cases, not those beside FILE."},
+    {.name = "document",
+     .value = "NAME=FILE",
+     .help = "A document that the definition names; more than once for several."},
+    {.name = NULL}};
+static const jm_cli_option run_options[] = {
+    {.name = "params", .value = "JSON", .help = "An object; default {}."},
+    {.name = "profile", .value = "NAME", .help = "Default params, of the definition's profiles."},
+    {.name = "metadata", .value = "JSON", .help = "An object of scalars."},
+    {.name = "project", .value = "NAME", .help = "Default default."},
+    {.name = "document",
+     .value = "NAME=FILE",
+     .help = "A document that the definition names; more than once for several."},
+    {.name = "timeout", .value = "SECONDS", .help = "Instead of the definition's timeout_s."},
+    {.name = "attempts",
+     .value = "N",
+     .help = "Tries, with the definition's backoff between them; default 1."},
+    {.name = NULL}};
+
 const jm_cli_command jm_cli_worker_commands[] = {
     {.verb = "list",
      .summary = "List workers and producers",
@@ -170,7 +191,8 @@ const jm_cli_command jm_cli_type_commands[] = {
      .pass = true,
      .run = type_check},
     {.verb = "test",
-     .operands = "FILE [--fixtures FILE]",
+     .operands = "FILE",
+     .options = test_options,
      .min_operands = 1,
      .max_operands = -1,
      .summary = "Run a job type against fixtures",
@@ -182,15 +204,17 @@ const jm_cli_command jm_cli_type_commands[] = {
     {.summary = NULL}};
 
 const jm_cli_command jm_cli_run_commands[] = {
-    {.operands = "TYPE [OPTION...]",
+    {.operands = "TYPE",
+     .options = run_options,
      .min_operands = 1,
      .max_operands = -1,
      .summary = "Run a job type here and now, with neither Kafka nor database",
-     .description = "Runs one job with the worker's own step runner, from [worker] jobs_dir: for "
-                    "people who write "
-                    "handlers. Steps and log lines go to standard error, the result to standard "
-                    "output. Options "
-                    "are those of jobmill-worker run.",
+     .description =
+         "Runs one job with the worker's own step runner, from [worker] jobs_dir: for "
+         "people who write "
+         "handlers. Steps and log lines go to standard error, the result to standard "
+         "output. TYPE is a type of [worker] jobs_dir, a built-in one, or a definition's file "
+         "(with a / or .json).",
      .examples = "jobmill run hello --params '{\"name\": \"you\"}' --worker.jobs_dir=./jobs.d",
      .pass = true,
      .run = run},

@@ -72,7 +72,11 @@ static const struct {
       .help = "Show it again each S seconds (default 2), until Ctrl-C."}},
     {JM_CLI_DRY_RUN, {.name = "dry-run", .help = "Only say what would be done."}},
     {JM_CLI_REASON, {.name = "reason", .value = "TEXT", .help = "Why, for the audit log."}},
-    {JM_CLI_YES, {.name = "yes", .help = "Do not ask."}},
+    {JM_CLI_YES,
+     {.name = "yes",
+      .help =
+          "Do not ask. Without a terminal nothing is asked: there what removes much at once needs "
+          "this, the rest does not."}},
 };
 enum { N_SHARED = sizeof shared / sizeof *shared };
 

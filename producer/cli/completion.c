@@ -23,14 +23,14 @@ static void each_command(FILE *to, void (*print)(FILE *to, const place *at))
             print(to, &(place){noun, c});
 }
 
-/* Calls print for each option of a command; those that pass argv on have none of ours. */
+/* Calls print for each option of a command; of those that pass argv on, what the worker reads. */
 static void each_option(FILE *to, const place *at,
                         void (*print)(FILE *to, const place *at, const jm_cli_option *option,
                                       const char *name))
 {
     jm_cli_option option;
     char name[JM_CLI_NAME_MAX];
-    for (int i = 0; !at->command->pass && jm_cli_option_at(at->command, i, &option); i++)
+    for (int i = 0; jm_cli_option_at(at->command, i, &option); i++)
         print(to, at, &option, jm_cli_option_name(&option, name));
 }
 

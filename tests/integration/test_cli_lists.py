@@ -116,3 +116,36 @@ def test_a_type(jm_sql):
     assert jm_sql.cli("type", "show", "mail", "--json").json()["params_schema"] == {"type": "object"}
     gone = jm_sql.cli("type", "show", "male", check=False)
     assert gone.code == 3 and "no worker has announced a type male" in gone.err and "jobmill type list" in gone.err
+
+
+def test_metadata_is_said_in_one_way(jm_sql):
+    """KEY=VALUE or an object, of jobs and of schedules."""
+    cli = jm_sql.cli
+    for n, metadata in enumerate(({"k": "v", "n": 1}, {"k": "v", "n": 2}, {"k": "a=b"})):
+        cli("job", "submit", "--type", "t", "--id", f"j{n}", "--metadata", json.dumps(metadata))
+        cli("schedule", "add", f"j{n}", "--every", "1h", "--type", "t", "--metadata", json.dumps(metadata))
+    for noun, name in (("job", "external_id"), ("schedule", "name")):
+        def found(metadata):
+            return sorted(row[name] for row in cli(noun, "list", "--metadata", metadata, "--json").json()["items"])
+        assert found("k=v") == found('{"k": "v"}') == ["j0", "j1"]
+        assert found('{"k": "v", "n": 2}') == found("n=2") == ["j1"] and found("k=a=b") == ["j2"]
+        for wrong in ("k", "=v", "", "[1]", "{"):
+            refused = cli(noun, "list", "--metadata", wrong, check=False)
+            assert refused.code == 2 and "--metadata is" in refused.err and not refused.out, refused
+
+
+def test_statistics_in_words(jm_sql):
+    """Of nothing there is no rate; a sum says of how many jobs it is."""
+    jm_sql.cli("job", "submit", "--type", "t")
+    shown = jm_sql.cli("job", "stats", "--sum", "amount").out
+    assert "Success rate" not in shown and "Sum:" in shown and "0 of 0 jobs with amount" in shown
+    assert jm_sql.cli("job", "stats", "--sum", "amount", "--json").json()["sum"]["key"] == "amount"
+
+
+def test_help_lists_what_the_worker_reads(jm_sql):
+    """run and type test are the worker's: what its help names, that of the command names too."""
+    for args, ours in ((["run"], ["run"]), (["test"], ["type", "test"])):
+        worker = subprocess.run([bin_dir() / "jobmill-worker", *args, "--help"], capture_output=True, text=True, check=False)
+        help_of = jm_sql.cli(*ours, "--help").out
+        wanted = set(re.findall(r"--[a-z]+", worker.stdout + worker.stderr)) - {"--help"}
+        assert wanted and wanted <= set(re.findall(r"--[a-z]+", help_of)), (wanted, help_of)
