@@ -106,7 +106,7 @@ static int check_projects(jm_accept_state *a, jm_err *err)
         if (!has_project(store, record->job->project))
             jm_accept_dead(
                 a, record, "unknown_project", "project",
-                "no such project: insert it into the table projects, or name one that is there");
+                "no such project: make it (jobmill project add), or name one that is there");
     }
     return rc;
 }

@@ -65,6 +65,24 @@ static int fail(jm_cli *cli, jm_err *err)
 
 /* ---- a key without a database ---- */
 
+/* Whether a line of the file has that name, which is its last word. */
+static bool has_name(const char *path, const char *name)
+{
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+    FILE *file = fopen(path, "re");
+    while (file && !found && getline(&line, &size, file) > 0) {
+        line[strcspn(line, "\r\n")] = '\0';
+        const char *last = strrchr(line, ' ');
+        found = last && *line != '#' && !strcmp(last + 1, name);
+    }
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
+}
+
 static int append(jm_cli *cli, const char *path, const jm_keys_entry *entry, const jm_key *key)
 {
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -98,6 +116,10 @@ static int create_in_file(jm_cli *cli, const char *path, const jm_keys_entry *en
         return jm_cli_usage(cli, "a key in a file does not expire: take its line out of it");
     if (jm_keys_check(entry, &err) || jm_key_make(&key, &err))
         return fail(cli, &err);
+    if (has_name(path, entry->name))
+        return jm_cli_say(cli, JM_EXIT_FAILURE,
+                          "%s has a key \"%s\" already: take its line out, or take another name",
+                          path, entry->name);
     int code = append(cli, path, entry, &key);
     if (code)
         return code;

@@ -406,7 +406,7 @@ static void check_topics(doctor *d)
         text += strcspn(text, ",");
     }
     if (there)
-        ok(d, "%d of queues there", there);
+        ok(d, there == 1 ? "that of %d queue is there" : "those of %d queues are there", there);
 }
 
 /* ---- this machine ---- */

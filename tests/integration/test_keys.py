@@ -357,6 +357,10 @@ def test_keys_file(jm):
     assert ask(producer, key).json() == {"actor": "key:file.key", "scope": "submit", "project": None}
     assert ask(producer, bound).json()["project"] == "default"
     assert jm.db.value("SELECT count(*) FROM api_keys") == 0
+    kept = path.read_text()
+    twice = jm.cli("key", "create", "--name", "file.key", "--scope", "read", "--keys-file", path, check=False)
+    assert twice.code == 1 and 'has a key "file.key" already' in twice.err and not twice.out
+    assert path.read_text() == kept
     expires = jm.cli("key", "create", "--name", "x", "--scope", "read", "--expires", "1d", "--keys-file",
                      path, check=False)
     assert expires.code == 2 and "does not expire" in expires.err
