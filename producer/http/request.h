@@ -73,9 +73,9 @@ bool jm_req_get_page(jm_req *req, jm_page *page);
 const json_t *jm_req_body(jm_req *req, json_type type);
 /* The same, where there may be none: an empty object then. */
 const json_t *jm_req_body_or_empty(jm_req *req);
-/* As it came. */
 /* Whether it came as it is, not compressed. false: answered with 415. */
 bool jm_req_body_is_plain(jm_req *req);
+/* As it came. */
 const char *jm_req_body_text(const jm_req *req, size_t *len);
 /* false: a member of the body is none of those named (NULL-terminated) and was answered with 400,
  * which names the nearest one. */

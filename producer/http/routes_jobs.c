@@ -256,7 +256,8 @@ const jm_api_route jm_routes_jobs[] = {
     {"POST", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
     {"PATCH", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
     {"POST", "/jobs/{id}/logs", JM_SCOPE_SUBMIT, jm_job_write_logs, NULL},
-    {"GET", "/jobs/{id}/logs", JM_SCOPE_READ, jm_job_logs, "level follow limit offset cursor total"},
+    {"GET", "/jobs/{id}/logs", JM_SCOPE_READ, jm_job_logs,
+     "level follow limit offset cursor total"},
     {"GET", "/jobs/{id}/attempts", JM_SCOPE_READ, jm_job_attempts, NULL},
     {"GET", "/jobs/{id}/result", JM_SCOPE_READ, jm_job_result, NULL},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};
