@@ -320,8 +320,8 @@ void jm_req_fail(jm_req *req, const jm_err *err)
         return;
     if (f.status == 503)
         jm_req_set_header(req, "Retry-After", "1");
-    /* What has no body, and what is no part of it, is a parameter. */
-    if (!strcmp(req->route->method, "GET") || (*err->field && jm_req_query(req, err->field)))
+    bool reads = !strcmp(req->route->method, "GET");
+    if (!req->body && (reads || jm_req_query(req, err->field))) /* a parameter */
         snprintf(pointer, sizeof pointer, "?%s", err->field);
     else
         point(err->field, pointer);
