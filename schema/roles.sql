@@ -12,7 +12,7 @@
 --              retention has expired.
 --   worker     accepts, runs and records jobs; cannot delete them, nor touch schedules and projects.
 --   submitter  may call submit(), and nothing else: applications that submit by SQL.
---   reader     reads everything but the hashes of keys, writes nothing: dashboards and reports.
+--   reader     reads everything but the hashes of keys and kept answers, writes nothing: dashboards and reports.
 --
 --   CREATE ROLE worker_1 LOGIN PASSWORD '…' IN ROLE jobmill_worker;
 
@@ -43,8 +43,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"producer", :"reader";
 GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO :"producer";
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM :"producer";
 REVOKE UPDATE, DELETE ON audit_log FROM :"producer";
--- Hashes of keys are for who checks keys.
-REVOKE SELECT ON api_keys FROM :"reader";
+-- Hashes of keys are for who checks keys, kept answers for who asked.
+REVOKE SELECT ON api_keys, request_replays FROM :"reader";
 GRANT SELECT (id, name, prefix, scope, project, parent_id, expires_at, last_used_at, revoked_at, created_at, created_by)
     ON api_keys TO :"reader";
 GRANT EXECUTE ON FUNCTION submit, submit_as, partition_ensure, job_end_pending, job_cancel, job_retry,
