@@ -31,7 +31,7 @@ def test_endpoints(jm):
         answer = page.get(producer, path)
         assert (answer.status, answer.headers["Content-Type"]) == (200, kind), answer
         assert page.request(producer, path, method="POST").status == 405
-    assert page.get(producer, "/").status == 404
+    assert page.get(producer, "/nothing").status == 404
     assert page.get(producer, "/healthz").json() == {"status": "ok", "reasons": []}
     assert page.get(producer, "/readyz").json() == {"status": "ready", "reasons": []}
     assert producer.text().count("Scheduler started with 0 active schedules") == 1
