@@ -139,10 +139,18 @@ static void free_follower(follower *f)
     free(f);
 }
 
+static int count(const jm_live *live)
+{
+    int n = 0;
+    for (const follower *f = live->followers; f; f = f->next)
+        n++;
+    return n;
+}
+
 static void one_look(jm_live *live)
 {
     int n = 0;
-    follower **list = jm_calloc((size_t)live->n, sizeof(follower *));
+    follower **list = jm_calloc((size_t)count(live) + 1, sizeof(follower *));
     for (follower *f = live->followers; f; f = f->next)
         list[n++] = f;
     bool known = !n || !look(live, list, n);
@@ -162,7 +170,6 @@ static void one_look(jm_live *live)
 /* Takes what has come; false: it is time to end. Waits while there is nobody. */
 static bool take_fresh(jm_live *live)
 {
-    int n = 0;
     pthread_mutex_lock(&live->lock);
     while (!live->stop && !live->fresh && !live->followers)
         pthread_cond_wait(&live->more, &live->lock);
@@ -172,9 +179,7 @@ static bool take_fresh(jm_live *live)
         f->next = live->followers;
         live->followers = f;
     }
-    for (const follower *f = live->followers; f; f = f->next)
-        n++;
-    live->n = n;
+    live->n = count(live);
     bool go_on = !live->stop;
     pthread_mutex_unlock(&live->lock);
     return go_on;

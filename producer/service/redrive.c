@@ -36,6 +36,7 @@ typedef struct work {
     jm_kafka_producer *producer; /* made when the first is sent */
     char *topics[TOPICS_MAX];    /* known to be there */
     int n_topics;
+    json_t *projects; /* a member for each that there is */
     jm_arena *arena;
     letter *letters;
     int n;
@@ -198,6 +199,17 @@ static void take_headers(work *w, letter *l, const char *text, size_t len)
 }
 
 /* As a worker will read it: which job it will be, or why it will be none. */
+static int read_projects(work *w, jm_err *err)
+{
+    PGresult *res = NULL;
+    int rc = jm_pg_query(w->pg, &jm_sql_start_projects, NULL, &res, err);
+    w->projects = json_object();
+    for (int i = 0; !rc && i < PQntuples(res); i++)
+        json_object_set_new(w->projects, PQgetvalue(res, i, 0), json_true());
+    PQclear(res);
+    return rc;
+}
+
 static void judge(work *w, letter *l)
 {
     jm_message_limits limits = {.now_ms = jm_utc_us() / 1000};
@@ -208,6 +220,12 @@ static void judge(work *w, letter *l)
     if (jm_job_message_parse(&l->record, &limits, w->arena, &job, &reason, &err)) {
         snprintf(l->refused, sizeof l->refused, "%s: %s%s%.180s", reason ? reason : "refused",
                  err.field, *err.field ? ": " : "", err.msg);
+        return;
+    }
+    if (!json_object_get(w->projects, job.project)) {
+        snprintf(l->refused, sizeof l->refused,
+                 "unknown_project: project: there is no project %.100s: jobmill project add",
+                 job.project);
         return;
     }
     l->job_id = job.id;
@@ -494,11 +512,13 @@ int jm_redrive_run(const jm_config *config, jm_pg *pg, const jm_redrive *redrive
               .items = json_array()};
     int rc = check_named(&w, err);
     rc = rc ? rc : count_all(&w, err);
+    rc = rc ? rc : read_projects(&w, err);
     rc = rc ? rc : run_all(&w, err);
     int64_t left = w.of - w.sent - w.refused;
     *result = json_pack("{s:I, s:I, s:I, s:b, s:o}", "redriven", (json_int_t)w.sent, "refused",
                         (json_int_t)w.refused, "left", (json_int_t)(left > 0 ? left : 0), "dry_run",
                         (int)change->dry_run, "items", w.items);
+    json_decref(w.projects);
     jm_kafka_producer_free(w.producer, 0);
     for (int i = 0; i < w.n_topics; i++)
         free(w.topics[i]);

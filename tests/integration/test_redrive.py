@@ -94,6 +94,15 @@ def test_what_would_be_put_aside_again_is_left(jm):
     assert jm.db.value("SELECT count(*) FROM dead_letters WHERE redriven_as IS NULL") == 4
 
 
+def test_a_project_that_is_still_missing(jm):
+    jm.topic()
+    one = dead(jm, {"type": "noop", "project": "acme"})
+    done = redrive(jm, "--all")
+    assert (done["redriven"], done["refused"]) == (0, 1) and "project acme" in done["items"][0]["refused"]
+    jm.cli("project", "add", "acme")
+    assert redrive(jm, one)["redriven"] == 1
+
+
 def test_a_mended_value(jm, tmp_path):
     jm.topic()
     jm.start_worker()
