@@ -107,3 +107,14 @@ void jm_buf_shift(jm_buf *buf, size_t n)
     buf->len -= n;
     buf->data[buf->len] = 0;
 }
+
+void jm_buf_add_pointer(jm_buf *buf, const char *field, size_t len)
+{
+    jm_buf_addc(buf, '/');
+    for (size_t i = 0; i < len; i++) {
+        if (field[i] == '.' || field[i] == '[')
+            jm_buf_addc(buf, '/');
+        else if (field[i] != ']')
+            jm_buf_addc(buf, field[i]);
+    }
+}

@@ -23,6 +23,8 @@ void jm_buf_addf(jm_buf *buf, const char *fmt, ...) __attribute__((format(printf
 /* Appends s as a JSON string with its quotes, escaping what JSON requires; s must be valid UTF-8.
  */
 void jm_buf_add_json(jm_buf *buf, const char *s, size_t len);
+/* Appends the path of a field, such as depends_on[0].external_id, as a JSON pointer. */
+void jm_buf_add_pointer(jm_buf *buf, const char *field, size_t len);
 /* Removes the first n bytes. */
 void jm_buf_shift(jm_buf *buf, size_t n);
 

@@ -55,13 +55,8 @@ static int make_directory(jm_dev_servers *servers, jm_err *err)
 static int await(jm_cli_program *program, bool (*ready)(jm_dev_servers *), jm_dev_servers *servers,
                  jm_err *err)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
     int64_t until_us = jm_boot_us() + READY_S * INT64_C(1000000);
     int status;
-    sigset_t waited;
-    sigemptyset(&waited);
-    sigaddset(&waited, SIGINT);
-    sigaddset(&waited, SIGTERM);
     while (!ready(servers)) {
         bool ended = jm_cli_program_ended(program, &status);
         if (ended || jm_boot_us() > until_us) {
@@ -69,7 +64,8 @@ static int await(jm_cli_program *program, bool (*ready)(jm_dev_servers *), jm_de
             return jm_err_set(err, JM_ERR_IO, ended ? "%s has ended" : "%s does not get ready",
                               program->name);
         }
-        if (sigtimedwait(&waited, NULL, &tick) > 0)
+        int signal = jm_cli_program_signal(TICK_MS);
+        if (signal == SIGINT || signal == SIGTERM)
             return jm_err_set(err, JM_ERR_CLOSED, "interrupted");
     }
     return JM_OK;

@@ -105,20 +105,26 @@ int jm_cli_program_run(jm_cli_program *program, char *const *argv)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-void jm_cli_program_stop(jm_cli_program *program, int timeout_s)
+int jm_cli_program_signal(int ms)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
-    int64_t until_us = jm_boot_us() + timeout_s * INT64_C(1000000);
-    int status;
+    const struct timespec most = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
     sigset_t waited;
     sigemptyset(&waited);
     sigaddset(&waited, SIGCHLD);
     sigaddset(&waited, SIGINT);
     sigaddset(&waited, SIGTERM);
+    int signal = sigtimedwait(&waited, NULL, &most);
+    return signal > 0 ? signal : 0;
+}
+
+void jm_cli_program_stop(jm_cli_program *program, int timeout_s)
+{
+    int64_t until_us = jm_boot_us() + timeout_s * INT64_C(1000000);
+    int status;
     if (program->pid)
         kill(program->pid, program->stop_signal);
     while (program->pid && !jm_cli_program_ended(program, &status)) {
-        int signal = sigtimedwait(&waited, NULL, &tick);
+        int signal = jm_cli_program_signal(TICK_MS);
         if (signal == SIGINT || signal == SIGTERM)
             kill(program->pid, program->stop_signal);
         if (jm_boot_us() > until_us)

@@ -26,6 +26,8 @@ int jm_cli_program_start(jm_cli_program *program, char *const *argv);
 int jm_cli_program_ended(jm_cli_program *program, int *status);
 /* Runs it to its end. Its exit status, 128 + the signal that ended it, or -1 with errno. */
 int jm_cli_program_run(jm_cli_program *program, char *const *argv);
+/* Waits at most ms for SIGINT, SIGTERM or the end of a child; the signal, or 0. */
+int jm_cli_program_signal(int ms);
 /* Asks it to end, again for each SIGINT or SIGTERM that arrives meanwhile, and kills it after
  * timeout_s seconds. One that does not run is left alone. */
 void jm_cli_program_stop(jm_cli_program *program, int timeout_s);

@@ -222,20 +222,6 @@ static const struct failure {
                 {JM_ERR_CLOSED, 503, "stopping"},
                 {0, 0, NULL}};
 
-/* "depends_on[0].external_id" as the pointer "/depends_on/0/external_id". */
-static void point(const char *field, char pointer[sizeof((jm_err *)0)->field + 2])
-{
-    char *to = pointer;
-    *to++ = '/';
-    for (; *field; field++) {
-        if (*field == '.' || *field == '[')
-            *to++ = '/';
-        else if (*field != ']')
-            *to++ = *field;
-    }
-    *to = 0;
-}
-
 /* What PostgreSQL refuses about a value is the caller's; what it cannot do now may be asked again.
  */
 static struct failure judge(const jm_err *err)
@@ -304,7 +290,8 @@ const char *jm_req_words(const jm_err *err, char words[JM_REQ_WORDS])
 
 void jm_req_fail(jm_req *req, const jm_err *err)
 {
-    char pointer[sizeof err->field + 2], words[JM_REQ_WORDS];
+    char words[JM_REQ_WORDS];
+    jm_buf where = {0};
     struct failure f = judge(err);
     if (is_outdated(req, err)) {
         jm_req_problem(req, 412, "version_mismatch", NULL, "%s", err->msg);
@@ -322,11 +309,12 @@ void jm_req_fail(jm_req *req, const jm_err *err)
         jm_req_set_header(req, "Retry-After", "1");
     bool reads = !strcmp(req->route->method, "GET");
     if (!req->body && (reads || jm_req_query(req, err->field))) /* a parameter */
-        snprintf(pointer, sizeof pointer, "?%s", err->field);
+        jm_buf_addf(&where, "?%s", err->field);
     else
-        point(err->field, pointer);
-    jm_req_problem(req, f.status, f.word, *err->field ? pointer : NULL, "%s",
+        jm_buf_add_pointer(&where, err->field, strlen(err->field));
+    jm_req_problem(req, f.status, f.word, *err->field ? jm_buf_str(&where) : NULL, "%s",
                    f.status == 503 ? words_of(err) : jm_req_words(err, words));
+    jm_buf_fini(&where);
 }
 
 /* ---- later ---- */

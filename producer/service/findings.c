@@ -23,17 +23,10 @@ int jm_findings_end(jm_findings *findings)
     return findings->n ? JM_ERR_INVALID : JM_OK;
 }
 
-/* "schedules[3].cron_expression" as a JSON pointer. */
 static void add_pointer(json_t *error, const char *place, size_t len)
 {
     jm_buf pointer = {0};
-    jm_buf_addc(&pointer, '/');
-    for (size_t i = 0; i < len; i++) {
-        if (place[i] == '.' || place[i] == '[')
-            jm_buf_addc(&pointer, '/');
-        else if (place[i] != ']')
-            jm_buf_addc(&pointer, place[i]);
-    }
+    jm_buf_add_pointer(&pointer, place, len);
     json_object_set_new(error, "pointer", json_string(jm_buf_str(&pointer)));
     jm_buf_fini(&pointer);
 }
