@@ -2,6 +2,7 @@
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,10 +15,25 @@ from lib.paths import ROOT
 from lib.wait import wait_until
 
 
+_PORTS = range(10000, 20000)  # below those that the kernel gives to who connects, and those of compose/local
+_claims = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 for a server that is told its port, and may start on it late or again. It is this process's
+    as long as it runs: a name in the abstract namespace of Unix sockets keeps other tests from it."""
+    while True:
+        port = random.choice(_PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0jobmill-test-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
 
 
 def pg_bin():
