@@ -19,6 +19,8 @@ from lib.stack import Stack, is_ci  # noqa: E402
 from lib.wait import wait_until as wait_until_  # noqa: E402
 
 NO_KAFKA = "no Kafka broker"
+SHARED_MEMORY = pathlib.Path("/dev/shm")
+SHARED_MEMORY_ROOM = 8 << 30
 
 
 def pytest_addoption(parser):
@@ -43,10 +45,19 @@ def pytest_configure(config):
     _start_servers(config)
 
 
+def _postgres_directory(config):
+    """In memory if there is room: a database for each test costs a disk a thousand files."""
+    if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < SHARED_MEMORY_ROOM:
+        return config._jm_dir / "postgres"
+    path = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-tests-", dir=SHARED_MEMORY))
+    path.chmod(0o755)
+    return path
+
+
 def _start_servers(config):
     """Once for all processes of the run: they inherit the environment."""
     if not os.environ.get("JOBMILL_DATABASE_URL") and pg_bin():
-        postgres = Postgres(config._jm_dir / "postgres").create()
+        postgres = Postgres(_postgres_directory(config)).create()
         config._jm_servers.append(postgres)
         postgres.start()
         os.environ["JOBMILL_DATABASE_URL"] = postgres.url
@@ -170,7 +181,7 @@ def make_stack(request, tmp, no_process_left):
 @pytest.fixture
 def empty_db_url(database_server):
     """A database without our schema."""
-    url = database_server.create(migrated=False)
+    url = database_server.create("template1")
     yield url
     database_server.drop(url)
 

@@ -32,7 +32,7 @@ def run(argv, count):
 
 
 def on_postgres(bench, *argv):
-    url = bench.databases.create(migrated=False)
+    url = bench.databases.create("template1")
     try:
         return run([*argv, url, bench.args.peer_jobs], bench.args.peer_jobs)
     finally:

@@ -4,19 +4,22 @@ import re
 
 import pytest
 
+from lib.database import name_of
 from lib.paths import bin_dir
+from lib.stack import Stack
 from lib.terminal import Terminal
 
 TABLES = ("jobs", "pending_jobs", "schedules", "calendars", "locks", "documents", "projects", "api_keys", "audit_log")
 
 
-@pytest.fixture
-def filled(jm_sql):
-    """One of everything; the ids of a job that waits and of one that has ended are waiting and ended."""
-    cli = jm_sql.cli
-    jm_sql.waiting = cli("job", "submit", "--type", "t").out.strip()
-    jm_sql.ended = cli("job", "submit", "--type", "t").out.strip()
-    cli("job", "cancel", jm_sql.ended)
+@pytest.fixture(scope="module")
+def filled_database(database_server, tmp_path_factory):
+    """A database with one of everything, to be copied: its name, and the ids of what commands are given by id."""
+    url = database_server.create()
+    stack = Stack(tmp_path_factory.mktemp("filled"), url, None)
+    cli = stack.cli
+    ids = {name: cli("job", "submit", "--type", "t").out.strip() for name in ("waiting", "ended")}
+    cli("job", "cancel", ids["ended"])
     cli("schedule", "add", "s", "--every", "1h", "--type", "t")
     cli("schedule", "update", "s", "--description", "second")
     cli("calendar", "add", "c", "--exclude", "sat-sun")
@@ -25,8 +28,22 @@ def filled(jm_sql):
     cli("document", "set", "d", '{"a": 1}')
     cli("document", "set", "d", '{"a": 2}')
     cli("key", "create", "--name", "k", "--scope", "read")
-    jm_sql.key = cli("key", "list", "--json").json()["items"][0]["id"]
-    return jm_sql
+    ids["key"] = cli("key", "list", "--json").json()["items"][0]["id"]
+    assert not stack.finish()
+    yield url, ids
+    database_server.drop(url)
+
+
+@pytest.fixture
+def filled(database_server, filled_database, make_stack):
+    template, ids = filled_database
+    url = database_server.create(name_of(template))
+    stack = make_stack(url, None)
+    stack.ids = ids
+    yield stack
+    wrong = stack.finish()
+    database_server.drop(url)
+    assert not wrong, "\n".join(wrong)
 
 
 def contents(stack):
@@ -64,20 +81,15 @@ CHANGES = {
 
 
 def command(stack, name):
-    return CHANGES[name].format(waiting=stack.waiting, ended=stack.ended, key=stack.key).split()
+    return CHANGES[name].format(**stack.ids).split()
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_dry_run_changes_nothing(filled, name):
+def test_a_dry_run_changes_nothing_and_says_so(filled, name):
     before = contents(filled)
-    filled.cli(*command(filled, name), "--dry-run")
-    assert contents(filled) == before
-    assert filled.cli("job", "wait", filled.waiting, "--timeout", "0", check=False).code == 1
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_dry_run_says_so(filled, name):
     tried = filled.cli(*command(filled, name), "--dry-run")
+    assert contents(filled) == before
+    assert filled.cli("job", "wait", filled.ids["waiting"], "--timeout", "0", check=False).code == 1
     assert re.search(r"\bwould (be|make|delete)\b|^runs  ", tried.err, re.M), tried
     assert tried.err.endswith("\n") and (not tried.out or tried.out.endswith("\n"))
 

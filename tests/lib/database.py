@@ -17,6 +17,10 @@ def with_name(url, name):
     return urlunsplit(parts._replace(path="/" + name))
 
 
+def name_of(url):
+    return urlsplit(url).path[1:]
+
+
 class Db:
     """Short queries for tests. Every call is a transaction of its own; it reconnects by itself."""
 
@@ -135,15 +139,16 @@ class Server:
                 conn.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE true')
         return name
 
-    def create(self, migrated=True):
+    def create(self, template=None):
+        """A copy of a database, by its name: without one, of the migrated template. Returns its URL."""
         name = f"jmt_{self.run}_{uuid.uuid4().hex[:10]}"
-        source = f'TEMPLATE "{self.template()}"' if migrated else ""
+        template = template or self.template()
         with self._admin() as conn:
-            conn.execute(f'CREATE DATABASE "{name}" {source}')
+            conn.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return with_name(self.url, name)
 
     def drop(self, url):
-        name = urlsplit(url).path[1:]
+        name = name_of(url)
         with self._admin() as conn:
             conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
