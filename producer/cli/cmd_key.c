@@ -212,8 +212,8 @@ static const jm_cli_option create_options[] = {
     {.name = "name",
      .value = "N",
      .help =
-         "Whose key it is, as the audit log will say it; free again once the key of that name is "
-         "revoked.",
+         "Whose key it is, as the audit log will say it; one key of a name holds in a project, and "
+         "one of those that see all.",
      .required = true},
     {.name = "scope",
      .value = "S",
@@ -232,7 +232,7 @@ static const jm_cli_option list_options[] = {
     {.name = "project", .value = "P", .help = "Only those bound to this project."},
     {.name = NULL}};
 
-#define KEY .operands = "ID|PREFIX", .min_operands = 1, .max_operands = 1
+#define KEY .operands = "ID|PREFIX|NAME", .min_operands = 1, .max_operands = 1
 
 const jm_cli_command jm_cli_key_commands[] = {
     {.verb = "create",

@@ -104,7 +104,8 @@ bool jm_replay_begin(jm_req *req)
     if (!pg)
         return false;
     req->replay = jm_calloc(1, sizeof *req->replay);
-    *req->replay = (jm_replay){.actor = req->actor, .key = key, .request_id = req->id};
+    *req->replay = (jm_replay){
+        .actor = req->actor, .project = jm_req_project(req), .key = key, .request_id = req->id};
     take_fingerprint(req);
     if (jm_replay_claim(pg, req->replay, &state, &err)) {
         jm_req_fail(req, &err);

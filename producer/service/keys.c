@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/pg.h"
 #include "common/rows.h"
 #include "producer/service/change_audit.h"
 #include "producer/tx.h"
+
+enum { NAMED_MAX = 5 }; /* of keys to choose from */
 
 static const char *text_of(const json_t *key, const char *member)
 {
@@ -121,27 +124,40 @@ static int there_is_none(const char *which, jm_err *err)
     return jm_err_set(err, JM_ERR_NOT_FOUND, "there is no key %.100s", which);
 }
 
-/* Of those that were found the one that is meant: the one that holds comes first. */
-static int choose(const char *which, const char *project, const json_t *found, json_t **key,
-                  jm_err *err)
+static bool is_revoked(const json_t *key)
 {
-    json_t *row, *best = NULL;
+    return !strcmp(text_of(key, "state"), "revoked");
+}
+
+/* Which ones there are to choose from, with the projects by which they differ. */
+static int ambiguous(const char *which, const json_t *found, jm_err *err)
+{
+    jm_buf ids = {0};
+    const json_t *key;
     size_t i;
-    int active = 0;
-    json_array_foreach(found, i, row)
+    json_array_foreach(found, i, key)
     {
-        const char *of = text_of(row, "project");
-        if (project && (!of || strcmp(of, project) != 0))
-            continue;
-        best = best ? best : row;
-        active += !strcmp(text_of(row, "state"), "active");
+        if (is_revoked(key) || i == NAMED_MAX)
+            break;
+        const char *project = text_of(key, "project");
+        jm_buf_addf(&ids, "%s%s (%s%s)", i ? ", " : "", text_of(key, "id"),
+                    project ? "project " : "all projects", project ? project : "");
     }
-    if (!best)
+    jm_err_set(err, JM_ERR_CONFLICT, "several keys are meant by %.100s: give the id of one: %s",
+               which, jm_buf_str(&ids));
+    jm_buf_fini(&ids);
+    return err->code;
+}
+
+/* Of those that were found the one that is meant: what was not revoked comes first. */
+static int choose(const char *which, const json_t *found, json_t **key, jm_err *err)
+{
+    json_t *first = json_array_get(found, 0), *second = json_array_get(found, 1);
+    if (!first)
         return there_is_none(which, err);
-    if (active > 1)
-        return jm_err_set(err, JM_ERR_CONFLICT, "%d keys begin with %.20s: give the id", active,
-                          which);
-    *key = json_incref(best);
+    if (second && !is_revoked(second))
+        return ambiguous(which, found, err);
+    *key = json_incref(first);
     return JM_OK;
 }
 
@@ -151,15 +167,14 @@ int jm_keys_show(jm_pg *pg, const char *which, const char *project, json_t **key
     jm_pg_args args;
     json_t *found = NULL;
     bool by_id = jm_uuid_parse(which, strlen(which), &id);
-    const char *prefix = !strncmp(which, "jm_", 3) ? which + 3 : which;
     *key = NULL;
-    if (!by_id && strlen(prefix) != JM_KEY_PREFIX - 1)
-        return there_is_none(which, err);
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, by_id ? &id : NULL);
-    jm_pg_arg_text(&args, prefix);
+    jm_pg_arg_text(&args, !strncmp(which, "jm_", 3) ? which + 3 : which);
+    jm_pg_arg_text(&args, which);
+    jm_pg_arg_text(&args, project);
     int rc = jm_rows_list(pg, &jm_sql_key_show, &args, &found, err);
-    rc = rc ? rc : choose(which, project, found, key, err);
+    rc = rc ? rc : choose(which, found, key, err);
     json_decref(found);
     return rc;
 }

@@ -23,7 +23,7 @@ typedef struct jm_keys_entry {
 
 /* The text of *key is shown to whoever asked for it and is nowhere else. *made is the row. Errors:
  * JM_ERR_INVALID with the field, JM_ERR_NOT_FOUND (project), JM_ERR_CONFLICT (a key of that name
- * holds). */
+ * holds in that project). */
 int jm_keys_create(struct jm_pg *pg, const jm_keys_entry *entry, const jm_change *change,
                    jm_key *key, json_t **made, jm_err *err);
 /* The checks of it that need no database. */
@@ -34,8 +34,9 @@ int jm_keys_check(const jm_keys_entry *entry, jm_err *err);
 int jm_keys_list(struct jm_pg *pg, bool all, const char *project, const struct jm_page *page,
                  json_t **items, char **next, jm_err *err);
 
-/* By id or prefix (with or without jm_). project: only of this one; NULL: any. Errors:
- * JM_ERR_NOT_FOUND; JM_ERR_CONFLICT where several have the prefix. */
+/* By id, prefix (with or without jm_) or name, of those that were revoked only where none else has
+ * it. project: only of this one; NULL: any. Errors: JM_ERR_NOT_FOUND; JM_ERR_CONFLICT, with their
+ * ids, where several are meant. */
 int jm_keys_show(struct jm_pg *pg, const char *which, const char *project, json_t **key,
                  jm_err *err);
 /* Ends it with its sessions. *key is the row as it was. Errors as of jm_keys_show, and

@@ -13,6 +13,7 @@ static void bind(jm_pg_args *args, const jm_replay *replay)
 {
     jm_pg_args_init(args);
     jm_pg_arg_text(args, replay->actor);
+    jm_pg_arg_text(args, replay->project ? replay->project : "");
     jm_pg_arg_text(args, replay->key);
 }
 

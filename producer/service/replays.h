@@ -13,7 +13,8 @@ struct jm_pg;
 enum { JM_REPLAY_KEY_MAX = 200 };
 
 typedef struct jm_replay {
-    const char *actor, *key, *request_id; /* borrowed */
+    const char *actor, *key, *request_id; /* borrowed, as is */
+    const char *project;                  /* the only one that the actor sees; NULL: all */
     uint8_t fingerprint[32];              /* SHA-256 of the request */
     int status;                           /* of its answer; 0: there is none */
     char *location, *etag;                /* or NULL */

@@ -1,3 +1,3 @@
 -- Forgets an Idempotency-Key whose request was refused.
--- $1 actor  $2 key  $3 X-Request-Id
-DELETE FROM request_replays WHERE actor = $1::text AND key = $2::text AND request_id = $3::text AND status IS NULL
+-- $1 actor  $2 the only project it sees ("": all)  $3 key  $4 X-Request-Id
+DELETE FROM request_replays WHERE actor = $1::text AND project = $2::text AND key = $3::text AND request_id = $4::text AND status IS NULL

@@ -79,6 +79,44 @@ def test_names_are_unique_among_those_that_hold(jm_sql):
     assert create(jm_sql, "ci") != first
 
 
+def test_names_are_a_projects_own(jm):
+    """What others call their keys is neither told nor in the way; who sees several chooses by id."""
+    producer = jm.start_producer()
+    for name in ("one", "two"):
+        jm.cli("project", "add", name)
+    keys = {p: create(jm, "ci", "admin", "--project", p) for p in ("one", "two")}
+    both = jm.cli("key", "revoke", "ci", check=False)
+    ids = {p: i for i, p in jm.db.query("SELECT id::text, project FROM api_keys")}
+    assert both.code == 1 and "several keys are meant by ci" in both.err, both
+    assert f"{ids['one']} (project one)" in both.err and f"{ids['two']} (project two)" in both.err
+    again = ask(producer, keys["one"], "/api/v1/keys", "POST", body='{"name": "ci", "scope": "read"}')
+    assert code_of(again) == (409, "conflict")
+    everywhere = create(jm, "ci")
+    assert code_of(ask(producer, everywhere, "/api/v1/keys/ci")) == (409, "conflict")
+    assert ask(producer, keys["one"], "/api/v1/keys/ci").json()["id"] == ids["one"]
+    assert ask(producer, keys["one"], "/api/v1/keys/ci", "DELETE").status == 204
+    assert jm.db.query("SELECT project FROM api_keys WHERE revoked_at IS NULL ORDER BY project") == [("two",), (None,)]
+    assert jm.cli("key", "revoke", ids["two"]).out == "ci\n"
+    assert jm.cli("key", "show", "ci", "--json").json()["project"] is None
+
+
+def test_answers_kept_for_one_are_not_given_to_its_namesake(jm):
+    """Two callers of one name: an Idempotency-Key of one is nothing to the other."""
+    producer = jm.start_producer()
+    ids = []
+    for project in ("one", "two"):
+        jm.cli("project", "add", project)
+        key = create(jm, "ci", "admin", "--project", project)
+        made = ask(producer, key, "/api/v1/schedules", "POST", Idempotency_Key="k-1",
+                   body='{"name": "nightly", "type": "noop", "interval_seconds": 3600}')
+        assert made.status == 201 and made.json()["project"] == project, made
+        again = ask(producer, key, "/api/v1/schedules", "POST", Idempotency_Key="k-1",
+                    body='{"name": "nightly", "type": "noop", "interval_seconds": 3600}')
+        assert again.headers["Idempotency-Replayed"] == "true" and again.json()["id"] == made.json()["id"]
+        ids.append(made.json()["id"])
+    assert len(set(ids)) == 2
+
+
 def test_list_show_revoke(jm_sql):
     cli = jm_sql.cli
     keys = [create(jm_sql, f"k{i}", "read") for i in range(3)]
@@ -108,7 +146,9 @@ def test_two_keys_with_one_prefix(jm_sql):
     create(jm_sql, "b")
     jm_sql.db.execute("UPDATE api_keys SET prefix = 'aaaaaaaa'")
     both = jm_sql.cli("key", "revoke", "aaaaaaaa", check=False)
-    assert both.code == 1 and "2 keys begin with aaaaaaaa: give the id" in both.err
+    assert both.code == 1 and "several keys are meant by aaaaaaaa: give the id of one: " in both.err
+    ids = [i for i, in jm_sql.db.query("SELECT id::text FROM api_keys ORDER BY id DESC")]
+    assert f"{ids[0]} (all projects), {ids[1]} (all projects)" in both.err
 
 
 # The API
