@@ -12,3 +12,10 @@ ALTER TABLE request_replays ADD COLUMN project text NOT NULL DEFAULT '',
     DROP CONSTRAINT request_replays_pkey,
     ADD PRIMARY KEY (actor, project, key);
 COMMENT ON COLUMN request_replays.project IS 'The only project that who asked sees; empty: all';
+
+-- The hint for a project that is not there: the command, not the table.
+DO $$
+BEGIN
+    EXECUTE replace(pg_get_functiondef('submit_as(text, text, jsonb, jsonb)'::regprocedure),
+                    'Insert it into the table projects, or', 'Make it by jobmill project add NAME, or');
+END $$;

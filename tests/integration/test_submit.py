@@ -216,7 +216,11 @@ def test_hint_names_the_nearest(conn):
 
 
 def test_unknown_project(conn):
-    assert refused(conn, "noop", {}, {"project": "nobody"})[:2] == ("unknown_project", "project")
+    with pytest.raises(psycopg.Error) as caught:
+        submit(conn, "noop", {}, {"project": "nobody"})
+    assert caught.value.diag.message_detail == "reason: unknown_project"
+    assert caught.value.diag.column_name == "project"
+    assert caught.value.diag.message_hint == "Make it by jobmill project add NAME, or name one that is there"
 
 
 def test_nulls_are_defaults(db, conn):
