@@ -550,6 +550,7 @@ static int list(jm_cli *cli)
     jm_schedules_filter filter = {.project = jm_cli_option_text(cli, "project"),
                                   .type = jm_cli_option_text(cli, "type"),
                                   .enabled = jm_cli_option_text(cli, "enabled"),
+                                  .paused = jm_cli_option_text(cli, "paused"),
                                   .external_id = jm_cli_option_text(cli, "external-id")};
     jm_page page;
     json_t *items, *metadata = NULL;
@@ -716,6 +717,10 @@ static const jm_cli_option list_options[] = {
      .value = "BOOL",
      .choices = bool_words,
      .help = "Only those that are enabled, or are not."},
+    {.name = "paused",
+     .value = "BOOL",
+     .choices = bool_words,
+     .help = "Only those that are paused, or are not."},
     {.name = "external-id", .value = "ID", .help = "Only those with this id elsewhere."},
     {.name = "metadata",
      .value = JM_CLI_METADATA_VALUE,

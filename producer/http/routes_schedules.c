@@ -96,17 +96,25 @@ static void list_page(jm_req *req, struct jm_pg *pg, const jm_schedules_filter *
     jm_req_list(req, items, *next ? next : NULL);
 }
 
+/* "true" or "false" as it was asked for, NULL where it was not. false: answered. */
+static bool read_flag(jm_req *req, const char *name, const char **flag)
+{
+    bool value;
+    if (!jm_req_query_bool(req, name, false, &value))
+        return false;
+    *flag = !jm_req_query(req, name) ? NULL : value ? "true" : "false";
+    return true;
+}
+
 static void list(jm_req *req)
 {
     jm_schedules_filter filter = {.type = jm_req_query(req, "type"),
                                   .external_id = jm_req_query(req, "external_id")};
     jm_page page;
-    bool enabled;
-    if (!jm_req_get_page(req, &page) || !jm_req_query_bool(req, "enabled", false, &enabled) ||
+    if (!jm_req_get_page(req, &page) || !read_flag(req, "enabled", &filter.enabled) ||
+        !read_flag(req, "paused", &filter.paused) ||
         !jm_req_narrow(req, jm_req_query(req, "project"), &filter.project))
         return;
-    if (jm_req_query(req, "enabled"))
-        filter.enabled = enabled ? "true" : "false";
     filter.limit = page.limit;
     filter.offset = page.offset;
     filter.cursor = page.cursor;
@@ -501,7 +509,8 @@ static void why(jm_req *req)
 #define PAGE "limit offset cursor total "
 
 const jm_api_route jm_routes_schedules[] = {
-    {"GET", "/schedules", JM_SCOPE_READ, list, PAGE "project enabled type external_id metadata.*"},
+    {"GET", "/schedules", JM_SCOPE_READ, list,
+     PAGE "project enabled paused type external_id metadata.*"},
     {"POST", "/schedules", JM_SCOPE_ADMIN, add, "dry_run"},
     {"GET", "/schedules/{id}", JM_SCOPE_READ, show, "project"},
     {"PUT", "/schedules/{id}", JM_SCOPE_ADMIN, update, "project dry_run"},

@@ -84,6 +84,7 @@ static int count_all(jm_pg *pg, const jm_schedules_filter *filter, const char *m
     jm_pg_arg_text(&args, filter->external_id);
     jm_pg_arg_text(&args, metadata);
     jm_pg_arg_i64(&args, JM_ROWS_COUNTED);
+    jm_pg_arg_text(&args, filter->paused);
     int code = jm_pg_query(pg, &jm_sql_schedule_count, &args, &res, err);
     if (!code)
         *filter->total = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
@@ -110,6 +111,7 @@ int jm_schedules_list(jm_pg *pg, const jm_schedules_filter *filter, json_t **ite
     jm_pg_arg_text(&args, filter->external_id);
     jm_pg_arg_text(&args, metadata);
     jm_pg_arg_uuid(&args, from ? &cursor : NULL);
+    jm_pg_arg_text(&args, filter->paused);
     int code = filter->total ? count_all(pg, filter, metadata, err) : JM_OK;
     if (!code)
         code = jm_rows_list(pg, &jm_sql_schedule_list, &args, items, err);

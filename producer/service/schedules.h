@@ -18,10 +18,10 @@
 struct jm_pg;
 
 typedef struct jm_schedules_filter {
-    const char *project, *type; /* NULL: any */
-    const char *enabled;        /* "true", "false", or NULL: both */
-    const char *external_id;    /* NULL: any */
-    const json_t *metadata;     /* texts that members must be equal to, by name; NULL: any */
+    const char *project, *type;   /* NULL: any */
+    const char *enabled, *paused; /* "true", "false", or NULL: both */
+    const char *external_id;      /* NULL: any */
+    const json_t *metadata;       /* texts that members must be equal to, by name; NULL: any */
     int64_t limit, offset;
     const char *cursor; /* what jm_schedules_list gave as next, or NULL */
     int64_t *total;     /* as of jm_page */

@@ -234,6 +234,13 @@ def test_lists_filter_and_go_on_where_they_were(jm, api):
     assert names("") == [f"s{i}" for i in reversed(range(7))]
     assert names("project=shop") == ["s5", "s3", "s1"]
     assert names("enabled=false") == ["s3"] and len(names("enabled=1")) == 6
+    api.post("/schedules/s2/pause", expect=200)
+    assert names("paused=1") == ["s2"] and len(names("paused=false")) == 6
+    assert names("enabled=true&paused=false&project=default") == ["s6", "s4", "s0"]
+    assert api.get("/schedules?paused=true&total=1")["total"] == 1
+    problem(api.call("GET", "/api/v1/schedules?paused=maybe"), 400, "bad_parameter", parameter="paused")
+    listed = jm.cli("schedule", "list", "--paused", "true", "--json").json()["items"]
+    assert [s["name"] for s in listed] == ["s2"]
     assert names("type=sleep") == ["s6", "s5"]
     assert names("external_id=x2") == ["s2"]
     assert names("metadata.team=b&metadata.n=5") == ["s5"]
