@@ -140,10 +140,21 @@ static void answer(jm_req *req)
 
 /* ---- what is counted and logged ---- */
 
+/* Of those that come in, so that no client makes series without end. */
+static const char *known_method(const char *method)
+{
+    static const char *const known[] = {"GET",    "HEAD",    "POST",    "PUT",  "PATCH",
+                                        "DELETE", "OPTIONS", "CONNECT", "TRACE"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(method, known[i]))
+            return known[i];
+    return "other";
+}
+
 static void count(jm_req *req, int64_t took_us)
 {
     const char *route = req->route ? req->route->path : "none";
-    const char *method = req->route ? req->route->method : "other";
+    const char *method = req->route ? req->route->method : known_method(jm_http_method(req->http));
     char status[16];
     snprintf(status, sizeof status, "%d", jm_http_status(req->http));
     jm_series_add(jm_metric_get(req->api->requests, (const char *[]){method, route, status}), 1);

@@ -183,6 +183,10 @@ def test_metrics_count_what_happened(jm):
     assert 0 < page.metric(producer, "jobmill_queue_oldest_pending_seconds", {"queue": "default"}) < 60
     assert 0 < page.metric(producer, "jobmill_schedule_publish_delay_seconds_sum") < through_kafka
     Api.of(producer).get("/jobs", expect=401)
+    for method, counted in (("GET", "GET"), ("PUT", "PUT"), ("BREW", "other")):
+        page.request(producer, "/nothing", method)
+        assert page.metric(producer, "jobmill_http_requests_total",
+                           {"method": counted, "route": "none", "status": "404"}) == 1
     text = page.get(producer, "/metrics").text()
     assert "jobmill_http_requests_total" in text and "jobmill_http_request_duration_seconds_bucket" in text
     assert "plain" not in text.replace("text/plain", "") and "urgent" not in text
