@@ -41,6 +41,29 @@ bool jm_log_level_parse(const char *text, jm_log_level *out)
     return false;
 }
 
+bool jm_log_level_parse_job(const char *text, jm_log_level *out)
+{
+    static const struct {
+        const char *name;
+        jm_log_level level;
+    } also[] = {
+        {"warn", JM_WARNING}, {"critical", JM_ERROR}, {"fatal", JM_ERROR}, {"trace", JM_DEBUG}};
+    if (jm_log_level_parse(text, out))
+        return true;
+    for (size_t i = 0; i < sizeof also / sizeof *also; i++) {
+        if (!strcasecmp(also[i].name, text)) {
+            *out = also[i].level;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *jm_log_level_name(jm_log_level level)
+{
+    return names[level];
+}
+
 /* Overwrites the bytes from p to end with at most three asterisks; the text only gets shorter. */
 static void blank_range(char *p, char *end)
 {

@@ -10,6 +10,10 @@ typedef enum jm_log_level { JM_DEBUG, JM_INFO, JM_WARNING, JM_ERROR } jm_log_lev
 void jm_log_init(jm_log_level level, bool json);
 jm_log_level jm_log_get_level(void);
 bool jm_log_level_parse(const char *text, jm_log_level *out); /* debug info warning error */
+/* The same of a job's log line, where names that other systems have are taken too: trace, warn,
+ * critical, fatal. */
+bool jm_log_level_parse_job(const char *text, jm_log_level *out);
+const char *jm_log_level_name(jm_log_level level); /* as it stands in job_logs: "INFO" */
 
 /* Writes one line: time, level, module, message, then "key=value" pairs. The keys and values are
  * strings in turn, ended by NULL, e.g. jm_log_kv(JM_INFO, "relay", "published", "job_id", id,

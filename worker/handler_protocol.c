@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/clock.h"
 #include "common/json_scan.h"
@@ -109,11 +108,6 @@ static bool find(const jm_json_value *object, const char *key, jm_json_value *ou
 
 static int parse_level(const jm_json_value *log, jm_log_level *out, jm_err *err)
 {
-    static const struct {
-        const char *name;
-        jm_log_level level;
-    } also[] = {
-        {"warn", JM_WARNING}, {"critical", JM_ERROR}, {"fatal", JM_ERROR}, {"trace", JM_DEBUG}};
     jm_json_value value;
     char name[16] = "";
     *out = JM_INFO;
@@ -121,14 +115,8 @@ static int parse_level(const jm_json_value *log, jm_log_level *out, jm_err *err)
         return JM_OK;
     if (value.kind == JM_JSON_STRING)
         jm_json_show(&value, name, sizeof name);
-    if (jm_log_level_parse(name, out))
+    if (jm_log_level_parse_job(name, out))
         return JM_OK;
-    for (size_t i = 0; i < COUNT(also); i++) {
-        if (!strcasecmp(also[i].name, name)) {
-            *out = also[i].level;
-            return JM_OK;
-        }
-    }
     return jm_err_field(err, "log.level", "log.level must be DEBUG, INFO, WARNING or ERROR");
 }
 

@@ -187,10 +187,14 @@ bool jm_req_check_conditions(jm_req *req)
 void jm_req_problem(jm_req *req, int status, const char *code, const char *field, const char *fmt,
                     ...)
 {
-    char detail[700];
+    char detail[700], inside[200];
     va_list args;
     if (jm_http_is_answered(req->http))
         return;
+    if (req->item && field && *field != '?') {
+        snprintf(inside, sizeof inside, "/%d%s", req->item - 1, field);
+        field = inside;
+    }
     va_start(args, fmt);
     vsnprintf(detail, sizeof detail, fmt, args);
     va_end(args);
@@ -198,6 +202,11 @@ void jm_req_problem(jm_req *req, int status, const char *code, const char *field
         jm_http_problem(req->http, status, code, field + 1, detail);
     else
         jm_http_problem_at(req->http, status, code, field, detail);
+}
+
+void jm_req_inside(jm_req *req, int item)
+{
+    req->item = item + 1;
 }
 
 void jm_req_problems(jm_req *req, int status, const char *code, json_t *errors, const char *detail)

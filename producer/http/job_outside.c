@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "producer/http/job_parts.h"
 #include "producer/service/jobs.h"
 #include "producer/service/outside.h"
@@ -16,7 +17,6 @@ enum { LINES_MAX = 1000 };
 static const char *const job_statuses[] = {"completed", "failed", "cancelled", "pending", NULL};
 static const char *const step_statuses[] = {"pending", "running",   "success", "failed",
                                             "skipped", "cancelled", NULL};
-static const char *const levels[] = {"DEBUG", "INFO", "WARNING", "ERROR", NULL};
 
 static bool refuse(jm_req *req, const char *name, const char *needs)
 {
@@ -45,6 +45,16 @@ static bool is_word(jm_req *req, const json_t *body, const char *name, const cha
         snprintf(needs + used, sizeof needs - used, "%s %s", i ? "," : "", words[i]);
     }
     return refuse(req, name, needs);
+}
+
+/* As handlers may write them. */
+static bool is_level(jm_req *req, const json_t *line)
+{
+    const json_t *value = json_object_get(line, "level");
+    const char *text = jm_json_exact_text(value);
+    jm_log_level ignored;
+    return !value || (text && jm_log_level_parse_job(text, &ignored)) ||
+           refuse(req, "level", "DEBUG, INFO, WARNING or ERROR, in any case of letters");
 }
 
 /* A whole number in its range, def where there is none. */
@@ -263,8 +273,7 @@ static bool check_line(jm_req *req, const json_t *line, jm_outside_report *repor
         return false;
     }
     if (!jm_req_body_members(req, line, names) || !get_attempt(req, line, report) ||
-        !is_word(req, line, "level", levels) ||
-        !jm_req_body_string(req, line, "step", false, NULL) ||
+        !is_level(req, line) || !jm_req_body_string(req, line, "step", false, NULL) ||
         !jm_req_body_string(req, line, "ts", false, NULL))
         return false;
     if (!jm_req_body_string(req, line, "message", true, NULL))
@@ -293,8 +302,10 @@ void jm_job_write_logs(jm_req *req)
         jm_req_problem(req, 400, "invalid", "", "a list needs 1 to %d lines", LINES_MAX);
     json_array_foreach(lines, i, line)
     {
+        jm_req_inside(req, many ? (int)i : -1);
         fine = fine && check_line(req, line, &report);
     }
+    jm_req_inside(req, -1);
     report.logs = lines;
     if (fine && jm_job_find(req, &pg, &id, NULL)) {
         if (jm_outside_report_write(pg, &id, &report, &err))

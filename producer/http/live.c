@@ -217,7 +217,7 @@ static void *run(void *arg)
 /* "attempt.seq" of a line, or the word of a state. */
 static bool resume(jm_req *req, follower *f)
 {
-    const char *last = jm_req_header(req, "Last-Event-ID");
+    const char *last = jm_req_last_event(req);
     char *end = NULL;
     if (!last)
         return true;

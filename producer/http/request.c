@@ -178,6 +178,12 @@ const char *jm_req_header(const jm_req *req, const char *name)
     return jm_http_header(req->http, name);
 }
 
+const char *jm_req_last_event(const jm_req *req)
+{
+    const char *last = jm_req_header(req, "Last-Event-ID");
+    return last && *last ? last : NULL; /* what has come had no id */
+}
+
 static bool refuse_parameter(jm_req *req, const char *name, const char *needs)
 {
     char where[120];

@@ -46,6 +46,8 @@ struct jm_pg *jm_req_pg(jm_req *req);
 const char *jm_req_path(const jm_req *req, const char *name);  /* decoded; never NULL */
 const char *jm_req_query(const jm_req *req, const char *name); /* decoded, or NULL */
 const char *jm_req_header(const jm_req *req, const char *name);
+/* Of a stream: the id after which it is to go on; NULL: from now. */
+const char *jm_req_last_event(const jm_req *req);
 
 /* The header Idempotency-Key, *key NULL where there is none. false: answered with 400, return. */
 bool jm_req_idempotency_key(jm_req *req, const char **key);
@@ -134,6 +136,8 @@ void jm_req_problem(jm_req *req, int status, const char *code, const char *field
                     ...) __attribute__((format(printf, 5, 6)));
 /* The same with all that is at fault: [{"pointer", "detail"}]; takes the reference. */
 void jm_req_problems(jm_req *req, int status, const char *code, json_t *errors, const char *detail);
+/* What is found wrong from now on is in this item of the body, which is a list; -1: in no item. */
+void jm_req_inside(jm_req *req, int item);
 void jm_req_set_header(jm_req *req, const char *name, const char *value); /* before the answer */
 
 /* A version of what is answered, as its ETag; before the answer. */

@@ -19,6 +19,7 @@ struct jm_req {
     int n_segments;
     jm_pg *pg; /* borrowed from the pool, or NULL */
     json_t *body;
+    int item; /* of it, that is being looked at, counted from 1; 0: the whole */
     _Atomic int
         holders;       /* its handler's thread, and who it was deferred to: the last one ends it */
     jm_replay *replay; /* its Idempotency-Key, or NULL */

@@ -302,7 +302,7 @@ static bool add(jm_tail *tail, listener *l)
 /* NULL: answered. */
 static listener *new_listener(jm_req *req)
 {
-    const char *last = jm_req_header(req, "Last-Event-ID"), *type = jm_req_query(req, "type");
+    const char *last = jm_req_last_event(req), *type = jm_req_query(req, "type");
     const char *project = NULL;
     if (!jm_req_narrow(req, jm_req_query(req, "project"), &project))
         return NULL;

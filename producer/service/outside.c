@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/json_exact.h"
 #include "common/json_scan.h"
+#include "common/log.h"
 #include "common/pg.h"
 #include "common/uuid7.h"
 #include "producer/service/job_actions.h"
@@ -175,14 +176,17 @@ static void add_log(attempt *a, const json_t *line)
     const char *ts = jm_json_exact_text(json_object_get(line, "ts"));
     const char *level = jm_json_exact_text(json_object_get(line, "level"));
     int64_t at_us = a->now_us;
-    jm_err ignored; /* it has been checked */
+    jm_log_level parsed = JM_INFO;
+    jm_err ignored; /* they have been checked */
+    if (level)
+        (void)jm_log_level_parse_job(level, &parsed);
     if (ts)
         (void)jm_rfc3339_parse(ts, strlen(ts), &at_us, &ignored);
     jm_col_add_uuid(&c[0], a->id);
     jm_col_add_i32(&c[1], ++a->last_log);
     jm_col_add_str(&c[2], jm_json_exact_text(json_object_get(line, "step")));
     jm_col_add_ts(&c[3], at_us);
-    jm_col_add_str(&c[4], level ? level : "INFO");
+    jm_col_add_str(&c[4], jm_log_level_name(parsed));
     jm_col_add_str(&c[5], jm_json_exact_text(json_object_get(line, "message")));
     add_json(&c[6], json_object_get(line, "details"));
 }

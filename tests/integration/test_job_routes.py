@@ -189,6 +189,14 @@ def test_a_program_outside_runs_a_job(jm, api, searchable):
     api.post(path + "/logs", {"attempt": 1, "message": "one"}, 201)
     assert api.post(path + "/logs", [{"attempt": 1, "message": "two", "level": "ERROR"}] * 2, 201) == {"written": 2}
     assert [(x["seq"], x["level"]) for x in api.get(path + "/logs")["items"]] == [(1, "INFO"), (2, "ERROR"), (3, "ERROR")]
+    names = ("debug", "Info", "wArn", "critical", "TRACE")
+    api.post(path + "/logs", [{"attempt": 1, "message": "x", "level": name} for name in names], 201)
+    assert [x["level"] for x in api.get(path + "/logs")["items"][3:]] == ["DEBUG", "INFO", "WARNING", "ERROR", "DEBUG"]
+    for level in ("loud", "", 1, None):
+        refused = api.post(path + "/logs", [{"attempt": 1, "message": "x"}, {"attempt": 1, "message": "x", "level": level}], 400)
+        assert refused["errors"][0]["pointer"] == "/1/level" and "DEBUG, INFO, WARNING or ERROR" in refused["detail"]
+    assert api.post(path + "/logs", [{"attempt": 1}], 400)["errors"][0]["pointer"] == "/0/message"
+    assert api.post(path + "/logs", {"attempt": 1}, 400)["errors"][0]["pointer"] == "/message"
     api.patch(path, {"attempt": 1, "progress": {"at": 1}, "items_total": 3, "metadata": {"city": "Oslo"}})
     for attempt in (0, 2):
         refused = api.patch(path, {"attempt": attempt or 7, "status": "completed"}, 409)

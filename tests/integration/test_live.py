@@ -25,6 +25,16 @@ def test_state_of_a_job_until_it_ends(jm, api):
         assert [e[0] for e in listener.until("end")] == ["end"]
 
 
+def test_an_empty_last_event_id_is_none(jm, api):
+    """Alike on all streams: they begin as they do without."""
+    job = jm.db.value("SELECT submit('nobody-runs-this')")
+    for path in ("/events", f"/jobs/{job}/logs?follow=1", f"/jobs/{job}/events"):
+        with api.listen(path, Last_Event_ID="") as listener:
+            assert listener.status == 200, path
+    with api.listen(f"/jobs/{job}/events", Last_Event_ID="") as listener:
+        assert listener.next()[0] == "status"
+
+
 def test_a_job_that_is_not_there(jm, api):
     answer = api.call("GET", "/api/v1/jobs/01a227d5-9622-7422-9fdf-09bd781321ce/events")
     assert answer.status == 404 and answer.json["code"] == "not_found"
