@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "common/buf.h"
+#include "common/url.h"
 
 const jm_config_section jm_config_sections[] = {
     {"database", "PostgreSQL: either a url, or its parts; what neither names is as libpq decides "
@@ -236,7 +237,8 @@ const jm_config_key jm_config_keys[] = {
     INT("relay", "parent_wait_s", "3600", 1, 31536000, RELOADABLE,
         "Seconds that a job waits for one which its depends_on names and which nobody knows; then "
         "it is cancelled."),
-    TEXT("schedule_sync", "source", NULL, 0, is_set, "an http or https URL, a directory or a file",
+    TEXT("schedule_sync", "source", NULL, 0, jm_url_is_source,
+         "an http or https URL with a host and without a user, a directory or a file",
          "Where the document of schedules is: an http or https URL, a directory or a file. Unset: "
          "there is no sync."),
     INT("schedule_sync", "interval_s", "300", 5, 86400, 0,

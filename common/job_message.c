@@ -9,6 +9,7 @@
 #include "job_fields.h"
 #include "json_scan.h"
 #include "nearest.h"
+#include "url.h"
 
 enum { RECORD_AHEAD_MS = 86400000, ID_AHEAD_MS = 7 * 86400000, CHARS_TO_BYTES = 4 };
 
@@ -50,19 +51,6 @@ static bool is_name(const char *s)
     return true;
 }
 
-static bool is_url(const char *s, size_t len)
-{
-    size_t scheme = len > 7 && memcmp(s, "http://", 7) == 0    ? 7
-                    : len > 8 && memcmp(s, "https://", 8) == 0 ? 8
-                                                               : 0;
-    if (!scheme)
-        return false;
-    for (size_t i = scheme; i < len; i++)
-        if (s[i] <= ' ' || s[i] > '~')
-            return false;
-    return true;
-}
-
 static int wrong_kind(const parse *p, const jm_field *field, const char *expected,
                       const jm_json_value *value)
 {
@@ -97,8 +85,10 @@ static int read_text(const parse *p, const jm_field *field, const jm_json_value 
                             "%s must be lower-case letters, digits, '.', '_' and '-', the first "
                             "one a letter or digit",
                             field->name);
-    if (field->kind == JM_FIELD_URL && !is_url(text, strlen(text)))
-        return jm_err_field(p->err, field->name, "%s must be an http or https URL", field->name);
+    if (field->kind == JM_FIELD_URL && !jm_url_is_http(text, strlen(text)))
+        return jm_err_field(p->err, field->name,
+                            "%s must be an http or https URL with a host and without a user",
+                            field->name);
     *out = text;
     return JM_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "common/job.h"
 #include "common/pg.h"
+#include "common/url.h"
 #include "producer/schedule_columns.h"
 
 /* ---- spellings ---- */
@@ -305,11 +306,11 @@ static int check_names(const jm_schedule *s, jm_err *err)
 static int check_callback(const jm_schedule *s, jm_err *err)
 {
     const char *url = s->callback_url;
-    bool good = !url || ((!strncmp(url, "http://", 7) || !strncmp(url, "https://", 8)) &&
-                         strlen(url) <= 2000 && !strpbrk(url, " \t\r\n"));
+    bool good = !url || (strlen(url) <= 2000 && jm_url_is_http(url, strlen(url)));
     return good ? 0
                 : jm_err_field(err, "callback_url",
-                               "an http or https URL expected, of at most 2000 characters");
+                               "an http or https URL with a host and without a user expected, of "
+                               "at most 2000 characters");
 }
 
 static int check_numbers(const jm_schedule *s, jm_err *err)

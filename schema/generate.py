@@ -90,7 +90,8 @@ const jm_field jm_job_fields[JM_JOB_FIELDS] = {{
 
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,99}$"
-URL_PATTERN = "^https?://[!-~]+$"
+# As common/url.c.
+URL_PATTERN = r"^https?://([A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?([/?#][!-~]*)?$"
 PATTERNS = {"name": NAME_PATTERN, "url": URL_PATTERN}
 
 
@@ -233,7 +234,7 @@ def outputs():
     })
     yield SCHEMA / "openapi.v1.json", openapi_document.to_json(document)
     yield ROOT / "docs/api.md", openapi_document.to_markdown(document)
-    submit = SCHEMA / "migrations/0004_dependencies.sql"  # replaces what 0002 had
+    submit = SCHEMA / "migrations/0017_control_plane.sql"  # replaces what 0002 and 0004 had
     yield submit, between_marks(submit, f"-- {BEGIN}\n", submit_fields_sql(fields), f"-- {END}\n")
     protocol = ROOT / "docs/protocol.md"
     yield protocol, between_marks(protocol, f"<!-- {BEGIN} -->\n", fields_markdown(fields),

@@ -171,7 +171,7 @@ def test_schedule_hands_its_url_on(jm, receiver):
     jm.check()
 
 
-@pytest.mark.parametrize("url", ["ftp://a/", "x", "http://", "http://a/" + "x" * 2000])
+@pytest.mark.parametrize("url", ["ftp://a/", "x", "http://", "http:///x", "http://u@a/", "http://a/" + "x" * 2000])
 def test_bad_urls(jm, url):
     jm.start_worker()
     jm.send({"type": "noop", "callback_url": url})

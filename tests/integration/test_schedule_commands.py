@@ -656,7 +656,7 @@ BAD = [
     ("--profile", ""), ("--profile", "x" * 101), ("--queue", "Q"), ("--queue", ""), ("--queue", "x" * 64),
     ("--priority", "10"), ("--priority", "-1"), ("--priority", "x"), ("--priority", "99999999999"),
     ("--exclusive", ""), ("--exclusive", "order:x"), ("--exclusive", "x" * 201),
-    ("--callback-url", "ftp://x/"), ("--callback-url", "http://x/ y"), ("--callback-url", ""),
+    ("--callback-url", "ftp://x/"), ("--callback-url", "http:///x"), ("--callback-url", "http://x/ y"), ("--callback-url", ""),
     ("--calendar", "none"), ("--calendar", "A B"), ("--overlap", "never"), ("--max-instances", "0"),
     ("--max-instances", "x"), ("--misfire-grace", "-1s"), ("--misfire-grace", "1"),
     ("--misfire-grace", "100000000d"), ("--catch-up", "some"), ("--catch-up-limit", "0"),
