@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/json_scan.h"
 
 /* U+E000, of the private use area, begins every string that stands for something else: with '#' a
  * number, doubled a string that began with it itself. */
@@ -154,4 +155,12 @@ const char *jm_json_exact_text(const json_t *value)
     if (!text || strncmp(text, MARK, mark) != 0)
         return text;
     return strncmp(text + mark, MARK, mark) ? NULL : text + mark;
+}
+
+int jm_json_exact_check(const char *text, size_t len, jm_err *err)
+{
+    jm_json json;
+    int rc = jm_json_scan(&json, text, len, JM_JSON_DEPTH_MAX - 1, err); /* a member of a message */
+    jm_json_fini(&json);
+    return rc;
 }

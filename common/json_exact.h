@@ -21,6 +21,11 @@ char *jm_json_exact_dump(const json_t *value, size_t flags);
  * Borrowed. */
 const char *jm_json_exact_text(const json_t *value);
 
+/* Whether a text of JSON is such as a job's params or metadata may be, in whatever way they come:
+ * as common/json_scan.h has it, so that numbers with a fraction or exponent are within a double's
+ * range. The error says where it is not. */
+int jm_json_exact_check(const char *text, size_t len, jm_err *err);
+
 /* The digits of a number that was carried as a string, or NULL for any other value. Borrowed. */
 const char *jm_json_exact_number(const json_t *value);
 

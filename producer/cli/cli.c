@@ -459,6 +459,8 @@ int jm_cli_option_json(jm_cli *cli, const char *name, json_type type, const char
         return jm_cli_usage(cli, "--%s is not JSON: %s", dashed(name, shown), err.msg);
     json_type is = json_typeof(value);
     json_decref(value);
+    if (jm_json_exact_check(text, strlen(text), &err))
+        return jm_cli_usage(cli, "--%s: %s", dashed(name, shown), err.msg);
     if (is != type)
         return jm_cli_usage(cli, "--%s needs a JSON %s, such as %s", dashed(name, shown),
                             type == JSON_ARRAY ? "array" : "object",

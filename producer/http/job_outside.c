@@ -99,6 +99,7 @@ static bool is_metadata(jm_req *req, const json_t *body)
 {
     const char *name;
     json_t *value;
+    jm_err err;
     const json_t *metadata = json_object_get(body, "metadata");
     if (!is_object(req, body, "metadata"))
         return false;
@@ -106,6 +107,9 @@ static bool is_metadata(jm_req *req, const json_t *body)
     {
         if (json_is_object(value) || json_is_array(value))
             return refuse(req, "metadata", "an object of strings, numbers, booleans and nulls");
+        const char *digits = jm_json_exact_number(value);
+        if (digits && jm_json_exact_check(digits, strlen(digits), &err))
+            return refuse(req, "metadata", "of numbers within a double's range (1.8e308)");
     }
     return true;
 }

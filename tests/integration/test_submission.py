@@ -18,6 +18,22 @@ def api(jm):
     return Api.of(jm.producer)
 
 
+@pytest.mark.parametrize("number, says", [("1e400", "out of a double's range"), ("1e400000", "cannot be stored"),
+                                          ("-1.5e309", "out of a double's range")])
+def test_numbers_beyond_all_range_are_refused_by_every_way(jm, api, number, says):
+    job = api.post("/jobs", {"type": "nobody"})["id"]
+    for member in ("metadata", "params"):
+        text = f'{{"a": {number}}}'
+        refused = api.call("POST", "/api/v1/jobs", f'{{"type": "noop", "{member}": {text}}}'.encode())
+        assert refused.status == 400 and says in refused.json["detail"], refused
+        assert refused.json["errors"][0]["pointer"] == f"/{member}/a"
+        by_hand = jm.cli("job", "submit", "--type", "noop", f"--{member}", text, check=False)
+        assert by_hand.code == 2 and f"--{member}: " in by_hand.err and says in by_hand.err, by_hand
+    refused = api.call("PATCH", f"/api/v1/jobs/{job}", f'{{"metadata": {{"a": {number}}}}}'.encode())
+    assert refused.status == 400 and refused.json["errors"][0]["pointer"] == "/metadata", refused
+    assert jm.db.query("SELECT id::text, metadata FROM jobs") == [(job, None)]
+
+
 def problem(api, body, status=400, path="/jobs", **headers):
     answer = api.post(path, body, expect=status, **headers)
     return answer["code"], [e.get("pointer", e.get("parameter")) for e in answer.get("errors", [])]
