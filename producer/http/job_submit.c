@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/job_message.h"
 #include "common/json_exact.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
@@ -50,6 +51,27 @@ static bool refuse(jm_req *req, jm_submit_request *request, jm_err *err)
     return false;
 }
 
+/* A job that is too large as a whole: by which of its members. */
+static void name_largest(const json_t *item, jm_err *err)
+{
+    const char *name;
+    json_t *value;
+    size_t largest = 0;
+    char field[sizeof err->field] = "";
+    json_object_foreach((json_t *)(uintptr_t)item, name, value)
+    {
+        char *text = jm_json_exact_dump(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (strlen(text) > largest) {
+            largest = strlen(text);
+            snprintf(field, sizeof field, "%.60s", name);
+        }
+        free(text);
+    }
+    jm_err_field(err, field,
+                 "a job is too large: it has at most %zu bytes as JSON, and %s alone has %zu",
+                 JM_MESSAGE_BYTES_MAX, field, largest);
+}
+
 /* One job of the body. false: answered. */
 static bool add_job(jm_req *req, jm_submit_request *request, const json_t *given)
 {
@@ -70,6 +92,10 @@ static bool add_job(jm_req *req, jm_submit_request *request, const json_t *given
         fine = refuse(req, request, &err);
     }
     char *text = fine ? jm_json_exact_dump(item, JSON_COMPACT) : NULL;
+    if (fine && strlen(text) > JM_MESSAGE_BYTES_MAX) {
+        name_largest(item, &err);
+        fine = refuse(req, request, &err);
+    }
     if (fine && jm_submit_request_add(request, text, strlen(text), jm_json_exact_text(queue), &err))
         fine = refuse(req, request, &err);
     free(text);

@@ -59,6 +59,14 @@ def test_one_job_is_a_row_when_it_is_answered(jm, api):
     assert jm.db.job(plain.json["id"])["request_id"] == plain.headers["X-Request-Id"]
 
 
+def test_a_job_that_is_too_large_says_by_what(jm, api):
+    large = {"type": "t", "metadata": {"a": "b"}, "params": {"text": "x" * (1 << 20)}}
+    for body, pointer in ((large, "/params"), ([{"type": "t"}, large], "/1/params")):
+        refused = api.post("/jobs", body, 400)
+        assert refused["errors"][0]["pointer"] == pointer and "at most 1048576 bytes" in refused["detail"], refused
+    assert "params alone has 10485" in refused["detail"] and count(jm) == 0
+
+
 def test_a_list_is_all_or_nothing_and_its_error_names_the_job(jm, api):
     done = api.post("/jobs", [{"type": "t", "params": {"n": n}} for n in range(1000)], 201)
     assert len({j["id"] for j in done["items"]}) == 1000 and count(jm) == 1000
