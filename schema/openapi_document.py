@@ -2,7 +2,8 @@
 
 A file has `tags` (one: the noun), `paths` and `components`. What every operation can answer is added here, so that the
 files say only what is particular to theirs. `x-include: FILE#/POINTER` in a mapping stands for the members of an object
-of another document of ours, before those beside it. `x-scope` of an operation is none, read, submit or admin.
+of another document of ours, before those beside it. `x-scope` of an operation is none, read, submit or admin;
+`x-replay: false` says of a POST that its answer is not kept under an Idempotency-Key (producer/http/replay.c).
 """
 import json
 import pathlib
@@ -108,13 +109,9 @@ def usual_errors(document, path, item, operation):
         yield "415"
 
 
-# A submission says for itself what its key does; a key of the API is shown once.
-WITHOUT_REPLAY = {"/jobs", "/keys"}
-
-
 def complete_operation(document, path, item, operation, tag):
     operation.setdefault("tags", [tag])
-    if operation is item.get("post") and operation["x-scope"] in ("submit", "admin") and path not in WITHOUT_REPLAY:
+    if operation is item.get("post") and operation["x-scope"] in ("submit", "admin") and operation.get("x-replay", True):
         operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
         operation["responses"].setdefault("409", {"$ref": f"#/components/responses/{ERRORS['409']}"})
     if operation["x-scope"] == "none":

@@ -9,7 +9,8 @@
 #include "common/mem.h"
 #include "producer/http/request_priv.h"
 
-/* A submission has its own way, and of a key of the API the answer is not for keeping. */
+/* A submission has its own way, and of a key of the API the answer is not for keeping: both are
+ * x-replay: false in the document. */
 static bool takes_key(const jm_api_route *route)
 {
     return !strcmp(route->method, "POST") && route->scope >= JM_SCOPE_SUBMIT &&

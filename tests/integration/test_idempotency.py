@@ -1,8 +1,10 @@
 """Idempotency-Key of requests that are no submission: carried out once, answered as often as they come."""
+import re
 import threading
 
 import pytest
 
+from lib import openapi
 from lib.api import Api
 from lib.wait import wait_until
 
@@ -29,6 +31,21 @@ def same(first, again):
         assert again.headers[name] == first.headers[name], name
     assert first.headers["Idempotency-Replayed"] is None and again.headers["Idempotency-Replayed"] == "true"
     assert again.headers["X-Request-Id"] != first.headers["X-Request-Id"]
+
+
+def test_the_document_says_which_requests_heed_it(api):
+    """Those alone, and all of those, refuse one that is too long."""
+    document, heed, said = openapi.document(), set(), set()
+    for method, path, operation in document.operations():
+        if method != "post" or operation["x-scope"] not in ("submit", "admin"):
+            continue
+        if "Idempotency-Key" in {p["name"] for p in document.parameters(path, method)}:
+            said.add(path)
+        body = {"type": "noop"} if path == "/jobs" else {}
+        answer = call(api, re.sub(r"{[^}]*}", "x", path), body, "k" * 201)
+        if answer.status == 400 and answer.json["code"] == "bad_header":
+            heed.add(path)
+    assert heed == said and "/jobs" in said and "/keys" not in said and len(said) > 15
 
 
 def test_a_run_is_one_job(jm, api, schedule):
