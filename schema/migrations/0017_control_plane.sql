@@ -46,3 +46,37 @@ BEGIN
     EXECUTE replace(pg_get_functiondef('submit_as(text, text, jsonb, jsonb)'::regprocedure),
                     'Insert it into the table projects, or', 'Make it by jobmill project add NAME, or');
 END $$;
+
+-- A job that is submitted again has the request that did it.
+DROP FUNCTION job_retry(uuid, uuid, text);
+CREATE FUNCTION job_retry(old_id uuid, new_id uuid, who text, request text DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_variable
+DECLARE
+    old jobs;
+BEGIN
+    SELECT * INTO old FROM jobs j WHERE j.id = old_id FOR SHARE;
+    IF NOT FOUND OR EXISTS (SELECT FROM jobs j WHERE j.id = new_id AND j.retry_of = old_id) THEN
+        RETURN CASE WHEN FOUND THEN new_id END;
+    ELSIF old.status IN ('pending', 'running') THEN
+        PERFORM submit_refuse('bad_state', 'id', format('the job is %s: only one that has ended can be retried', old.status),
+            'Cancel it first, or wait until it has ended.');
+    END IF;
+    IF starts_with(old.type, 'jobmill.') THEN
+        who := 'retry:' || who; -- which submit_insert lets pass
+    END IF;
+    PERFORM submit_as(who, old.type, old.params, jsonb_strip_nulls(jsonb_build_object('id', new_id, 'queue', old.queue,
+        'profile', old.profile, 'project', old.project, 'priority', old.priority, 'key', old.ordering_key,
+        'exclusive', old.exclusive, 'timeout_s', old.timeout_s, 'max_attempts', old.max_attempts,
+        'callback_url', old.callback_url))
+        || CASE WHEN old.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', old.metadata) END);
+    PERFORM order_take_place(old_id, new_id);
+    UPDATE jobs j SET retry_of = old_id, schedule_id = old.schedule_id, due_at = old.due_at,
+        trace_context = old.trace_context, callback_of = old.callback_of,
+        request_id = request
+    WHERE j.id = new_id;
+    RETURN new_id;
+END $$;
+COMMENT ON FUNCTION job_retry IS 'Submits an ended job again as a new one, under an id that the caller has made, for the request of the API with that X-Request-Id; null: there is no such job';
+REVOKE EXECUTE ON FUNCTION job_retry FROM PUBLIC;
+COMMENT ON COLUMN jobs.request_id IS 'X-Request-Id of the request that submitted it, or submitted it again; null for all that came by another way';

@@ -1,7 +1,7 @@
 -- Submits an ended job again, for a person or script; a second time it does nothing. $1 its id, $2 id of the new one,
 -- $3 actor, $4 source, $5 reason, $6 address, $7 id of the request. Result: that id; null: there is no such job.
 WITH done AS MATERIALIZED (
-    SELECT job_retry($1::uuid, $2::uuid, $3::text) AS id
+    SELECT job_retry($1::uuid, $2::uuid, $3::text, $7::text) AS id
 ), noted AS (
     INSERT INTO audit_log (object, object_id, action, after, actor, source, reason, address, request_id, project)
     SELECT 'job', $1::uuid, 'retry', jsonb_build_object('retried_as', d.id), $3, $4, $5, $6, $7,

@@ -147,8 +147,10 @@ def test_one_job_and_what_belongs_to_it(jm, api):
     assert api.get(f"/jobs/{job}/result")["status"] == "completed"
     assert api.get(f"/jobs/{job}?include=stairs", 400)["errors"][0]["parameter"] == "include"
     assert api.get("/jobs/nobody", 404)["code"] == "not_found"
-    again = api.post(f"/jobs/{job}/retry", expect=201, X_Reason="once more")
-    assert again["retry_of"] == job
+    again = api.post(f"/jobs/{job}/retry", expect=201, X_Reason="once more", X_Request_Id="retry-17")
+    assert (again["retry_of"], again["request_id"]) == (job, "retry-17")
+    assert jm.db.query("SELECT action, object_id, after ->> 'retried_as' FROM audit_log WHERE request_id = 'retry-17'") == [
+        ("retry", job, again["id"])]
     jm.wait_status(again["id"], "completed")
     api.delete(f"/jobs/{again['id']}")
     api.get(f"/jobs/{again['id']}", 404)
