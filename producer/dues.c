@@ -11,7 +11,7 @@
 
 enum {
     MAX_TICKS = 64, /* of one schedule in one transaction; the rest comes with the next */
-    OPEN_DAYS = 8   /* unfinished jobs older than this count only as a schedule's last */
+    CANCEL_DAYS = 8 /* older jobs are not looked at when those of a schedule are cancelled */
 };
 
 struct jm_dues {
@@ -127,9 +127,10 @@ int jm_dues_read_calendars(jm_dues *dues, jm_pg *pg, jm_dues_refused *refused, v
 
 /* ---- deciding ---- */
 
-static jm_uuid oldest_id(const jm_dues *dues)
+static void take_open(jm_due *due, const PGresult *res, int row)
 {
-    return jm_uuid7_floor(dues->due[0].now_us / 1000 - OPEN_DAYS * INT64_C(86400000));
+    due->open_jobs = jm_pg_get_i32(res, row, 1);
+    due->last_is_open = jm_pg_get_bool(res, row, 2);
 }
 
 /* Counts unfinished jobs, for the schedules whose policy asks. */
@@ -148,17 +149,15 @@ static int count_open(jm_dues *dues, jm_pg *pg, jm_err *err)
     }
     int rc = JM_OK;
     if (cols.col[0].n) {
-        jm_uuid oldest = oldest_id(dues);
         jm_pg_args args;
         jm_pg_args_init(&args);
         jm_pg_arg_cols(&args, &cols);
-        jm_pg_arg_uuid(&args, &oldest);
         jm_pg_call call = {.sql = &jm_sql_scheduler_open, .args = &args, .binary = true};
         rc = jm_pg_run(pg, &call, 1, err);
         /* unnest keeps the order in which they were given */
-        for (size_t i = 0, row = 0; !rc && i < dues->n; i++)
+        for (int i = 0, row = 0; !rc && i < (int)dues->n; i++)
             if (dues->due[i].schedule.overlap == JM_OVERLAP_SKIP)
-                dues->due[i].open_jobs = jm_pg_get_i32(call.res, (int)row++, 1);
+                take_open(&dues->due[i], call.res, row++);
         jm_pg_calls_clear(&call, 1);
     }
     jm_cols_fini(&cols);
@@ -249,6 +248,11 @@ static bool has_fired(const jm_dues *dues, const jm_due *due)
     return false;
 }
 
+static jm_uuid oldest_id(const jm_dues *dues)
+{
+    return jm_uuid7_floor(dues->due[0].now_us / 1000 - CANCEL_DAYS * INT64_C(86400000));
+}
+
 /* Schedules whose new jobs take the place of older ones. Returns whether there are any. */
 static bool fill_cancel(const jm_dues *dues, jm_cols *cols, jm_pg_args *args, jm_uuid *oldest)
 {
@@ -268,6 +272,31 @@ static bool fill_cancel(const jm_dues *dues, jm_cols *cols, jm_pg_args *args, jm
     return cols->col[0].n > 0;
 }
 
+/* Unfinished jobs that will not be the last of their schedule; counted where the policy asks.
+ * Returns whether there are any. */
+static bool fill_displaced(const jm_dues *dues, jm_cols *cols, jm_pg_args *args)
+{
+    static const jm_col_type types[] = {JM_COL_UUID, JM_COL_UUID};
+    jm_cols_init(cols, types, JM_COUNT(types));
+    for (size_t i = 0; i < dues->n; i++) {
+        const jm_due *due = &dues->due[i];
+        const jm_uuid *last = due->last_is_open ? &due->last_job_id : NULL;
+        if (due->schedule.overlap != JM_OVERLAP_SKIP)
+            continue;
+        for (size_t k = due->first_entry; k < due->first_entry + due->n_entries; k++) {
+            const jm_uuid *job = jm_ledger_job(dues->ledger, k);
+            if (job && last) {
+                jm_col_add_uuid(&cols->col[0], &due->schedule.id);
+                jm_col_add_uuid(&cols->col[1], last);
+            }
+            last = job ? job : last;
+        }
+    }
+    jm_pg_args_init(args);
+    jm_pg_arg_cols(args, cols);
+    return cols->col[0].n > 0;
+}
+
 static void keep_cancelled(jm_dues *dues, const PGresult *res)
 {
     int n = PQntuples(res);
@@ -279,9 +308,9 @@ static void keep_cancelled(jm_dues *dues, const PGresult *res)
 
 int jm_dues_write(jm_dues *dues, jm_pg *pg, bool commit, jm_chain *items, jm_err *err)
 {
-    jm_cols advance, cancel;
-    jm_pg_args advance_args, cancel_args;
-    jm_pg_call calls[4];
+    jm_cols advance, cancel, displaced;
+    jm_pg_args advance_args, cancel_args, displaced_args;
+    jm_pg_call calls[5];
     jm_uuid oldest;
     int n = 0, cancels = -1;
     if (!dues->n)
@@ -292,6 +321,8 @@ int jm_dues_write(jm_dues *dues, jm_pg *pg, bool commit, jm_chain *items, jm_err
         calls[n++] =
             (jm_pg_call){.sql = &jm_sql_scheduler_cancel, .args = &cancel_args, .binary = true};
     }
+    if (fill_displaced(dues, &displaced, &displaced_args))
+        calls[n++] = (jm_pg_call){.sql = &jm_sql_scheduler_displace, .args = &displaced_args};
     fill_advance(dues, &advance, &advance_args);
     calls[n++] = (jm_pg_call){.sql = &jm_sql_scheduler_advance, .args = &advance_args};
     if (commit)
@@ -302,6 +333,7 @@ int jm_dues_write(jm_dues *dues, jm_pg *pg, bool commit, jm_chain *items, jm_err
     jm_pg_calls_clear(calls, rc ? 0 : n);
     jm_cols_fini(&advance);
     jm_cols_fini(&cancel);
+    jm_cols_fini(&displaced);
     return rc;
 }
 

@@ -12,7 +12,7 @@
 typedef struct jm_due {
     jm_schedule schedule;
     jm_uuid last_job_id;
-    bool has_last_job;
+    bool has_last_job, last_is_open; /* the latter where open_jobs were counted */
     int64_t now_us; /* PostgreSQL's clock, read while the row was locked */
     int open_jobs;
     size_t first_entry, n_entries; /* in the ledger */

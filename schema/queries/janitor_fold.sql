@@ -1,5 +1,5 @@
--- Adds up new rows of job_stats by hour and group, and counts them on their schedules. One producer at
--- a time; the others find nothing to do.
+-- Adds up new rows of job_stats by hour and group, and counts them on their schedules, of whose unfinished jobs
+-- those that have ended are struck off. One producer at a time; the others find nothing to do.
 -- $1 at most so many rows  $2 oldest job id to look at for a schedule's last status
 -- Result: how many rows were folded.
 WITH me AS MATERIALIZED (
@@ -35,5 +35,18 @@ WITH me AS MATERIALIZED (
                s.last_status)
       FROM counts c
      WHERE s.id = c.schedule_id AND s.id = ANY (ARRAY(SELECT schedule_id FROM counts))
+    RETURNING s.id
+), over AS MATERIALIZED (
+    -- From the rows that were counted: who locks a schedule locks it before its open_jobs, here as elsewhere.
+    SELECT o.schedule_id, o.job_id
+      FROM counted c
+     CROSS JOIN LATERAL (
+           SELECT p.schedule_id, p.job_id FROM open_jobs p
+            WHERE p.schedule_id = c.id ORDER BY p.job_id LIMIT 1000) o
+     WHERE coalesce((SELECT j.status FROM jobs j WHERE j.id = o.job_id), 'deleted') NOT IN ('pending', 'running')
+), struck AS (
+    DELETE FROM open_jobs p USING over o
+     WHERE p.schedule_id = o.schedule_id AND p.job_id = o.job_id
+       AND p.schedule_id = ANY (ARRAY(SELECT schedule_id FROM over))
 )
 SELECT count(*) FROM gone

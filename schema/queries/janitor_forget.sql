@@ -11,6 +11,8 @@ WITH one AS MATERIALIZED (
        AND j.id >= (SELECT f.id FROM jobs_of f ORDER BY f.id LIMIT 1)
        AND j.id <= (SELECT f.id FROM jobs_of f ORDER BY f.id DESC LIMIT 1)
     RETURNING 1
+), uncounted AS (
+    DELETE FROM open_jobs o WHERE o.schedule_id = (SELECT n.id FROM one n)
 ), done AS (
     DELETE FROM schedules_deleted d
      WHERE d.id = (SELECT o.id FROM one o) AND NOT EXISTS (SELECT FROM jobs_of)

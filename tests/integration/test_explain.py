@@ -25,7 +25,8 @@ WORKER = "01900000-0000-7000-8000-00000000000a"
 HOT_PATH = ("SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan", "SET jit = off",
             "SET enable_nestloop = off", "SET cpu_operator_cost = 0.00001")
 # Functions of the hot path that read history in statements of their own: $1 ids, $2 and $3 their bounds.
-FUNCTIONS = {"locks_release": "SELECT locks_release(%(ids)s::uuid[], %(lo)s::uuid, %(hi)s::uuid)"}
+FUNCTIONS = {"locks_release": "SELECT locks_release(%(ids)s::uuid[], %(lo)s::uuid, %(hi)s::uuid)",
+             "job_backfilled": "SELECT job_backfilled(%(lo)s::uuid)"}
 
 
 def code(text):

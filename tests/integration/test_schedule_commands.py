@@ -343,6 +343,7 @@ def open_jobs(jm, sid, n):
     for _ in range(n):
         job = jm.db.value("SELECT submit('noop', '{}', '{\"run_at\": \"2999-01-01T00:00:00Z\"}')")
         jm.db.execute("UPDATE jobs SET schedule_id = %s, submitted_by = 'schedule' WHERE id = %s", sid, job)
+        jm.db.execute("INSERT INTO open_jobs (schedule_id, job_id) VALUES (%s, %s)", sid, job)
 
 
 @pytest.mark.parametrize("overlap,most,unfinished", [

@@ -109,6 +109,7 @@ class Sleep:
         for _ in range(case.unfinished):
             job = jm.db.value("SELECT submit('noop', '{}', '{\"run_at\": \"2999-01-01T00:00:00Z\"}')")
             jm.db.execute("UPDATE jobs SET schedule_id = %s WHERE id = %s", sid, job)
+            jm.db.execute("INSERT INTO open_jobs (schedule_id, job_id) VALUES (%s, %s)", sid, job)
 
     def instants(self, case):
         """{instant: what the table says}"""

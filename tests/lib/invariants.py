@@ -148,6 +148,10 @@ RULES = [
      "SELECT j.id, j.schedule_id, j.due_at, count(t.job_id) FROM jobs j LEFT JOIN schedule_ticks t "
      "ON t.job_id = j.id WHERE j.schedule_id IS NOT NULL AND j.retry_of IS NULL "
      "GROUP BY j.id, j.schedule_id, j.due_at HAVING count(t.job_id) <> 1"),
+    ("an unfinished job is no overlap for its schedule",
+     "SELECT j.id, j.schedule_id FROM jobs j JOIN schedules s ON s.id = j.schedule_id WHERE s.overlap = 'skip' "
+     f"AND j.status NOT IN {ENDED} AND s.last_job_id IS DISTINCT FROM j.id AND NOT job_backfilled(j.id) AND NOT "
+     "EXISTS (SELECT FROM open_jobs o WHERE o.schedule_id = s.id AND o.job_id = j.id)"),
     ("instants of an interval are missing from the ledger, or there twice",
      "SELECT s.name, min(t.due_at), max(coalesce(t.until, t.due_at)), sum(t.count) "
      "FROM schedules s JOIN schedule_ticks t ON t.schedule_id = s.id "
