@@ -99,6 +99,31 @@ def test_a_retry_counts(jm_sql):
     assert come(jm) == ["fired"]
 
 
+def backfill(jm):
+    jm.db.execute("UPDATE schedules SET anchor_at = '2026-01-01T00:00:00Z'")
+    jm.cli("schedule", "backfill", "s", "--from", "2026-01-01T00:01:00Z", "--to", "2026-01-01T00:10:01Z")
+    return str(jm.db.value("SELECT id FROM jobs WHERE submitted_by = 'backfill'"))
+
+
+@pytest.mark.parametrize("overlap", ["skip", "cancel_running"])
+def test_a_retry_of_a_backfill_does_not(jm_sql, overlap):
+    """Nor a retry of that one; and a newer run does not take its place."""
+    jm = jm_sql
+    sid = add(jm, 1, overlap)
+    job = backfill(jm)
+    for _ in range(2):
+        cancel(jm, job)
+        job = jm.cli("job", "retry", job).out.split()[-1]
+        assert come(jm) == ["fired"]
+        fired = jm.db.value("SELECT last_job_id::text FROM schedules")
+        left = {str(j) for j, in jm.db.query("SELECT id FROM jobs WHERE schedule_id = %s AND status = 'pending'", sid)}
+        assert left == {job, fired}
+        cancel(jm, fired)
+    if overlap == "cancel_running":
+        jm.cli("schedule", "update", "s", "--overlap", "skip")
+        assert come(jm) == ["fired"]
+
+
 def test_what_has_ended_is_struck_off(jm_sql):
     """The rows that hold it go with the counts, those of a deleted schedule with its id."""
     jm = jm_sql
