@@ -67,10 +67,12 @@ jm_due *jm_dues_at(jm_dues *dues, size_t i)
 static int read_row(const jm_dues *dues, const jm_schedule_columns *columns, const PGresult *res,
                     int row, jm_zone_cache *zones, jm_due *due, jm_err *err)
 {
-    int last_col = PQfnumber(res, "last_job_id");
+    int last_col = PQfnumber(res, "last_job_id"), until_col = PQfnumber(res, "decided_until");
     *due = (jm_due){.now_us = jm_pg_get_ts(res, row, PQfnumber(res, "clock")),
                     .has_last_job = !PQgetisnull(res, row, last_col),
                     .last_job_id = jm_pg_get_uuid(res, row, last_col)};
+    if (until_col >= 0 && !PQgetisnull(res, row, until_col))
+        due->decided_until_us = jm_pg_get_ts(res, row, until_col);
     int rc = jm_schedule_from_row(columns, res, row, dues->arena, &due->schedule, err);
     return rc ? rc : jm_schedule_resolve(&due->schedule, zones, err);
 }

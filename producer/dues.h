@@ -13,7 +13,9 @@ typedef struct jm_due {
     jm_schedule schedule;
     jm_uuid last_job_id;
     bool has_last_job, last_is_open; /* the latter where open_jobs were counted */
-    int64_t now_us; /* PostgreSQL's clock, read while the row was locked */
+    int64_t now_us;                  /* PostgreSQL's clock, read while the row was locked */
+    int64_t decided_until_us; /* where it was asked for: the end of the ledger, which lies ahead of
+                                 a clock that was put back */
     int open_jobs;
     size_t first_entry, n_entries; /* in the ledger */
     int64_t next_run_us, next_skip_us;
@@ -28,7 +30,8 @@ void jm_dues_reset(jm_dues *dues);
 /* Is told of a schedule that is left out, since it cannot be understood. */
 typedef void jm_dues_refused(void *ctx, const jm_schedule *schedule, const jm_err *err);
 
-/* Reads rows: the columns of schedules, and clock. The zones must outlive the batch. */
+/* Reads rows: the columns of schedules, clock, and decided_until where that is there. The zones
+ * must outlive the batch. */
 void jm_dues_read(jm_dues *dues, const PGresult *res, jm_zone_cache *zones,
                   jm_dues_refused *refused, void *ctx);
 /* Reads the calendars that they name. */

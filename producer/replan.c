@@ -102,13 +102,14 @@ static int settle_page(walk *w, jm_col *ids, jm_err *err)
     return rc;
 }
 
-/* Next instants are strictly after this. What has come since it was settled by the old calendar is
- * decided by the new one. */
+/* Next instants are strictly after this, and after all that is in the ledger. What has come since
+ * it was settled by the old calendar is decided by the new one. */
 static int64_t planned_after(const jm_due *due)
 {
     int64_t run_us = due->schedule.next_run_us, skip_us = due->schedule.next_skip_us;
     int64_t first_us = run_us && (!skip_us || run_us < skip_us) ? run_us : skip_us;
-    return first_us && first_us <= due->now_us ? first_us - 1 : due->now_us;
+    int64_t after_us = first_us && first_us <= due->now_us ? first_us - 1 : due->now_us;
+    return after_us > due->decided_until_us ? after_us : due->decided_until_us;
 }
 
 /* The first instants that nobody has decided. */

@@ -40,8 +40,9 @@ struct jm_schedule_session {
     /* The change under way. */
     jm_schedule old, new;
     int64_t clock_us;
-    bool understood; /* old could be resolved */
-    bool joined;     /* the transaction is the caller's */
+    int64_t decided_until_us; /* the last instant in the ledger of old; 0: none */
+    bool understood;          /* old could be resolved */
+    bool joined;              /* the transaction is the caller's */
 };
 
 jm_schedule_session *jm_schedule_session_new(jm_pg *pg, const jm_change *change)
@@ -197,12 +198,14 @@ static int no_instant(const jm_schedule *schedule, jm_err *err)
     return jm_err_field(err, "ends_at", "it leaves no instant from now on");
 }
 
-/* Strictly after the clock. strict: there must be one. */
+/* Strictly after the clock, and after what has been decided before the clock was put back, if it
+ * was. strict: there must be one. */
 static int plan(jm_schedule_session *s, bool strict, jm_err *err)
 {
     jm_schedule *n = &s->new;
     const jm_plan p = {&n->recurrence, n->days};
-    jm_plan_begin(&p, s->clock_us, &n->next_run_us, &n->next_skip_us);
+    int64_t after_us = s->clock_us > s->decided_until_us ? s->clock_us : s->decided_until_us;
+    jm_plan_begin(&p, after_us, &n->next_run_us, &n->next_skip_us);
     if (!n->next_run_us && strict && !s->change.ended_ok)
         return no_instant(n, err);
     if (!n->enabled || n->paused)
@@ -252,7 +255,7 @@ static void begin_change(jm_schedule_session *s)
         s->arena = jm_arena_new(0);
     }
     memset(&s->old, 0, sizeof s->old);
-    s->clock_us = 0;
+    s->clock_us = s->decided_until_us = 0;
 }
 
 int jm_schedule_session_send(jm_schedule_session *s, jm_err *err)
@@ -377,6 +380,8 @@ static int take_row(jm_schedule_session *s, const PGresult *res, const jm_uuid *
         return there_is_none(id, err);
     s->understood = true;
     s->clock_us = jm_pg_get_ts(res, 0, PQfnumber(res, "clock"));
+    int until_col = PQfnumber(res, "decided_until");
+    s->decided_until_us = PQgetisnull(res, 0, until_col) ? 0 : jm_pg_get_ts(res, 0, until_col);
     jm_schedule_columns_init(&columns, res);
     int code = jm_schedule_from_row(&columns, res, 0, s->arena, &s->old, err);
     jm_dues_reset(s->dues);

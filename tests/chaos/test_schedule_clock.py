@@ -153,6 +153,31 @@ def test_the_clock_jumps(faked, moment):
         assert len(jobs) == len(set(jobs))
 
 
+@pytest.mark.parametrize("change", [["update", "--description", "d"], ["update", "--every", "7s"], ["rollback", "--version", "1"]])
+def test_an_edit_while_the_clock_is_back(faked, change):
+    """Catching up has decided a range of instants, of which the ledger has the first. They come again once the clock
+    has been put back, and an edit does not have them decided again."""
+    jm = faked(dt.datetime(2026, 6, 1, 10, tzinfo=UTC))
+    jm.cli("schedule", "add", "s", "--every", "10s", "--type", "noop", "--overlap", "allow")
+    if change[0] == "rollback":
+        jm.cli("schedule", "update", "s", "--description", "before")
+    jm.postgres.set(jm.postgres.offset + HOUR)
+    producer = jm.start_producer(wait=False)
+    decided(jm)
+    end = ledger(jm, "s")[-1][1]
+    assert max(r[2] for r in ledger(jm, "s")) > 100
+    jm.postgres.set(jm.postgres.offset - HOUR / 2)
+    assert clock(jm) < end
+    jm.cli("schedule", change[0], "s", *change[1:])
+    assert jm.db.value("SELECT next_run_at FROM schedules") > end
+    count = len(ledger(jm, "s"))
+    jm.postgres.set(jm.postgres.offset + HOUR / 2)
+    wait_until(lambda: len(ledger(jm, "s")) > count, 60, what="it goes on")
+    producer.terminate()
+    for one, following in itertools.pairwise(ledger(jm, "s")):
+        assert one[1] < following[0], (one, following)
+
+
 # ---- changes of clocks ----
 
 CHANGES = {"paris-spring": ("Europe/Paris", "2026-03-29T01:00"), "paris-autumn": ("Europe/Paris", "2026-10-25T01:00"),

@@ -338,6 +338,33 @@ def test_backfill_refused(jm_sql, word, args):
     assert everything(jm) == before
 
 
+@pytest.mark.parametrize("changes", [
+    [["update", "s", "--description", "d"]], [["update", "s", "--every", "7m"]], [["update", "s", "--cron", "*/7 * * * *"]],
+    [["disable", "s"], ["enable", "s"]], [["pause", "s"], ["resume", "s"]], ["calendar"],
+    [["update", "s", "--every", "9m"], ["rollback", "s", "--version", "1"]]])
+def test_what_the_ledger_has_is_not_decided_again(jm_sql, changes):
+    """PostgreSQL's clock was put back by two hours after a range of instants was decided, of which the ledger names the
+    first and the last: whatever is changed, the schedule goes on behind them."""
+    jm = jm_sql
+    jm.cli("calendar", "add", "c", "--exclude", "12-25")
+    sid = add(jm, "s", "--every", "10m", "--calendar", "c").out.strip()
+    end = jm.db.value("SELECT clock_timestamp() + interval '1 hour'")
+    jm.db.execute("INSERT INTO schedule_ticks (schedule_id, due_at, outcome, until, count, reason) VALUES (%s, %s, "
+                  "'coalesced', %s, 37, 'catch_up')", sid, end - dt.timedelta(hours=6), end)
+    jm.db.execute("INSERT INTO schedule_ticks (schedule_id, due_at, kind, outcome) VALUES (%s, %s, 'backfill', 'fired')",
+                  sid, end - SECOND)
+    jm.db.execute("UPDATE schedules SET anchor_at = %s, next_run_at = %s", end - dt.timedelta(hours=7),
+                  end + dt.timedelta(minutes=10))
+    for change in changes:
+        if change == "calendar":
+            jm.cli("calendar", "add", "c", "--exclude", "12-26", "--replace")
+        else:
+            schedule(jm, *change)
+    row = show(jm)
+    assert end < at(row["next_run_at"]) <= end + dt.timedelta(minutes=10), row
+    assert jm.db.value("SELECT count(*) FROM schedule_ticks WHERE schedule_id = %s", sid) == 2
+
+
 def open_jobs(jm, sid, n):
     """So many unfinished jobs that the calendar fired."""
     for _ in range(n):

@@ -100,3 +100,21 @@ def test_what_is_overdue_fires_at_its_stored_instant(jm_sql, zones):
     jm.start_producer(wait=False, env=zones.env)
     wait_until(lambda: next_hour(jm, "a", TOKYO) == HALF_PAST_TWO, 20)
     assert jm.db.query("SELECT due_at, outcome FROM schedule_ticks") == [(due, "fired")]
+
+
+def test_what_the_ledger_has_is_not_decided_again(jm_sql, zones):
+    """PostgreSQL's clock was put back after a range of days was decided: the rules change, and it goes on behind it."""
+    jm = jm_sql
+    add(jm, zones, "a")
+    now = jm.db.value("SELECT clock_timestamp()")
+    end = now + dt.timedelta(days=9)
+    jm.db.execute("INSERT INTO schedule_ticks (schedule_id, due_at, outcome, until, count, reason) SELECT id, %s, 'missed', "
+                  "%s, 18, 'misfire_grace' FROM schedules", end - dt.timedelta(days=17), end)
+    jm.db.execute("UPDATE schedules SET next_run_at = %s", end + dt.timedelta(days=1))
+    producer = jm.start_producer(wait=False, env=zones.env)
+    producer.wait_log("Scheduler started", 20)
+    zones.put("Asia/Tokyo", "2024b")
+    producer.signal(signal.SIGHUP)
+    producer.wait_log("1 schedules were computed anew", 20)
+    assert next_hour(jm, "a", TOKYO) == HALF_PAST_TWO
+    assert end < jm.db.value("SELECT next_run_at FROM schedules") <= end + dt.timedelta(days=1)
