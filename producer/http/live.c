@@ -1,72 +1,43 @@
 /* Jobs that somebody watches. */
 #include "producer/http/live.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/httpd.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
 #include "producer/http/job_parts.h"
 #include "producer/http/key_cache.h"
+#include "producer/http/listener.h"
 #include "producer/service/follow.h"
 
 enum {
-    LOOK_MS = 200,   /* between two looks */
-    BEAT_MS = 15000, /* between two comments on a stream on which nothing happens */
-    LINES = 500,     /* of one job in one look */
+    LOOK_MS = 200, /* between two looks */
+    LINES = 500,   /* of one job in one look */
     MAX_FOLLOWERS = 5000
 };
 
 typedef struct follower {
-    struct follower *next;
-    jm_http_stream *stream;
-    jm_key_hold *key;
+    jm_listener listener;
     jm_live_what what;
     jm_followed job;
-    int64_t told_ms; /* when something was last written */
-    bool seen;       /* the last look found the job */
-    bool ended;      /* the job has; once no line is left, so has the stream */
-    bool over;
+    bool seen;  /* the last look found the job */
+    bool ended; /* the job has; once no line is left, so has the stream */
 } follower;
 
 struct jm_live {
     jm_pg *pg;
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    follower *followers, *fresh; /* fresh: not yet taken by the thread */
-    int n;
-    bool stop, started;
-    pthread_t thread;
+    jm_inbox inbox;
+    bool known; /* the last look was answered */
 };
 
-/* ---- writing ---- */
-
-bool jm_live_write(jm_http_stream **stream, const char *data, size_t len)
-{
-    int rc = jm_http_stream_write(*stream, data, len);
-    if (rc == JM_ERR_TIMEOUT) {
-        jm_http_stream_drop(*stream, JM_LIVE_TOO_SLOW);
-        *stream = NULL;
-    }
-    return rc == JM_OK;
-}
+/* ---- looking ---- */
 
 static void say(follower *f, const jm_buf *text)
 {
-    f->over = f->over || !jm_live_write(&f->stream, jm_buf_str(text), text->len);
-    f->told_ms = jm_mono_ms();
-}
-
-static void say_text(follower *f, const char *text)
-{
-    jm_buf buf = {0};
-    jm_buf_adds(&buf, text);
-    say(f, &buf);
-    jm_buf_fini(&buf);
+    jm_listener_write(&f->listener, jm_buf_str(text), text->len);
 }
 
 static void on_line(void *ctx, int n, const jm_followed_line *line)
@@ -93,8 +64,6 @@ static void on_state(void *ctx, int n, const jm_followed_state *state)
     jm_buf_fini(&text);
 }
 
-/* ---- looking ---- */
-
 /* States before lines: of a job that had ended when it was asked, all lines are there. */
 static int look(jm_live *live, follower **list, int n)
 {
@@ -116,100 +85,37 @@ static int look(jm_live *live, follower **list, int n)
     return rc;
 }
 
-static void settle(follower *f, bool known)
+/* Whether it is followed on. */
+static bool keep(void *ctx, jm_inbox_item *item)
 {
-    if (!f->over && jm_key_hold_has_ended(f->key)) {
-        say_text(f, JM_LIVE_NO_KEY);
-        f->over = true;
+    const jm_live *live = ctx;
+    follower *f = (follower *)item;
+    f->ended |= live->known && !f->seen; /* it has been deleted */
+    bool all_told = f->what != JM_LIVE_LOGS || f->job.n_new < LINES;
+    if (live->known && f->ended && all_told && !jm_key_hold_has_ended(f->listener.key)) {
+        jm_listener_say(&f->listener, "event: end\ndata: {}\n\n");
+        f->listener.over = true;
     }
-    f->ended |= known && !f->seen; /* it has been deleted */
-    if (!f->over && known && f->ended && !(f->what == JM_LIVE_LOGS && f->job.n_new >= LINES)) {
-        say_text(f, "event: end\ndata: {}\n\n");
-        f->over = true;
-    }
-    if (!f->over && jm_mono_ms() - f->told_ms > BEAT_MS)
-        say_text(f, known ? ":\n\n" : ": the database is away\n\n");
-}
-
-static void free_follower(follower *f)
-{
-    if (f->stream)
-        jm_http_stream_end(f->stream);
-    jm_key_hold_free(f->key);
-    free(f);
-}
-
-static int count(const jm_live *live)
-{
-    int n = 0;
-    for (const follower *f = live->followers; f; f = f->next)
-        n++;
-    return n;
+    return jm_listener_keep(&f->listener, live->known ? ":\n\n" : ": the database is away\n\n");
 }
 
 static void one_look(jm_live *live)
 {
     int n = 0;
-    follower **list = jm_calloc((size_t)count(live) + 1, sizeof(follower *));
-    for (follower *f = live->followers; f; f = f->next)
-        list[n++] = f;
-    bool known = !n || !look(live, list, n);
+    follower **list = jm_calloc((size_t)jm_inbox_count(&live->inbox) + 1, sizeof(follower *));
+    for (jm_inbox_item *item = live->inbox.held; item; item = item->next)
+        list[n++] = (follower *)item;
+    live->known = !n || !look(live, list, n);
     free(list);
-    for (follower **at = &live->followers; *at;) {
-        follower *f = *at;
-        settle(f, known);
-        if (!f->over) {
-            at = &f->next;
-            continue;
-        }
-        *at = f->next;
-        free_follower(f);
-    }
+    jm_inbox_sift(&live->inbox, keep, live);
 }
 
-/* Takes what has come; false: it is time to end. Waits while there is nobody. */
-static bool take_fresh(jm_live *live)
+static void run(void *ctx)
 {
-    pthread_mutex_lock(&live->lock);
-    while (!live->stop && !live->fresh && !live->followers)
-        pthread_cond_wait(&live->more, &live->lock);
-    while (live->fresh) {
-        follower *f = live->fresh;
-        live->fresh = f->next;
-        f->next = live->followers;
-        live->followers = f;
-    }
-    live->n = count(live);
-    bool go_on = !live->stop;
-    pthread_mutex_unlock(&live->lock);
-    return go_on;
-}
-
-/* Until the next look, or the end. */
-static void pause_a_little(jm_live *live)
-{
-    int64_t until_ms = jm_mono_ms() + LOOK_MS;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    pthread_mutex_lock(&live->lock);
-    while (!live->stop && !live->fresh && !pthread_cond_timedwait(&live->more, &live->lock, &until))
-        ;
-    pthread_mutex_unlock(&live->lock);
-}
-
-static void *run(void *arg)
-{
-    jm_live *live = arg;
-    pthread_setname_np(pthread_self(), "jm-live");
-    while (take_fresh(live)) {
+    jm_live *live = ctx;
+    while (jm_inbox_take(&live->inbox, jm_mono_ms() + LOOK_MS))
         one_look(live);
-        pause_a_little(live);
-    }
-    for (follower *f; (f = live->followers);) {
-        live->followers = f->next;
-        say_text(f, JM_LIVE_STOPPING);
-        free_follower(f);
-    }
-    return NULL;
+    jm_inbox_sift(&live->inbox, jm_listener_stop, NULL);
 }
 
 /* ---- followers ---- */
@@ -236,23 +142,6 @@ static bool resume(jm_req *req, follower *f)
     return false;
 }
 
-static bool add(jm_live *live, follower *f)
-{
-    pthread_mutex_lock(&live->lock);
-    bool taken = !live->stop && live->n < MAX_FOLLOWERS;
-    if (taken) {
-        f->next = live->fresh;
-        live->fresh = f;
-        live->n++;
-        pthread_cond_signal(&live->more);
-        if (!live->started && pthread_create(&live->thread, NULL, run, live))
-            abort(); /* out of threads */
-        live->started = true;
-    }
-    pthread_mutex_unlock(&live->lock);
-    return taken;
-}
-
 void jm_live_follow(jm_req *req, jm_live_what what)
 {
     jm_live *live = jm_api_live(jm_req_api(req));
@@ -263,45 +152,31 @@ void jm_live_follow(jm_req *req, jm_live_what what)
     follower *f = jm_calloc(1, sizeof *f);
     f->what = what;
     f->job.id = id;
-    f->told_ms = jm_mono_ms();
     if (!resume(req, f)) {
         free(f);
         return;
     }
-    f->key = jm_req_hold(req);
-    f->stream = jm_req_stream(req);
-    say_text(f, ":\n\n"); /* the headers go out with it */
-    if (!add(live, f)) {
-        say_text(f, JM_LIVE_TOO_MANY);
-        free_follower(f);
-    }
+    jm_listener_begin(&f->listener, req);
+    jm_listener_say(&f->listener, ":\n\n"); /* the headers go out with it */
+    jm_listener_join(&f->listener, &live->inbox);
 }
 
 jm_live *jm_live_new(const char *conninfo, const char *schema)
 {
     jm_live *live = jm_calloc(1, sizeof *live);
-    pthread_condattr_t attr;
     live->pg = jm_pg_new(
         &(jm_pg_options){.conninfo = conninfo, .schema = schema, .name = "jobmill-producer live"});
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_mutex_init(&live->lock, NULL);
-    pthread_cond_init(&live->more, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_inbox_init(
+        &live->inbox,
+        &(jm_inbox_options){.name = "jm-live", .run = run, .ctx = live, .max = MAX_FOLLOWERS});
     return live;
 }
 
 void jm_live_stop(jm_live *live)
 {
-    pthread_mutex_lock(&live->lock);
-    live->stop = true;
-    pthread_cond_broadcast(&live->more);
-    bool started = live->started;
-    live->started = false;
-    pthread_mutex_unlock(&live->lock);
+    jm_inbox_stop(&live->inbox);
     jm_pg_give_up_at(live->pg, jm_mono_ms() + 1000);
-    if (started)
-        pthread_join(live->thread, NULL);
+    jm_inbox_join(&live->inbox);
 }
 
 void jm_live_free(jm_live *live)
@@ -310,7 +185,6 @@ void jm_live_free(jm_live *live)
         return;
     jm_live_stop(live);
     jm_pg_free(live->pg);
-    pthread_cond_destroy(&live->more);
-    pthread_mutex_destroy(&live->lock);
+    jm_inbox_fini(&live->inbox);
     free(live);
 }

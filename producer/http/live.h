@@ -6,17 +6,6 @@
 #include "common/uuid7.h"
 #include "producer/http/request.h"
 
-/* Last words on a stream. */
-#define JM_LIVE_TOO_SLOW "event: dropped\ndata: {\"reason\":\"this listener reads too slowly\"}\n\n"
-#define JM_LIVE_TOO_MANY "event: dropped\ndata: {\"reason\":\"there are too many listeners\"}\n\n"
-#define JM_LIVE_NO_KEY   "event: dropped\ndata: {\"reason\":\"the key holds no longer\"}\n\n"
-#define JM_LIVE_STOPPING "event: stopping\ndata: {}\n\n"
-
-/* Writes to a listener's stream. false: he is gone, or was too slow, which he is told; *stream is
- * NULL where it has been ended with that. */
-struct jm_http_stream;
-bool jm_live_write(struct jm_http_stream **stream, const char *data, size_t len);
-
 typedef struct jm_live jm_live;
 
 /* The thread is there from the first follower on; it connects for itself. */

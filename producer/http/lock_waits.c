@@ -1,13 +1,13 @@
 /* Requests that wait for a lock. */
 #include "producer/http/lock_waits.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/locks.h"
 #include "common/mem.h"
+#include "producer/http/inbox.h"
 
 enum {
     LOOK_MS = 100, /* between two rounds, at the least */
@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct waiter {
-    struct waiter *next;
+    jm_inbox_item item;
     jm_req *req;
     char *project, *name, *owner;
     double ttl_s;
@@ -28,14 +28,26 @@ typedef struct waiter {
 
 struct jm_lock_waits {
     jm_pg_pool *pool;
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    waiter *fresh; /* not yet taken by the thread; both in the order in which they came */
-    waiter *list;  /* the thread's own */
-    int n;         /* of both */
-    bool stop, started;
-    pthread_t thread;
+    jm_inbox inbox; /* in the order in which they came */
 };
+
+static waiter *first(const jm_lock_waits *waits)
+{
+    return (waiter *)waits->inbox.held;
+}
+
+static waiter *after(const waiter *w)
+{
+    return (waiter *)w->item.next;
+}
+
+static void free_waiter(waiter *w)
+{
+    free(w->project);
+    free(w->name);
+    free(w->owner);
+    free(w);
+}
 
 static void end_waiter(waiter *w)
 {
@@ -44,10 +56,7 @@ static void end_waiter(waiter *w)
     else
         jm_req_fail(w->req, &w->err);
     jm_req_finish(w->req);
-    free(w->project);
-    free(w->name);
-    free(w->owner);
-    free(w);
+    free_waiter(w);
 }
 
 /* ---- a round ---- */
@@ -55,7 +64,7 @@ static void end_waiter(waiter *w)
 /* Whether somebody before it wants the same lock and did not get it: then neither does it. */
 static const waiter *ahead_of(const waiter *list, const waiter *w)
 {
-    for (const waiter *o = list; o != w; o = o->next)
+    for (const waiter *o = list; o != w; o = after(o))
         if (!o->lock && !strcmp(o->name, w->name) && !strcmp(o->project, w->project))
             return o;
     return NULL;
@@ -63,7 +72,7 @@ static const waiter *ahead_of(const waiter *list, const waiter *w)
 
 static void try_all(waiter *list, jm_pg *pg)
 {
-    for (waiter *w = list; w; w = w->next) {
+    for (waiter *w = list; w; w = after(w)) {
         const waiter *ahead = ahead_of(list, w);
         if (ahead)
             w->err = ahead->err;
@@ -80,8 +89,9 @@ static bool may_wait(const jm_err *err)
            err->code == JM_ERR_TIMEOUT || err->retriable;
 }
 
-static void do_round(jm_lock_waits *waits, waiter *list)
+static void do_round(jm_lock_waits *waits)
 {
+    waiter *list = first(waits);
     jm_pg *pg = NULL;
     jm_err err;
     int rc = jm_pg_pool_lend(waits->pool, &pg, &err);
@@ -89,141 +99,85 @@ static void do_round(jm_lock_waits *waits, waiter *list)
         try_all(list, pg);
         jm_pg_pool_give_back(waits->pool, pg);
     }
-    for (waiter *w = list; w; w = w->next) {
+    for (waiter *w = list; w; w = after(w)) {
         if (rc)
             w->err = err;
         w->over = w->lock || !may_wait(&w->err) || jm_mono_ms() >= w->until_ms;
     }
 }
 
-/* Ends those that are over; gives the others, in their order, and how many have ended. */
-static waiter *settle(waiter *list, int *ended)
+static bool keep(void *ctx, jm_inbox_item *item)
 {
-    waiter *kept = NULL, **end = &kept;
-    while (list) {
-        waiter *w = list;
-        list = w->next;
-        w->next = NULL;
-        if (w->over) {
-            end_waiter(w);
-            (*ended)++;
-        } else {
-            *end = w;
-            end = &w->next;
-        }
-    }
-    return kept;
+    waiter *w = (waiter *)item;
+    (void)ctx;
+    bool over = w->over;
+    if (over)
+        end_waiter(w);
+    return !over;
 }
 
-/* ---- the thread ---- */
-
-static void append(waiter **list, waiter *more)
+static bool stop(void *ctx, jm_inbox_item *item)
 {
-    while (*list)
-        list = &(*list)->next;
-    *list = more;
+    waiter *w = (waiter *)item;
+    (void)ctx;
+    jm_err_set(&w->err, JM_ERR_CLOSED, "the program is stopping");
+    end_waiter(w);
+    return false;
 }
 
-/* Takes what has come, behind those that have waited; false: it is time to end. Waits while there
- * is nobody, and otherwise until the next round. */
-static bool take_fresh(jm_lock_waits *waits, int64_t rest_ms)
+static void run(void *ctx)
 {
-    int64_t until_ms = jm_mono_ms() + rest_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    pthread_mutex_lock(&waits->lock);
-    while (!waits->stop && !waits->fresh && !waits->list)
-        pthread_cond_wait(&waits->more, &waits->lock);
-    while (!waits->stop && waits->list &&
-           !pthread_cond_timedwait(&waits->more, &waits->lock, &until))
-        ;
-    append(&waits->list, waits->fresh);
-    waits->fresh = NULL;
-    bool go_on = !waits->stop;
-    pthread_mutex_unlock(&waits->lock);
-    return go_on;
-}
-
-static void count_off(jm_lock_waits *waits, int ended)
-{
-    pthread_mutex_lock(&waits->lock);
-    waits->n -= ended;
-    pthread_mutex_unlock(&waits->lock);
-}
-
-static void *run(void *arg)
-{
-    jm_lock_waits *waits = arg;
-    int64_t rest_ms = LOOK_MS;
-    int ended = 0;
-    pthread_setname_np(pthread_self(), "jm-locks");
-    while (take_fresh(waits, rest_ms)) {
+    jm_lock_waits *waits = ctx;
+    while (jm_inbox_take(&waits->inbox, 0)) {
         int64_t began_ms = jm_mono_ms();
-        ended = 0;
-        do_round(waits, waits->list);
-        waits->list = settle(waits->list, &ended);
-        count_off(waits, ended);
-        rest_ms = REST * (jm_mono_ms() - began_ms);
-        rest_ms = rest_ms > LOOK_MS ? rest_ms : LOOK_MS;
+        do_round(waits);
+        jm_inbox_sift(&waits->inbox, keep, NULL);
+        int64_t ended_ms = jm_mono_ms(), rest_ms = REST * (ended_ms - began_ms);
+        if (waits->inbox.held)
+            jm_inbox_rest(&waits->inbox, ended_ms + (rest_ms > LOOK_MS ? rest_ms : LOOK_MS));
     }
-    for (waiter *w = waits->list; w; w = w->next) {
-        jm_err_set(&w->err, JM_ERR_CLOSED, "the program is stopping");
-        w->over = true;
-    }
-    waits->list = settle(waits->list, &ended);
-    return NULL;
+    jm_inbox_sift(&waits->inbox, stop, NULL);
 }
 
 /* ---- requests ---- */
 
-bool jm_lock_waits_add(jm_lock_waits *waits, jm_req *req, const jm_lock_wish *wish)
+static waiter *new_waiter(jm_req *req, const jm_lock_wish *wish)
 {
-    pthread_mutex_lock(&waits->lock);
-    bool taken = !waits->stop && waits->n < MAX_WAITS;
-    if (taken) {
-        waiter *w = jm_calloc(1, sizeof *w);
-        w->req = req;
-        w->project = jm_strdup(wish->project);
-        w->name = jm_strdup(wish->name);
-        w->owner = jm_strdup(wish->owner);
-        w->ttl_s = wish->ttl_s;
-        w->until_ms = jm_mono_ms() + (int64_t)(wish->wait_s * 1000);
-        jm_req_defer(req);
-        append(&waits->fresh, w);
-        waits->n++;
-        pthread_cond_signal(&waits->more);
-        if (!waits->started && pthread_create(&waits->thread, NULL, run, waits))
-            abort(); /* out of threads */
-        waits->started = true;
-    }
-    pthread_mutex_unlock(&waits->lock);
-    if (!taken)
-        jm_req_problem(req, 503, "busy", NULL, "too many wait for locks already");
-    return taken;
+    waiter *w = jm_calloc(1, sizeof *w);
+    w->req = req;
+    w->project = jm_strdup(wish->project);
+    w->name = jm_strdup(wish->name);
+    w->owner = jm_strdup(wish->owner);
+    w->ttl_s = wish->ttl_s;
+    w->until_ms = jm_mono_ms() + (int64_t)(wish->wait_s * 1000);
+    return w;
+}
+
+void jm_lock_waits_add(jm_lock_waits *waits, jm_req *req, const jm_lock_wish *wish)
+{
+    waiter *w = new_waiter(req, wish);
+    jm_req_defer(req);
+    if (jm_inbox_add(&waits->inbox, &w->item))
+        return;
+    jm_req_problem(req, 503, "busy", NULL, "too many wait for locks already");
+    jm_req_finish(req);
+    free_waiter(w);
 }
 
 jm_lock_waits *jm_lock_waits_new(jm_pg_pool *pool)
 {
     jm_lock_waits *waits = jm_calloc(1, sizeof *waits);
-    pthread_condattr_t attr;
     waits->pool = pool;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_mutex_init(&waits->lock, NULL);
-    pthread_cond_init(&waits->more, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_inbox_init(
+        &waits->inbox,
+        &(jm_inbox_options){.name = "jm-locks", .run = run, .ctx = waits, .max = MAX_WAITS});
     return waits;
 }
 
 void jm_lock_waits_stop(jm_lock_waits *waits)
 {
-    pthread_mutex_lock(&waits->lock);
-    waits->stop = true;
-    pthread_cond_broadcast(&waits->more);
-    bool started = waits->started;
-    waits->started = false;
-    pthread_mutex_unlock(&waits->lock);
-    if (started)
-        pthread_join(waits->thread, NULL);
+    jm_inbox_stop(&waits->inbox);
+    jm_inbox_join(&waits->inbox);
 }
 
 void jm_lock_waits_free(jm_lock_waits *waits)
@@ -231,7 +185,6 @@ void jm_lock_waits_free(jm_lock_waits *waits)
     if (!waits)
         return;
     jm_lock_waits_stop(waits);
-    pthread_cond_destroy(&waits->more);
-    pthread_mutex_destroy(&waits->lock);
+    jm_inbox_fini(&waits->inbox);
     free(waits);
 }

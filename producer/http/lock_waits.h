@@ -20,7 +20,7 @@ void jm_lock_waits_stop(jm_lock_waits *waits);
 void jm_lock_waits_free(jm_lock_waits *waits); /* NULL is fine */
 
 /* Takes the request away from its handler and answers it once it has the lock or the time is over.
- * false: too many wait already; answered with 503. The wish is copied. */
-bool jm_lock_waits_add(jm_lock_waits *waits, jm_req *req, const jm_lock_wish *wish);
+ * Where too many wait already it is answered with 503. The wish is copied. */
+void jm_lock_waits_add(jm_lock_waits *waits, jm_req *req, const jm_lock_wish *wish);
 
 #endif

@@ -132,7 +132,7 @@ static void take(jm_req *req, const jm_lock_wish *wish)
     if (!rc)
         jm_req_ok(req, lock);
     else if (rc == JM_ERR_CONFLICT && wish->wait_s > 0)
-        (void)jm_lock_waits_add(jm_api_lock_waits(jm_req_api(req)), req, wish);
+        jm_lock_waits_add(jm_api_lock_waits(jm_req_api(req)), req, wish);
     else
         jm_req_fail(req, &err);
 }

@@ -3,58 +3,50 @@
  * back to where he left; the others have seen that already. */
 #include "producer/http/tail.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/httpd.h"
 #include "common/json_scan.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/http/api.h"
 #include "producer/http/events_reader.h"
 #include "producer/http/key_cache.h"
-#include "producer/http/live.h"
+#include "producer/http/listener.h"
 
 enum {
     BACK = 100000,      /* events of a partition that one who comes back may have missed */
-    BEAT_MS = 15000,    /* between two comments on a stream on which nothing happens */
     PATIENCE_MS = 2000, /* that one who comes waits for a word while there is no Kafka */
     TURN_MS = 100,
+    AWAY_MS = 1000, /* between two looks after streams while there is no Kafka */
     MAX_LISTENERS = 5000
 };
 
 typedef struct listener {
-    struct listener *next;
-    jm_http_stream *stream;
-    jm_key_hold *key;
+    jm_listener listener;
     char project[101], type[101];     /* "": all */
     int64_t at[JM_EVENTS_PARTITIONS]; /* offset of what it is told next; -1: from now on */
-    int64_t told_ms;
-    bool placed, over;
+    bool placed;
 } listener;
 
 struct jm_tail {
     const jm_config *config;
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    listener *fresh; /* not yet taken by the thread */
-    int n;
-    bool stop, started;
-    pthread_t thread;
-    /* The thread's. */
-    listener *listeners;
+    jm_inbox inbox;
     jm_events_reader reader; /* closed while there is nobody: who comes next begins at the end */
 };
 
-/* ---- writing ---- */
-
-static void write_to(listener *l, const char *data, size_t len)
+static listener *first(const jm_tail *tail)
 {
-    l->over = l->over || !jm_live_write(&l->stream, data, len);
-    l->told_ms = jm_mono_ms();
+    return (listener *)tail->inbox.held;
 }
+
+static listener *after(const listener *l)
+{
+    return (listener *)l->listener.item.next;
+}
+
+/* ---- writing ---- */
 
 static bool is_text(const jm_json_value *value, const char *text, size_t len)
 {
@@ -83,7 +75,7 @@ static void tell(const jm_tail *tail, listener *l, const rd_kafka_message_t *mes
     jm_buf_addf(&text, "\nevent: %.*s\ndata: ", (int)type->len, type->at);
     jm_buf_add(&text, message->payload, message->len);
     jm_buf_adds(&text, "\n\n");
-    write_to(l, jm_buf_str(&text), text.len);
+    jm_listener_write(&l->listener, jm_buf_str(&text), text.len);
     jm_buf_fini(&text);
 }
 
@@ -107,11 +99,11 @@ static void tell_all(jm_tail *tail, const rd_kafka_message_t *message)
                 !memchr(message->payload, '\n', message->len);
     const jm_json_value *source = good ? member(&json, "source") : NULL;
     const jm_json_value *type = good ? member(&json, "type") : NULL;
-    for (listener *l = tail->listeners; l; l = l->next) {
+    for (listener *l = first(tail); l; l = after(l)) {
         if (message->offset < l->at[p])
             continue;
         l->at[p] = message->offset + 1;
-        if (type && !jm_key_hold_has_ended(l->key) && wants(l, source, type))
+        if (type && !jm_key_hold_has_ended(l->listener.key) && wants(l, source, type))
             tell(tail, l, message, type);
     }
     jm_json_fini(&json);
@@ -147,7 +139,7 @@ static bool place(const jm_tail *tail, listener *l)
         before |= l->at[i] < tail->reader.at[i];
     }
     if (missed)
-        write_to(l, gap, sizeof gap - 1);
+        jm_listener_say(&l->listener, gap);
     return before;
 }
 
@@ -156,12 +148,12 @@ static bool place(const jm_tail *tail, listener *l)
 static void take_in(jm_tail *tail)
 {
     bool back = false;
-    for (listener *l = tail->listeners; l; l = l->next) {
+    for (listener *l = first(tail); l; l = after(l)) {
         if (l->placed)
             continue;
         l->placed = true;
         bool before = place(tail, l);
-        write_to(l, greeting, sizeof greeting - 1);
+        jm_listener_say(&l->listener, greeting);
         if (!before)
             continue;
         back = true;
@@ -173,96 +165,37 @@ static void take_in(jm_tail *tail)
         jm_events_reader_assign(&tail->reader);
 }
 
-static void free_listener(listener *l)
+static bool keep(void *ctx, jm_inbox_item *item)
 {
-    if (l->stream)
-        jm_http_stream_end(l->stream);
-    jm_key_hold_free(l->key);
-    free(l);
-}
-
-static void look_after(jm_tail *tail)
-{
-    for (listener **at = &tail->listeners; *at;) {
-        listener *l = *at;
-        if (jm_key_hold_has_ended(l->key)) {
-            write_to(l, JM_LIVE_NO_KEY, sizeof JM_LIVE_NO_KEY - 1);
-            l->over = true;
-        }
-        if (!l->over && jm_mono_ms() - l->told_ms > BEAT_MS)
-            write_to(l, greeting, sizeof greeting - 1);
-        if (!l->over) {
-            at = &l->next;
-            continue;
-        }
-        *at = l->next;
-        free_listener(l);
-    }
+    (void)ctx;
+    return jm_listener_keep((jm_listener *)item, greeting);
 }
 
 /* ---- the thread ---- */
 
-/* Waits while there is nobody, and a little while there is no Kafka. false: it is time to end. */
-static bool take_fresh(jm_tail *tail)
+/* When it is to go on though nobody has come: at once while it reads. */
+static int64_t next_turn_ms(const jm_tail *tail)
 {
-    struct timespec until;
-    pthread_mutex_lock(&tail->lock);
-    while (!tail->stop && !tail->fresh && !tail->listeners)
-        pthread_cond_wait(&tail->more, &tail->lock);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec++;
-    if (!tail->stop && !tail->reader.rk && jm_mono_ms() < tail->reader.retry_ms)
-        pthread_cond_timedwait(&tail->more, &tail->lock, &until);
-    for (listener *l = tail->fresh; l; l = tail->fresh) {
-        tail->fresh = l->next;
-        l->next = tail->listeners;
-        tail->listeners = l;
-    }
-    bool go_on = !tail->stop;
-    pthread_mutex_unlock(&tail->lock);
-    return go_on;
+    int64_t next_ms = jm_mono_ms() + AWAY_MS;
+    if (tail->reader.rk)
+        return 0;
+    return tail->reader.retry_ms < next_ms ? tail->reader.retry_ms : next_ms;
 }
 
-static int count(jm_tail *tail)
+static void run(void *ctx)
 {
-    int n = 0;
-    for (const listener *l = tail->listeners; l; l = l->next)
-        n++;
-    pthread_mutex_lock(&tail->lock);
-    for (const listener *l = tail->fresh; l; l = l->next)
-        n++;
-    tail->n = n;
-    pthread_mutex_unlock(&tail->lock);
-    return n;
-}
-
-static void end_all(listener *list)
-{
-    for (listener *l; (l = list);) {
-        list = l->next;
-        write_to(l, JM_LIVE_STOPPING, sizeof JM_LIVE_STOPPING - 1);
-        free_listener(l);
-    }
-}
-
-static void *run(void *arg)
-{
-    jm_tail *tail = arg;
-    pthread_setname_np(pthread_self(), "jm-tail");
-    while (take_fresh(tail)) {
+    jm_tail *tail = ctx;
+    while (jm_inbox_take(&tail->inbox, next_turn_ms(tail))) {
         if (jm_events_reader_open(&tail->reader, tail->config, 0)) {
             take_in(tail);
             consume(tail);
         }
-        look_after(tail);
-        if (!count(tail))
+        jm_inbox_sift(&tail->inbox, keep, NULL);
+        if (!tail->inbox.held)
             jm_events_reader_close(&tail->reader);
     }
-    end_all(tail->listeners);
-    end_all(tail->fresh);
-    tail->listeners = tail->fresh = NULL;
+    jm_inbox_sift(&tail->inbox, jm_listener_stop, NULL);
     jm_events_reader_close(&tail->reader);
-    return NULL;
 }
 
 /* "0:17,1:4": of each partition the offset that comes next. */
@@ -280,23 +213,6 @@ static bool parse_place(const char *text, listener *l)
         text = *end ? end + 1 : end;
     }
     return true;
-}
-
-static bool add(jm_tail *tail, listener *l)
-{
-    pthread_mutex_lock(&tail->lock);
-    bool taken = !tail->stop && tail->n < MAX_LISTENERS;
-    if (taken) {
-        l->next = tail->fresh;
-        tail->fresh = l;
-        tail->n++;
-        pthread_cond_signal(&tail->more);
-        if (!tail->started && pthread_create(&tail->thread, NULL, run, tail))
-            abort(); /* out of threads */
-        tail->started = true;
-    }
-    pthread_mutex_unlock(&tail->lock);
-    return taken;
 }
 
 /* NULL: answered. */
@@ -324,34 +240,25 @@ void jm_tail_listen(jm_req *req)
     listener *l = new_listener(req);
     if (!l)
         return;
-    l->key = jm_req_hold(req);
-    l->stream = jm_req_stream(req);
-    l->told_ms = jm_mono_ms() - BEAT_MS + PATIENCE_MS;
-    if (!add(jm_api_tail(jm_req_api(req)), l)) {
-        write_to(l, JM_LIVE_TOO_MANY, sizeof JM_LIVE_TOO_MANY - 1);
-        free_listener(l);
-    }
+    jm_listener_begin(&l->listener, req);
+    l->listener.told_ms -= JM_LISTENER_BEAT_MS - PATIENCE_MS;
+    jm_listener_join(&l->listener, &jm_api_tail(jm_req_api(req))->inbox);
 }
 
 jm_tail *jm_tail_new(const jm_config *config)
 {
     jm_tail *tail = jm_calloc(1, sizeof *tail);
     tail->config = config;
-    pthread_mutex_init(&tail->lock, NULL);
-    pthread_cond_init(&tail->more, NULL);
+    jm_inbox_init(
+        &tail->inbox,
+        &(jm_inbox_options){.name = "jm-tail", .run = run, .ctx = tail, .max = MAX_LISTENERS});
     return tail;
 }
 
 void jm_tail_stop(jm_tail *tail)
 {
-    pthread_mutex_lock(&tail->lock);
-    tail->stop = true;
-    pthread_cond_broadcast(&tail->more);
-    bool started = tail->started;
-    tail->started = false;
-    pthread_mutex_unlock(&tail->lock);
-    if (started)
-        pthread_join(tail->thread, NULL);
+    jm_inbox_stop(&tail->inbox);
+    jm_inbox_join(&tail->inbox);
 }
 
 void jm_tail_free(jm_tail *tail)
@@ -359,7 +266,6 @@ void jm_tail_free(jm_tail *tail)
     if (!tail)
         return;
     jm_tail_stop(tail);
-    pthread_cond_destroy(&tail->more);
-    pthread_mutex_destroy(&tail->lock);
+    jm_inbox_fini(&tail->inbox);
     free(tail);
 }
