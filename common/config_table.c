@@ -278,9 +278,9 @@ const jm_config_key jm_config_keys[] = {
     INT("http", "max_body_bytes", "8388608", 1024, 1073741824, 0,
         "Bytes in the body of a request."),
     INT("http", "timeout_s", "10", 1, 3600, 0,
-        "Seconds in which nothing comes and nothing goes before a connection is closed; after "
-        "twice "
-        "as many a body has to come at 1,000 bytes a second."),
+        "Seconds in which nothing comes and nothing goes before a connection is closed. A request "
+        "line and headers have to be there within twice as many; after those a body has to come at "
+        "1,000 bytes a second."),
     BOOL("http", "access_log", "true", 0, "Whether each request of the API is a line in the log."),
     INT("http", "pool_keep", "5", 0, 1000, 0, "Connections to PostgreSQL that the API keeps."),
     INT("http", "pool_most", "15", 1, 1000, 0,

@@ -19,6 +19,7 @@
 
 enum {
     TIMEOUT_S = 10,
+    GRACE = 2, /* times the time-out: for a request that comes slowly */
     MAX_CONNECTIONS = 64,
     CONNECTION_BYTES = 32768, /* request line and headers of one connection */
     BACKLOG = 256,
@@ -28,7 +29,8 @@ enum {
 struct jm_httpd {
     jm_httpd_options options;
     struct MHD_Daemon *daemon;
-    jm_http_pool *pool;  /* NULL: pages only */
+    jm_http_pool *pool; /* NULL: pages only */
+    jm_http_heads *heads;
     _Atomic int working; /* requests of the pool whose answers have not gone out */
     char address[160];
 };
@@ -64,7 +66,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
 {
     jm_httpd *httpd = cls;
     jm_http_request *request = *state;
-    (void)connection, (void)why;
+    (void)why;
+    jm_http_head_await(connection);
     if (request && request->stage >= JM_HTTP_WORKING)
         atomic_fetch_sub(&httpd->working, 1);
     if (request)
@@ -212,12 +215,12 @@ static enum MHD_Result begin(jm_http_request *request)
     return request->answered ? queue_answer(request) : MHD_YES;
 }
 
-/* Whoever sends a byte now and then could hold a connection for ever: after twice the time in which
- * nothing may come, a body has come at SLOWEST bytes a second in the mean. */
+/* Whoever sends a byte now and then could hold a connection for ever: after GRACE times the time in
+ * which nothing may come, a body has come at SLOWEST bytes a second in the mean. */
 static bool is_too_slow(const jm_http_request *request)
 {
     enum { SLOWEST = 1000 };
-    int64_t grace_us = (int64_t)timeout_of(&request->httpd->options) * 2000000;
+    int64_t grace_us = (int64_t)timeout_of(&request->httpd->options) * GRACE * 1000000;
     int64_t took_us = jm_mono_us() - request->started_us;
     return took_us > grace_us + (int64_t)request->received * 1000000 / SLOWEST;
 }
@@ -260,8 +263,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 {
     const jm_httpd *httpd = cls;
     jm_http_request *request = *state;
-    (void)connection, (void)version;
+    (void)version;
     if (request->stage == JM_HTTP_NEW) {
+        jm_http_head_came(connection);
         request->method = method;
         request->stage = JM_HTTP_READING;
         request->page = find_route(httpd, url);
@@ -372,6 +376,7 @@ static struct MHD_Daemon *start_daemon(jm_httpd *httpd, int fd)
     return MHD_start_daemon(flags, 0, NULL, NULL, on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER,
                             on_log, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, httpd,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd,
+                            MHD_OPTION_NOTIFY_CONNECTION, jm_http_heads_notify, httpd->heads,
                             MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)timeout_of(o), MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)(o->max_connections ? o->max_connections : MAX_CONNECTIONS),
@@ -391,8 +396,10 @@ int jm_httpd_new(const jm_httpd_options *options, jm_httpd **out, jm_err *err)
     }
     if (options->threads)
         httpd->pool = jm_http_pool_new(options->threads, work, httpd);
+    httpd->heads = jm_http_heads_new(GRACE * timeout_of(options));
     httpd->daemon = start_daemon(httpd, fd);
     if (!httpd->daemon) {
+        jm_http_heads_free(httpd->heads);
         jm_http_pool_free(httpd->pool);
         close(fd);
         free(httpd);
@@ -422,7 +429,8 @@ void jm_httpd_free(jm_httpd *httpd)
     for (int64_t until = jm_mono_ms() + LAST_WORDS_MS;
          atomic_load(&httpd->working) && jm_mono_ms() < until;)
         poll(NULL, 0, 5);
-    MHD_stop_daemon(httpd->daemon); /* closes the socket */
+    MHD_stop_daemon(httpd->daemon); /* closes the sockets */
+    jm_http_heads_free(httpd->heads);
     jm_http_pool_free(httpd->pool);
     free(httpd);
 }

@@ -52,6 +52,18 @@ bool jm_http_pool_push(jm_http_pool *pool, jm_http_request *request);
 void jm_http_pool_close(jm_http_pool *pool); /* works off what waits and joins the threads */
 void jm_http_pool_free(jm_http_pool *pool);
 
+typedef struct jm_http_heads jm_http_heads;
+
+/* Closes connections whose next request line and headers have not come within timeout_s seconds of
+ * their begin or their last answer, or a quarter of that later. */
+jm_http_heads *jm_http_heads_new(int timeout_s);
+void jm_http_heads_free(jm_http_heads *heads); /* once no connection is left */
+/* For MHD_OPTION_NOTIFY_CONNECTION. */
+void jm_http_heads_notify(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what);
+void jm_http_head_came(struct MHD_Connection *connection);
+void jm_http_head_await(struct MHD_Connection *connection); /* the next one of it */
+
 /* Of a request that has not been answered: sets the answer; queued by the server's thread. */
 void jm_http_set_answer(jm_http_request *request, int status, struct MHD_Response *response,
                         size_t bytes);

@@ -160,6 +160,35 @@ def test_a_body_of_a_byte_now_and_then_has_an_end(jm, api):
     assert jm.db.value("SELECT count(*) FROM jobs") == 0
 
 
+@pytest.mark.parametrize("keep", [False, True], ids=["the first", "a later one"])
+def test_headers_of_a_byte_now_and_then_have_an_end(api, keep):
+    """Each byte comes in time, and there is always one more; who sends its requests slowly one after the other stays."""
+    with dial(api) as sock:
+        began = time.monotonic()
+        while keep and time.monotonic() - began < 6:
+            sock.sendall(head(keep=True)[:-2])
+            sock.settimeout(1)
+            with pytest.raises(TimeoutError):
+                sock.recv(100)
+            sock.sendall(b"\r\n")
+            assert statuses(sock.recv(65536)) == [200]
+        sock.sendall(b"GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        began = time.monotonic()
+        sock.settimeout(0.5)
+        while True:
+            assert time.monotonic() - began < 20, "still read after 20 s"
+            try:
+                sock.sendall(b"a")
+                assert sock.recv(100) == b""
+                break
+            except TimeoutError:
+                pass  # it is still listened to
+            except OSError:
+                break  # reset
+        assert time.monotonic() - began > 3  # who is a little slow is served
+    alive(api)
+
+
 def test_slow_ones_are_closed_and_hold_up_nobody(api):
     """Half a request, and nothing more: each is closed after the time-out, and others are served meanwhile."""
     slow = [dial(api) for _ in range(30)]
