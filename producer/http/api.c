@@ -90,9 +90,11 @@ static void refuse_method(jm_req *req, const char *methods)
 
 bool jm_req_runs_again(jm_req *req, const jm_err *err)
 {
-    req->again = err->code == JM_ERR_DB_DOWN && req->pg && !req->retried &&
+    bool again = err->code == JM_ERR_DB_DOWN && req->pg && !req->retried &&
                  !strcmp(req->route->method, "GET");
-    return req->again;
+    if (again) /* of one that was deferred it is not this thread's */
+        req->again = true;
+    return again;
 }
 
 static void run_without_database(jm_req *req)
