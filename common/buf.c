@@ -112,9 +112,10 @@ void jm_buf_add_pointer(jm_buf *buf, const char *field, size_t len)
 {
     jm_buf_addc(buf, '/');
     for (size_t i = 0; i < len; i++) {
-        if (field[i] == '.' || field[i] == '[')
-            jm_buf_addc(buf, '/');
-        else if (field[i] != ']')
+        if (field[i] == '.' || field[i] == '[') {
+            if (i) /* a list that is the whole has no name before it */
+                jm_buf_addc(buf, '/');
+        } else if (field[i] != ']')
             jm_buf_addc(buf, field[i]);
     }
 }

@@ -282,10 +282,13 @@ static int load(jm_file_scheduler *s, jm_err *err)
 {
     jm_schedule_document *document = NULL;
     jm_buf errors = {0};
+    jm_findings findings = {0};
     if (!*s->path)
         return JM_OK; /* there are none */
     (void)jm_zone_cache_refresh(s->zones, NULL, NULL);
-    int rc = jm_schedule_document_load(s->path, &document, &errors);
+    int rc = jm_schedule_document_load(s->path, &document, &findings);
+    jm_findings_print(&findings, JM_FINDINGS_LOGGED, &errors);
+    jm_findings_fini(&findings);
     if (rc)
         jm_err_set(err, rc, "%s is broken", s->path);
     else if (s->plan.document && !strcmp(s->plan.document->hash, document->hash))

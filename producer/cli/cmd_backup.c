@@ -71,19 +71,18 @@ static int restore_text(jm_cli *cli, const char *path, const jm_buf *text)
     json_t *restored;
     jm_err err;
     jm_change change;
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
         return JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
     int rc = jm_restore(pg, path, jm_buf_str(text), text->len, &change, &restored, &findings, &err);
-    fputs(jm_buf_str(&findings), stderr);
     int code = JM_EXIT_OK;
-    if (rc && findings.len)
-        code = jm_cli_say(cli, JM_EXIT_USAGE, "nothing is changed");
+    if (rc && findings.total)
+        code = jm_cli_refuse(cli, &findings, rc);
     else if (rc)
         code = jm_cli_fail(cli, &err);
-    jm_buf_fini(&findings);
+    jm_findings_fini(&findings);
     return code ? code : print_restored(cli, restored);
 }
 

@@ -29,3 +29,12 @@ int jm_cli_read_file(const jm_cli *cli, const char *path, size_t max_bytes, jm_b
                ? JM_EXIT_OK
                : jm_cli_say(cli, JM_EXIT_USAGE, "%s: it is no text", path);
 }
+
+int jm_cli_refuse(const jm_cli *cli, const jm_findings *findings, int rc)
+{
+    jm_buf text = {0};
+    jm_findings_print(findings, JM_FINDINGS_MAX, &text);
+    fputs(jm_buf_str(&text), stderr);
+    jm_buf_fini(&text);
+    return jm_cli_say(cli, rc == JM_ERR_IO ? JM_EXIT_FAILURE : JM_EXIT_USAGE, "nothing is changed");
+}

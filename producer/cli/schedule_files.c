@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "producer/cli/input.h"
 #include "producer/cli/progress.h"
 #include "producer/service/schedule_export.h"
 #include "producer/service/schedule_import.h"
@@ -44,13 +45,6 @@ static void say_progress(void *ctx, const char *stage, size_t done, size_t of)
     progress->what = "schedules";
 }
 
-/* What is wrong with a document, and the exit code. */
-static int refuse(jm_cli *cli, const jm_buf *findings, int rc)
-{
-    fputs(jm_buf_str(findings), stderr);
-    return jm_cli_say(cli, rc == JM_ERR_IO ? JM_EXIT_FAILURE : JM_EXIT_USAGE, "nothing is changed");
-}
-
 int jm_cli_schedule_print_changes(jm_cli *cli, const jm_schedule_changes *changes)
 {
     jm_buf text = {0};
@@ -74,7 +68,7 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
                                        .ctx = &progress};
     jm_schedule_changes *changes;
     jm_change change;
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     jm_err err;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
@@ -84,7 +78,7 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
     jm_cli_progress_begin(&progress, "schedules");
     int rc = jm_schedule_import_find(pg, &import, &changes, &findings, &err);
     jm_cli_progress_end(&progress);
-    int code = findings.len ? refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
+    int code = findings.total ? jm_cli_refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
     if (!rc) {
         code = jm_cli_schedule_print_changes(cli, changes);
         rc = code ? JM_OK : jm_schedule_import_apply(pg, &import, changes, &change, &err);
@@ -92,17 +86,17 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
         code = rc ? jm_cli_fail(cli, &err) : code;
     }
     jm_schedule_changes_free(changes);
-    jm_buf_fini(&findings);
+    jm_findings_fini(&findings);
     return code;
 }
 
 int jm_cli_schedule_import(jm_cli *cli)
 {
     jm_schedule_document *document;
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     int rc = jm_schedule_document_load(jm_cli_operand(cli, 0), &document, &findings);
-    int code = rc ? refuse(cli, &findings, rc) : import_document(cli, document);
-    jm_buf_fini(&findings);
+    int code = rc ? jm_cli_refuse(cli, &findings, rc) : import_document(cli, document);
+    jm_findings_fini(&findings);
     jm_schedule_document_free(document);
     return code;
 }

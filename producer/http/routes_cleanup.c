@@ -82,9 +82,9 @@ static void backup(jm_req *req)
         jm_req_ok(req, made);
 }
 
-static void refuse(jm_req *req, const jm_buf *findings)
+static void refuse(jm_req *req, const jm_findings *findings)
 {
-    jm_req_problems(req, 400, "invalid", jm_findings_list(findings),
+    jm_req_problems(req, 400, "invalid", jm_findings_json(findings),
                     "nothing is changed: errors has what is wrong with the backup");
 }
 
@@ -92,7 +92,7 @@ static void restore_text(jm_req *req, const char *text)
 {
     jm_change change;
     json_t *restored;
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     jm_err err = {0};
     struct jm_pg *pg = jm_req_pg(req);
     if (!pg)
@@ -101,11 +101,11 @@ static void restore_text(jm_req *req, const char *text)
     int rc = jm_restore(pg, "backup", text, strlen(text), &change, &restored, &findings, &err);
     if (!rc)
         jm_req_ok(req, restored);
-    else if (findings.len)
+    else if (findings.total)
         refuse(req, &findings);
     else
         jm_req_fail(req, &err);
-    jm_buf_fini(&findings);
+    jm_findings_fini(&findings);
 }
 
 static void restore(jm_req *req)

@@ -80,9 +80,9 @@ static void export_all(jm_req *req)
 }
 
 /* Whatever is wrong with a document. */
-static void refuse(jm_req *req, const jm_buf *findings)
+static void refuse(jm_req *req, const jm_findings *findings)
 {
-    jm_req_problems(req, 400, "invalid", jm_findings_list(findings),
+    jm_req_problems(req, 400, "invalid", jm_findings_json(findings),
                     "nothing is changed: errors has what is wrong with the document");
 }
 
@@ -91,11 +91,11 @@ static void apply(jm_req *req, struct jm_pg *pg, const jm_schedule_import *impor
 {
     jm_schedule_changes *changes;
     jm_change change;
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     jm_err err;
     jm_req_change(req, &change);
     int rc = jm_schedule_import_find(pg, import, &changes, &findings, &err);
-    bool refused = rc && findings.len;
+    bool refused = rc && findings.total;
     if (refused)
         refuse(req, &findings);
     else if (!rc)
@@ -105,14 +105,14 @@ static void apply(jm_req *req, struct jm_pg *pg, const jm_schedule_import *impor
     else if (!rc)
         jm_req_ok(req, jm_schedule_changes_json(changes));
     jm_schedule_changes_free(changes);
-    jm_buf_fini(&findings);
+    jm_findings_fini(&findings);
 }
 
 static void import_all(jm_req *req)
 {
     jm_schedule_document *document;
     jm_schedule_import import = {0};
-    jm_buf findings = {0};
+    jm_findings findings = {0};
     size_t len;
     if (!jm_req_query_bool(req, "prune", false, &import.prune) ||
         !jm_req_narrow(req, jm_req_query(req, "project"), &import.project) ||
@@ -127,7 +127,7 @@ static void import_all(jm_req *req)
     else if (pg)
         apply(req, pg, &import);
     jm_schedule_document_free(document);
-    jm_buf_fini(&findings);
+    jm_findings_fini(&findings);
 }
 
 const jm_api_route jm_routes_schedule_documents[] = {

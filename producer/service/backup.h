@@ -5,9 +5,9 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "common/buf.h"
 #include "common/err.h"
 #include "producer/service/change.h"
+#include "producer/service/findings.h"
 
 struct jm_pg;
 
@@ -23,8 +23,8 @@ int jm_backup(struct jm_pg *pg, const char *project, json_t **backup, jm_err *er
  * it does not name stays. Each change has its row in the audit log. name stands for the file in
  * messages. *restored: of projects, documents, calendars and schedules {"created": [names],
  * "changed": [names], "unchanged": n}, names of what is in a project as "project/name". Errors:
- * JM_ERR_INVALID, in err or as lines of findings; JM_ERR_CONFLICT; those of the database. */
+ * JM_ERR_INVALID, in err or in findings; JM_ERR_CONFLICT; those of the database. */
 int jm_restore(struct jm_pg *pg, const char *name, const char *text, size_t len,
-               const jm_change *change, json_t **restored, jm_buf *findings, jm_err *err);
+               const jm_change *change, json_t **restored, jm_findings *findings, jm_err *err);
 
 #endif

@@ -1,63 +1,78 @@
-/* Findings about a document, a line each. */
+/* Findings about a document, for people and as JSON. */
 #include "producer/service/findings.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+void jm_findings_fini(jm_findings *findings)
+{
+    jm_arena_free(findings->arena);
+    free(findings->items);
+    *findings = (jm_findings){0};
+}
 
 void jm_findings_add(jm_findings *findings, const jm_place *place, const jm_err *err)
 {
-    jm_buf *out = findings->out;
-    if (findings->n++ >= JM_FINDINGS_MAX)
+    if (findings->total++ >= JM_FINDINGS_MAX)
         return;
-    const char *path = place ? place->path : "";
-    if (place)
-        jm_buf_addf(out, "%s: ", place->file);
-    if (*path || *err->field)
-        jm_buf_addf(out, "%s%s%s: ", path, *path && *err->field ? "." : "", err->field);
-    jm_buf_addf(out, "%s\n", err->msg);
+    if (!findings->arena)
+        findings->arena = jm_arena_new(0);
+    if (findings->n == findings->cap) {
+        findings->cap = findings->cap ? 2 * findings->cap : 16;
+        findings->items = jm_realloc(findings->items, findings->cap * sizeof *findings->items);
+    }
+    findings->items[findings->n++] =
+        (jm_finding){.file = jm_arena_strdup(findings->arena, place ? place->file : NULL),
+                     .path = jm_arena_strdup(findings->arena, place ? place->path : ""),
+                     .field = jm_arena_strdup(findings->arena, err->field),
+                     .message = jm_arena_strdup(findings->arena, err->msg)};
 }
 
-int jm_findings_end(jm_findings *findings)
+int jm_findings_code(const jm_findings *findings)
 {
-    if (findings->n > JM_FINDINGS_MAX)
-        jm_buf_addf(findings->out, "and %d more\n", findings->n - JM_FINDINGS_MAX);
-    return findings->n ? JM_ERR_INVALID : JM_OK;
+    return findings->total ? JM_ERR_INVALID : JM_OK;
 }
 
-static void add_pointer(json_t *error, const char *place, size_t len)
+void jm_findings_print(const jm_findings *findings, size_t most, jm_buf *out)
+{
+    size_t n = findings->n < most ? findings->n : most;
+    for (size_t i = 0; i < n; i++) {
+        const jm_finding *f = &findings->items[i];
+        if (f->file)
+            jm_buf_addf(out, "%s: ", f->file);
+        if (*f->path || *f->field)
+            jm_buf_addf(out, "%s%s%s: ", f->path, *f->path && *f->field ? "." : "", f->field);
+        jm_buf_addf(out, "%s\n", f->message);
+    }
+    if (findings->total > n)
+        jm_buf_addf(out, "and %zu more\n", findings->total - n);
+}
+
+static void add_pointer(json_t *error, const jm_finding *f)
 {
     jm_buf pointer = {0};
-    jm_buf_add_pointer(&pointer, place, len);
-    json_object_set_new(error, "pointer", json_string(jm_buf_str(&pointer)));
+    if (*f->path)
+        jm_buf_add_pointer(&pointer, f->path, strlen(f->path));
+    if (*f->field)
+        jm_buf_add_pointer(&pointer, f->field, strlen(f->field));
+    if (pointer.len)
+        json_object_set_new(error, "pointer", json_string(jm_buf_str(&pointer)));
     jm_buf_fini(&pointer);
 }
 
-/* A place has no blank in it, which what is wrong has. */
-static size_t place_of(const char *line, size_t len)
-{
-    static const char letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]";
-    size_t n = strspn(line, letters);
-    return n && n + 1 < len && line[n] == ':' && line[n + 1] == ' ' ? n : 0;
-}
-
-json_t *jm_findings_list(const jm_buf *written)
+json_t *jm_findings_json(const jm_findings *findings)
 {
     json_t *list = json_array();
-    const char *line = jm_buf_str((jm_buf *)(uintptr_t)written);
-    for (size_t len; *line; line += len + (line[len] == '\n')) {
-        len = strcspn(line, "\n");
+    for (size_t i = 0; i < findings->n; i++) {
         json_t *error = json_object();
-        const char *file = memchr(line, ':', len);
-        size_t skip = file && file[1] == ' ' && !memchr(line, ' ', (size_t)(file - line))
-                          ? (size_t)(file - line) + 2
-                          : 0;
-        size_t place = skip ? place_of(line + skip, len - skip) : 0;
-        if (place) {
-            add_pointer(error, line + skip, place);
-            skip += place + 2;
-        }
-        json_object_set_new(error, "detail", json_stringn(line + skip, len - skip));
+        add_pointer(error, &findings->items[i]);
+        json_object_set_new(error, "detail", json_string(findings->items[i].message));
         json_array_append_new(list, error);
+    }
+    if (findings->total > findings->n) {
+        char more[40];
+        snprintf(more, sizeof more, "and %zu more", findings->total - findings->n);
+        json_array_append_new(list, json_pack("{s:s}", "detail", more));
     }
     return list;
 }

@@ -17,7 +17,7 @@ typedef struct work {
     const jm_change *change;
     const json_t *backup;
     json_t *restored;
-    jm_buf *findings;
+    jm_findings *findings;
 } work;
 
 /* ---- what became of each ---- */
@@ -282,7 +282,7 @@ static int restore_all(work *w, jm_err *err)
 }
 
 int jm_restore(jm_pg *pg, const char *name, const char *text, size_t len, const jm_change *change,
-               json_t **restored, jm_buf *findings, jm_err *err)
+               json_t **restored, jm_findings *findings, jm_err *err)
 {
     json_t *backup;
     *restored = NULL;

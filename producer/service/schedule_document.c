@@ -11,6 +11,7 @@
 #include "common/json_scan.h"
 #include "producer/calendar.h"
 #include "producer/schedule_json.h"
+#include "producer/service/definition_wrong.h"
 #include "producer/service/document_files.h"
 
 /* A document while it is read. */
@@ -19,7 +20,7 @@ typedef struct reading {
     size_t cap_schedules, cap_calendars;
     jm_zone_cache *zones;
     EVP_MD_CTX *md;
-    jm_findings findings;
+    jm_findings *findings;
 } reading;
 
 /* ---- places and kinds ---- */
@@ -35,7 +36,7 @@ static void add_finding(reading *r, const jm_place *place, const char *field, co
 {
     jm_err err;
     jm_err_field(&err, field, "%s", what);
-    jm_findings_add(&r->findings, place, &err);
+    jm_findings_add(r->findings, place, &err);
 }
 
 static const char *kind_of(const json_t *value)
@@ -50,7 +51,7 @@ static const char *kind_of(const json_t *value)
 /* ---- a schedule ---- */
 
 /* Judges a copy: what the caller gets is not resolved. */
-static int judge_schedule(reading *r, const jm_schedule *schedule, jm_err *err)
+static int check_schedule(reading *r, const jm_schedule *schedule, jm_err *err)
 {
     jm_schedule copy = *schedule;
     int code = jm_schedule_check_contents(&copy, err);
@@ -72,25 +73,27 @@ static int check_when(const json_t *value, jm_err *err)
                       "one of cron_expression, interval_seconds and run_at is needed");
 }
 
+/* Into the place behind the last schedule, which counts once it is right. */
+static int judge_schedule(void *ctx, const json_t *value, jm_err *err)
+{
+    reading *r = ctx;
+    jm_schedule *schedule = &r->document->schedules[r->document->n_schedules].schedule;
+    jm_schedule_init(schedule);
+    int code = jm_schedule_apply(schedule, value, r->document->arena, err);
+    if (!code)
+        code = check_when(value, err);
+    return code ? code : check_schedule(r, schedule, err);
+}
+
 static void read_schedule(reading *r, const json_t *value, const jm_place *place)
 {
     jm_schedule_document *d = r->document;
-    jm_err err;
     if (d->n_schedules == r->cap_schedules) {
         r->cap_schedules = r->cap_schedules ? 2 * r->cap_schedules : 64;
         d->schedules = jm_realloc(d->schedules, r->cap_schedules * sizeof *d->schedules);
     }
-    jm_document_schedule *s = &d->schedules[d->n_schedules];
-    *s = (jm_document_schedule){.definition = value, .place = *place};
-    jm_schedule_init(&s->schedule);
-    int code = jm_schedule_apply(&s->schedule, value, d->arena, &err);
-    if (!code)
-        code = check_when(value, &err);
-    if (!code)
-        code = judge_schedule(r, &s->schedule, &err);
-    if (code)
-        jm_findings_add(&r->findings, place, &err);
-    else
+    d->schedules[d->n_schedules] = (jm_document_schedule){.definition = value, .place = *place};
+    if (!jm_definition_find_wrong(value, place, judge_schedule, r, r->findings))
         d->n_schedules++;
 }
 
@@ -146,32 +149,34 @@ static int fill_calendar(const reading *r, const json_t *value, jm_document_cale
     return code;
 }
 
-static void read_calendar(reading *r, const json_t *value, const jm_place *place)
+/* Into the place behind the last calendar, which counts once it is right. */
+static int judge_calendar(void *ctx, const json_t *value, jm_err *err)
 {
-    jm_schedule_document *d = r->document;
-    jm_err err;
+    reading *r = ctx;
     int code = JM_OK;
     const char *name;
     json_t *member;
+    if (!json_is_object(value))
+        return jm_err_set(err, JM_ERR_INVALID, "a calendar is a JSON object, not %s",
+                          kind_of(value));
+    json_object_foreach((json_t *)value, name, member)
+    {
+        if (!code)
+            code = check_calendar_member(name, member, err);
+    }
+    return code ? code
+                : fill_calendar(r, value, &r->document->calendars[r->document->n_calendars], err);
+}
+
+static void read_calendar(reading *r, const json_t *value, const jm_place *place)
+{
+    jm_schedule_document *d = r->document;
     if (d->n_calendars == r->cap_calendars) {
         r->cap_calendars = r->cap_calendars ? 2 * r->cap_calendars : 16;
         d->calendars = jm_realloc(d->calendars, r->cap_calendars * sizeof *d->calendars);
     }
-    jm_document_calendar *c = &d->calendars[d->n_calendars];
-    *c = (jm_document_calendar){.place = *place};
-    if (!json_is_object(value))
-        code =
-            jm_err_set(&err, JM_ERR_INVALID, "a calendar is a JSON object, not %s", kind_of(value));
-    json_object_foreach((json_t *)value, name, member)
-    {
-        if (!code)
-            code = check_calendar_member(name, member, &err);
-    }
-    if (!code)
-        code = fill_calendar(r, value, c, &err);
-    if (code)
-        jm_findings_add(&r->findings, place, &err);
-    else
+    d->calendars[d->n_calendars] = (jm_document_calendar){.place = *place};
+    if (!jm_definition_find_wrong(value, place, judge_calendar, r, r->findings))
         d->n_calendars++;
 }
 
@@ -240,7 +245,7 @@ static void read_file(void *ctx, const char *name, const char *text, size_t len)
     if (!jm_utf8_is_valid(text, len, NULL))
         add_finding(r, &whole, "", "it is not valid UTF-8");
     else if (jm_json_exact_load(text, len, &value, &err))
-        jm_findings_add(&r->findings, &whole, &err);
+        jm_findings_add(r->findings, &whole, &err);
     if (!value)
         return;
     json_array_append_new(r->document->values, value);
@@ -275,7 +280,7 @@ static void find_double(reading *r, const char *what, const char *project, const
     jm_err err;
     jm_err_set(&err, JM_ERR_INVALID, "%s \"%.100s\" of project %.100s is also in %.150s%s%.60s",
                what, name, project, other->file, *other->path ? ": " : "", other->path);
-    jm_findings_add(&r->findings, place, &err);
+    jm_findings_add(r->findings, place, &err);
 }
 
 /* Sorts, and finds what was given twice. */
@@ -299,9 +304,9 @@ static void sort(reading *r)
     }
 }
 
-static void begin(reading *r, jm_buf *errors)
+static void begin(reading *r, jm_findings *findings)
 {
-    *r = (reading){.findings = {.out = errors}};
+    *r = (reading){.findings = findings};
     r->document = jm_calloc(1, sizeof *r->document);
     r->document->arena = jm_arena_new(0);
     r->document->values = json_array();
@@ -322,7 +327,7 @@ static void write_hash(reading *r)
 static int finish(reading *r, jm_schedule_document **out)
 {
     sort(r);
-    int code = jm_findings_end(&r->findings);
+    int code = jm_findings_code(r->findings);
     write_hash(r);
     EVP_MD_CTX_free(r->md);
     jm_zone_cache_free(r->zones);
@@ -332,23 +337,23 @@ static int finish(reading *r, jm_schedule_document **out)
     return code;
 }
 
-int jm_schedule_document_load(const char *path, jm_schedule_document **out, jm_buf *errors)
+int jm_schedule_document_load(const char *path, jm_schedule_document **out, jm_findings *findings)
 {
     reading r;
     jm_err err;
-    begin(&r, errors);
+    begin(&r, findings);
     int failed = jm_document_files_each(path, read_file, &r, &err);
     if (failed)
-        jm_findings_add(&r.findings, NULL, &err);
+        jm_findings_add(r.findings, NULL, &err);
     int code = finish(&r, out);
     return failed ? failed : code;
 }
 
 int jm_schedule_document_parse(const char *name, const char *text, size_t len,
-                               jm_schedule_document **out, jm_buf *errors)
+                               jm_schedule_document **out, jm_findings *findings)
 {
     reading r;
-    begin(&r, errors);
+    begin(&r, findings);
     read_file(&r, name, text, len);
     return finish(&r, out);
 }

@@ -45,12 +45,13 @@ typedef struct jm_schedule_document {
  * rules, names given twice; not whether the calendar that a schedule names is there.
  *
  * The schedules are to be completed by the caller: an interval without anchor_at has 0 there. On
- * failure *out is NULL and errors has a line for each finding (up to JM_FINDINGS_MAX), with file,
- * path and what is wrong. Errors: JM_ERR_INVALID; JM_ERR_IO when it cannot be read. */
-int jm_schedule_document_load(const char *path, jm_schedule_document **out, jm_buf *errors);
+ * failure *out is NULL and findings has all that is wrong, every member of every schedule. They are
+ * added to those that are there, and any of those is a failure too. Errors: JM_ERR_INVALID;
+ * JM_ERR_IO when it cannot be read. */
+int jm_schedule_document_load(const char *path, jm_schedule_document **out, jm_findings *findings);
 /* The same of text that came from elsewhere; name stands for the file in messages. */
 int jm_schedule_document_parse(const char *name, const char *text, size_t len,
-                               jm_schedule_document **out, jm_buf *errors);
+                               jm_schedule_document **out, jm_findings *findings);
 void jm_schedule_document_free(jm_schedule_document *document);
 
 /* The calendar of that name, or NULL. */

@@ -9,6 +9,7 @@
 #include "common/pg.h"
 #include "producer/schedule_json.h"
 #include "producer/service/calendars.h"
+#include "producer/service/definition_wrong.h"
 #include "producer/service/schedule_session.h"
 #include "producer/service/schedules.h"
 
@@ -23,7 +24,7 @@ typedef struct search {
     const jm_schedule_import *how;
     jm_schedule_session *session;
     jm_schedule_changes *changes;
-    jm_findings findings;
+    jm_findings *findings;
     jm_arena *rows; /* what they point at */
     jm_schedule *row;
     size_t n_rows;
@@ -60,7 +61,7 @@ static void not_understood(search *s, const jm_schedule *row, jm_err *err)
 {
     jm_err_prefix(err, "schedule \"%.100s\" of project %.100s in the database", row->name,
                   row->project);
-    jm_findings_add(&s->findings, NULL, err);
+    jm_findings_add(s->findings, NULL, err);
 }
 
 static void keep_rows(search *s, const PGresult *res)
@@ -125,7 +126,7 @@ static int take_calendar(search *s, jm_calendar_change change, jm_err *err)
     const jm_calendars_entry entry = entry_of(c);
     int rc = jm_calendars_check(s->pg, &entry, err);
     if (rc == JM_ERR_INVALID || rc == JM_ERR_NOT_FOUND) {
-        jm_findings_add(&s->findings, &c->place, err);
+        jm_findings_add(s->findings, &c->place, err);
         return JM_OK;
     }
     if (rc)
@@ -236,14 +237,52 @@ static void keep_new(search *s, const jm_schedule *row, const jm_document_schedu
                          : json_array();
 }
 
-/* What is wrong with one schedule, unless it is the database's fault. */
-static int judged(search *s, const jm_document_schedule *given, int rc, jm_err *err)
+/* Whether the schedule is at fault, and not the database. */
+static bool is_wrong(int rc)
 {
-    if (rc != JM_ERR_INVALID && rc != JM_ERR_NOT_FOUND && rc != JM_ERR_CONFLICT &&
-        rc != JM_ERR_UNSUPPORTED)
-        return rc;
-    jm_findings_add(&s->findings, &given->place, err);
+    return rc == JM_ERR_INVALID || rc == JM_ERR_NOT_FOUND || rc == JM_ERR_CONFLICT ||
+           rc == JM_ERR_UNSUPPORTED;
+}
+
+/* What is wrong with one schedule as a whole. */
+static int judged(search *s, const jm_document_schedule *given, const jm_err *err)
+{
+    jm_findings_add(s->findings, &given->place, err);
     return JM_OK;
+}
+
+/* One schedule that is judged member by member. */
+typedef struct judging {
+    search *s;
+    const jm_schedule *row;
+    jm_edit edit;
+    int failed; /* the database did */
+    jm_err *err;
+} judging;
+
+static int judge_again(void *ctx, const json_t *definition, jm_err *err)
+{
+    judging *j = ctx;
+    const jm_schedule *is;
+    bool changed;
+    int64_t clock_us;
+    j->edit.definition = definition;
+    int rc =
+        jm_schedule_session_judge(j->s->session, j->row, &j->edit, &is, &changed, &clock_us, err);
+    if (!rc || is_wrong(rc))
+        return rc;
+    *j->err = *err;
+    j->failed = rc;
+    return JM_OK;
+}
+
+/* All that is wrong with a schedule of which something is. */
+static int find_wrong(search *s, const jm_schedule *row, const jm_document_schedule *given,
+                      const jm_edit *edit, jm_err *err)
+{
+    judging j = {.s = s, .row = row, .edit = *edit, .err = err};
+    (void)jm_definition_find_wrong(given->definition, &given->place, judge_again, &j, s->findings);
+    return j.failed;
 }
 
 static int compare(search *s, const jm_schedule *row, const jm_document_schedule *given,
@@ -257,18 +296,21 @@ static int compare(search *s, const jm_schedule *row, const jm_document_schedule
     const jm_schedule *is;
     bool changed;
     int64_t clock_us;
-    if (s->how->project && strcmp(given->schedule.project, s->how->project) != 0)
-        return judged(s, given,
-                      jm_err_field(err, "project", "only schedules of project %.100s expected",
-                                   s->how->project),
-                      err);
-    if (row && s->how->sync && !is_ours(s, row))
-        return judged(s, given, conflict(s, row, err), err);
+    if (s->how->project && strcmp(given->schedule.project, s->how->project) != 0) {
+        jm_err_field(err, "project", "only schedules of project %.100s expected", s->how->project);
+        return judged(s, given, err);
+    }
+    if (row && s->how->sync && !is_ours(s, row)) {
+        conflict(s, row, err);
+        return judged(s, given, err);
+    }
     int rc = jm_schedule_session_judge(s->session, row, &edit, &is, &changed, &clock_us, err);
-    if (!rc && row && changed && !is_ours(s, row))
-        rc = conflict(s, row, err);
     if (rc)
-        return judged(s, given, rc, err);
+        return is_wrong(rc) ? find_wrong(s, row, given, &edit, err) : rc;
+    if (row && changed && !is_ours(s, row)) {
+        conflict(s, row, err);
+        return judged(s, given, err);
+    }
     if (changed)
         keep_new(s, row, given, is, clock_us ? clock_us : jm_utc_us());
     else
@@ -311,10 +353,10 @@ static int find_schedules(search *s, jm_err *err)
 }
 
 int jm_schedule_import_find(jm_pg *pg, const jm_schedule_import *import, jm_schedule_changes **out,
-                            jm_buf *findings, jm_err *err)
+                            jm_findings *findings, jm_err *err)
 {
     const jm_change change = {.ended_ok = true};
-    search s = {.pg = pg, .how = import, .findings = {.out = findings}};
+    search s = {.pg = pg, .how = import, .findings = findings};
     s.session = jm_schedule_session_new(pg, &change);
     s.changes = jm_schedule_changes_new(import->document);
     s.rows = jm_arena_new(0);
@@ -324,7 +366,7 @@ int jm_schedule_import_find(jm_pg *pg, const jm_schedule_import *import, jm_sche
     if (!rc)
         rc = find_schedules(&s, err);
     if (!rc)
-        rc = jm_findings_end(&s.findings);
+        rc = jm_findings_code(findings);
     jm_schedule_session_free(s.session);
     free(s.row);
     jm_arena_free(s.rows);

@@ -26,10 +26,10 @@ typedef struct jm_schedule_import {
 } jm_schedule_import;
 
 /* Finds what is to change, and judges all of it; writes nothing. A definition that leaves no
- * instant to come is no error: it has ended. *out is NULL on failure. Errors: JM_ERR_INVALID with a
- * line in findings for each thing that is wrong; those of the database, in err. */
+ * instant to come is no error: it has ended. *out is NULL on failure. Errors: JM_ERR_INVALID with
+ * all that is wrong in findings; those of the database, in err. */
 int jm_schedule_import_find(struct jm_pg *pg, const jm_schedule_import *import,
-                            jm_schedule_changes **out, jm_buf *findings, jm_err *err);
+                            jm_schedule_changes **out, jm_findings *findings, jm_err *err);
 
 /* Does it, all or nothing, with a retry when PostgreSQL gave way to somebody else. change->dry_run:
  * and takes it back. Errors: JM_ERR_CONFLICT when somebody has changed a schedule since it was

@@ -119,6 +119,21 @@ static void trim_message(sync_round *r)
 
 /* ---- fetching ---- */
 
+/* What is wrong with a document, as the message. */
+static void take_findings(sync_round *r, jm_findings *findings)
+{
+    jm_findings_print(findings, JM_FINDINGS_LOGGED, &r->result->message);
+    jm_findings_fini(findings);
+    fail(r, NULL);
+}
+
+static void parse(sync_round *r, const jm_buf *text)
+{
+    jm_findings findings = {0};
+    if (jm_schedule_document_parse(r->source, jm_buf_str(text), text->len, &r->document, &findings))
+        take_findings(r, &findings);
+}
+
 static void load_url(sync_round *r)
 {
     const jm_fetch_options fetch = {.url = r->options->source,
@@ -137,19 +152,19 @@ static void load_url(sync_round *r)
     fetched.etag = NULL;
     if (fetched.unchanged)
         r->result->outcome = JM_SYNC_UNCHANGED;
-    else if (jm_schedule_document_parse(r->source, jm_buf_str(&fetched.body), fetched.body.len,
-                                        &r->document, &r->result->message))
-        fail(r, NULL);
+    else
+        parse(r, &fetched.body);
     jm_fetched_fini(&fetched);
 }
 
 /* The document; or an outcome already. */
 static void load(sync_round *r)
 {
+    jm_findings findings = {0};
     if (is_url(r->options->source))
         load_url(r);
-    else if (jm_schedule_document_load(r->options->source, &r->document, &r->result->message))
-        fail(r, NULL);
+    else if (jm_schedule_document_load(r->options->source, &r->document, &findings))
+        take_findings(r, &findings);
     if (r->document && !r->options->always_compare && r->hash &&
         !strcmp(r->hash, r->document->hash))
         r->result->outcome = JM_SYNC_UNCHANGED;
@@ -201,11 +216,13 @@ static int compare(sync_round *r, jm_err *err)
                                        .project = r->options->project,
                                        .preview = r->options->show ? PREVIEW_ROWS : 0};
     jm_schedule_changes *changes;
-    int rc = jm_schedule_import_find(r->pg, &import, &changes, &r->result->message, err);
+    jm_findings findings = {0};
+    int rc = jm_schedule_import_find(r->pg, &import, &changes, &findings, err);
     if (rc == JM_ERR_INVALID) {
-        fail(r, NULL);
+        take_findings(r, &findings);
         return JM_OK;
     }
+    jm_findings_fini(&findings);
     if (rc)
         return rc;
     if (r->options->show)

@@ -14,19 +14,27 @@
 #include "producer/schedule_json.h"
 
 static jm_schedule_document *document;
-static jm_buf errors;
+static jm_findings findings;
+static jm_buf errors; /* they as lines */
 
 static void clear(void)
 {
     jm_schedule_document_free(document);
     document = NULL;
+    jm_findings_fini(&findings);
     jm_buf_fini(&errors);
+}
+
+static int printed(int code)
+{
+    jm_findings_print(&findings, JM_FINDINGS_MAX, &errors);
+    return code;
 }
 
 static int parse(const char *text)
 {
     clear();
-    return jm_schedule_document_parse("f", text, strlen(text), &document, &errors);
+    return printed(jm_schedule_document_parse("f", text, strlen(text), &document, &findings));
 }
 
 static void ok(const char *text)
@@ -121,17 +129,70 @@ START_TEST(what_is_wrong_is_named)
 }
 END_TEST
 
-START_TEST(all_at_once_up_to_twenty)
+/* Every member of every schedule and calendar, each once, with its place. */
+START_TEST(all_that_is_wrong)
+{
+    static const char *const expected[] = {"/calendars/0/name",
+                                           "/calendars/0/description",
+                                           "/calendars/0/x",
+                                           "/calendars/0/definition",
+                                           "/schedules/0/priority",
+                                           "/schedules/0/prio",
+                                           "/schedules/0/name",
+                                           "/schedules/0/timezone",
+                                           "/schedules/0/cron_expression",
+                                           "/schedules/2",
+                                           "/schedules/2/type",
+                                           "/schedules/2/overlap",
+                                           "/schedules/3/run_at",
+                                           "/schedules/3/metadata",
+                                           "/schedules/3/callback_url",
+                                           "/schedules/3/max_instances"};
+    const char *text =
+        "{\"calendars\":[{\"name\":\"C\",\"description\":1,\"x\":2,\"definition\":3}],"
+        "\"schedules\":[{\"priority\":\"4\",\"prio\":1,\"type\":\"t\",\"timezone\":\"X/Y\","
+        "\"cron_expression\":\"61 * * * *\"}," DAILY(
+            "good") ",{\"name\":\"b\",\"type\":7,"
+                    "\"overlap\":\"maybe\"},{\"name\":\"c\",\"type\":\"t\",\"run_at\":\"soon\","
+                    "\"max_instances\":0,\"metadata\":{\"a\":[]},\"callback_url\":\"ftp://x\"}]}";
+    ck_assert_int_eq(parse(text), JM_ERR_INVALID);
+    json_t *list = jm_findings_json(&findings), *error;
+    size_t i;
+    json_array_foreach(list, i, error)
+    {
+        const char *pointer = json_string_value(json_object_get(error, "pointer"));
+        size_t k = 0;
+        while (k < sizeof expected / sizeof *expected && strcmp(expected[k], pointer) != 0)
+            k++;
+        ck_assert_msg(k < sizeof expected / sizeof *expected, "%s", pointer);
+        ck_assert_ptr_null(strchr(json_string_value(json_object_get(error, "detail")), '\n'));
+    }
+    ck_assert_msg(i == sizeof expected / sizeof *expected, "%s", jm_buf_str(&errors));
+    json_decref(list);
+}
+END_TEST
+
+START_TEST(up_to_a_number)
 {
     jm_buf text = {0};
-    for (int i = 0; i < 25; i++)
+    for (int i = 0; i < JM_FINDINGS_MAX + 5; i++)
         jm_buf_addf(&text,
                     "%s{\"name\":\"n%d\",\"type\":\"T\",\"run_at\":\"2030-01-01T00:00:00Z\"}",
                     i ? "," : "[", i);
     jm_buf_adds(&text, "]");
-    refused(jm_buf_str(&text), "f: [19].type: ");
-    ck_assert_ptr_null(strstr(jm_buf_str(&errors), "[20]"));
+    refused(jm_buf_str(&text), "f: [999].type: ");
+    ck_assert_ptr_null(strstr(jm_buf_str(&errors), "[1000]"));
     ck_assert_ptr_nonnull(strstr(jm_buf_str(&errors), "and 5 more\n"));
+    jm_buf_fini(&errors);
+    jm_findings_print(&findings, 2, &errors);
+    ck_assert_ptr_nonnull(strstr(jm_buf_str(&errors), "f: [1].type: "));
+    ck_assert_ptr_null(strstr(jm_buf_str(&errors), "[2]"));
+    ck_assert_ptr_nonnull(strstr(jm_buf_str(&errors), "and 1003 more\n"));
+    json_t *list = jm_findings_json(&findings);
+    ck_assert_uint_eq(json_array_size(list), JM_FINDINGS_MAX + 1);
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 999), "pointer")),
+                     "/999/type");
+    json_decref(list);
     jm_buf_fini(&text);
 }
 END_TEST
@@ -215,7 +276,7 @@ static void remove_dir(const char *dir)
 static int load(const char *path)
 {
     clear();
-    return jm_schedule_document_load(path, &document, &errors);
+    return printed(jm_schedule_document_load(path, &document, &findings));
 }
 
 START_TEST(directories)
@@ -284,7 +345,8 @@ int main(void)
     tcase_add_test(tc, forms);
     tcase_add_test(tc, hash_is_of_the_content);
     tcase_add_test(tc, what_is_wrong_is_named);
-    tcase_add_test(tc, all_at_once_up_to_twenty);
+    tcase_add_test(tc, all_that_is_wrong);
+    tcase_add_test(tc, up_to_a_number);
     tcase_add_test(tc, schema_knows_the_columns);
     tcase_add_test(tc, directories);
     tcase_add_test(tc, writing);
