@@ -23,6 +23,7 @@ typedef struct why {
     jm_schedule now;  /* as it is */
     jm_schedule then; /* as it was */
     int64_t clock_us, created_us, at_us;
+    int64_t calendar_changed_us; /* first time since the moment; 0: it has not been */
     json_t *tick, *version, *other;
     json_t *off; /* the version that disabled or paused it, where it was */
     jm_buf answer;
@@ -108,6 +109,25 @@ static int read_then(why *w, jm_err *err)
     return 0;
 }
 
+/* Calendars are kept as they are now: whether this one was so at the moment, the audit log knows.
+ */
+static int read_calendar_change(why *w, jm_err *err)
+{
+    jm_buf id = {0};
+    jm_pg_args args;
+    jm_buf_addf(&id, "%s/%s", w->then.project, w->then.calendar);
+    jm_pg_args_init(&args);
+    jm_pg_arg_text(&args, jm_buf_str(&id));
+    jm_pg_arg_ts(&args, w->at_us);
+    jm_pg_call call = {.sql = &jm_sql_calendar_changed, .args = &args, .binary = true};
+    int code = jm_pg_run(w->pg, &call, 1, err);
+    if (!code && PQntuples(call.res))
+        w->calendar_changed_us = jm_pg_get_ts(call.res, 0, 0);
+    jm_pg_calls_clear(&call, 1);
+    jm_buf_fini(&id);
+    return code;
+}
+
 static int load_calendar(why *w, jm_err *err)
 {
     jm_schedule *s = &w->then;
@@ -117,7 +137,7 @@ static int load_calendar(why *w, jm_err *err)
     int code = jm_calendar_cache_refresh(w->calendars, w->pg, &s->project, &s->calendar, 1, err);
     if (!code)
         (void)jm_calendar_cache_get(w->calendars, s->project, s->calendar, &s->days, &ignored);
-    return code;
+    return code ? code : read_calendar_change(w, err);
 }
 
 /* ---- the moment ---- */
@@ -265,10 +285,25 @@ static void say_unfired(why *w)
     jm_buf_addf(&w->answer, ". That was decided at %s.", text_in(w->tick, "decided_at"));
 }
 
+/* What its calendar says of the day, as far as it can be known. */
+static void say_day(why *w)
+{
+    bool open = jm_plan_is_open(&(jm_plan){&w->then.recurrence, w->then.days}, w->at_us);
+    if (!w->calendar_changed_us) {
+        jm_buf_adds(&w->answer, open ? "" : "Its calendar leaves the day out. ");
+        return;
+    }
+    jm_buf_addf(&w->answer,
+                "As it is now its calendar %s %s; it was changed after that moment, first at ",
+                w->then.calendar, open ? "has the day" : "leaves the day out");
+    say_time(w, w->calendar_changed_us);
+    jm_buf_adds(&w->answer, ", and may have said otherwise then. ");
+}
+
 static void say_undecided(why *w)
 {
-    if (w->then.days && !jm_plan_is_open(&(jm_plan){&w->then.recurrence, w->then.days}, w->at_us))
-        jm_buf_adds(&w->answer, "Its calendar leaves the day out. ");
+    if (w->then.days)
+        say_day(w);
     int64_t run_us = w->now.next_run_us, skip_us = w->now.next_skip_us;
     if ((run_us && run_us <= w->at_us) || (skip_us && skip_us <= w->at_us))
         jm_buf_adds(&w->answer, "No producer has decided it: is one running, and does its log name "

@@ -560,6 +560,28 @@ def test_why_calendar(jm_sql):
     assert "It is to come, and its calendar leaves the day out" in why(jm, future)
 
 
+def test_why_with_a_calendar_that_has_changed(jm_sql):
+    """Only its rules of today are known: the answer says so where they were others at the moment."""
+    jm = jm_sql
+    jm.cli("calendar", "add", "days", "--exclude", "12-25")
+    add(jm, "s", "--cron", "0 9 * * *", "--calendar", "days")
+    lived(jm)
+    monday, before, after = "2026-07-06T09:00", "2026-02-02T00:00:00Z", "2026-08-08T08:00:00Z"
+    jm.cli("calendar", "add", "days", "--exclude", "mon", "--replace")
+    jm.db.execute("UPDATE audit_log SET at = %s WHERE object = 'calendar' AND before IS NOT NULL", before)
+    assert "Its calendar leaves the day out. The ledger has nothing" in why(jm, monday)
+    jm.cli("calendar", "add", "days", "--exclude", "mon", "--description", "d", "--replace")
+    assert "Its calendar leaves the day out. The ledger has nothing" in why(jm, monday), "its days are the same"
+    jm.db.execute("UPDATE audit_log SET at = %s WHERE object = 'calendar' AND at = %s", after, before)
+    told = f"it was changed after that moment, first at {after[:-1]}"
+    answer = why(jm, monday)
+    assert "As it is now its calendar days leaves the day out" in answer and told in answer, answer
+    assert "Its calendar leaves" not in answer
+    answer = why(jm, "2026-07-07T09:00")
+    assert "As it is now its calendar days has the day" in answer and told in answer, answer
+    assert "changed" not in why(jm, "2026-07-07T10:00"), "it was not to run then, whatever the day"
+
+
 def lived(jm, since=OLD):
     """As if it had been added long ago."""
     jm.db.execute("UPDATE schedules SET created_at = %s", since)
