@@ -134,6 +134,12 @@ static bool parse_offset(const char **p, const char *end, int *seconds)
     return true;
 }
 
+/* What a text of four digits a year can say in UTC. */
+static bool is_said(int64_t us)
+{
+    return us >= JM_RFC3339_MIN_US && us <= JM_RFC3339_MAX_US;
+}
+
 int jm_rfc3339_parse(const char *text, size_t len, int64_t *out_us, jm_err *err)
 {
     static const char *expected = "is not an RFC 3339 time such as 2026-11-22T14:30:00Z";
@@ -163,6 +169,9 @@ int jm_rfc3339_parse(const char *text, size_t len, int64_t *out_us, jm_err *err)
         return jm_err_set(err, JM_ERR_INVALID, "is no date and time that exists");
     int64_t secs = jm_days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset;
     *out_us = secs * 1000000 + frac;
+    if (!is_said(*out_us)) /* by its offset */
+        return jm_err_set(err, JM_ERR_INVALID,
+                          "is another year in UTC: years 1 to 9999 expected, there too");
     return JM_OK;
 }
 

@@ -30,12 +30,15 @@ int64_t jm_db_clock_us(const jm_db_clock *clock);
 int64_t jm_db_clock_at(const jm_db_clock *clock, int64_t mono_us);
 
 #define JM_RFC3339_TEXT 36
+/* The first and last instant of the years 1 to 9999 in UTC. */
+#define JM_RFC3339_MIN_US INT64_C(-62135596800000000)
+#define JM_RFC3339_MAX_US INT64_C(253402300799999999)
 
 /* "2026-11-22T14:30:00.123456Z"; no fraction when it is zero. Years 1 to 9999. */
 void jm_rfc3339_format(int64_t us, char text[JM_RFC3339_TEXT]);
 /* Full RFC 3339: date, 'T' or 't' or space, time with seconds, optional fraction (digits past the
- * sixth are cut), 'Z' or offset; leap second 60 becomes the next second. Errors: JM_ERR_INVALID
- * with what was expected. */
+ * sixth are cut), 'Z' or offset; leap second 60 becomes the next second; the years 1 to 9999 in UTC
+ * too. Errors: JM_ERR_INVALID with what was expected. */
 int jm_rfc3339_parse(const char *text, size_t len, int64_t *out_us, jm_err *err);
 /* "90s", "5m", "1h30m", "30d", "2w", also with ms; a bare number is refused. */
 int jm_duration_parse(const char *text, int64_t *out_us, jm_err *err);

@@ -576,6 +576,9 @@ void jm_zone_format(const jm_zone *zone, int64_t us, char text[JM_ZONE_LOCAL_TEX
     int64_t t_s = us >= 0 ? us / 1000000 : -((999999 - us) / 1000000);
     int32_t offset = jm_zone_find(zone, t_s).offset_s;
     char stamp[JM_RFC3339_TEXT];
+    int64_t local_us = us + (int64_t)offset * 1000000;
+    if (local_us < JM_RFC3339_MIN_US || local_us > JM_RFC3339_MAX_US)
+        offset = 0; /* the year would be 10000, or 0: no text has that, so it is said in UTC */
     jm_rfc3339_format(us + (int64_t)offset * 1000000, stamp);
     stamp[strlen(stamp) - 1] = 0; /* the Z */
     int abs_s = offset < 0 ? -offset : offset;
