@@ -173,13 +173,13 @@ static void decide_one(jm_dues *dues, jm_due *due)
     jm_tick_policy_decide(s, due->now_us, due->open_jobs, ticks, MAX_TICKS, &due->n_entries,
                           &due->next_run_us, &due->next_skip_us);
     for (size_t k = 0; k < due->n_entries; k++) {
-        jm_ledger_entry entry = {
-            .schedule = s,
-            .tick = ticks[k],
-            .now_us = due->now_us,
-            .start_us = ticks[k].due_us + jm_schedule_jitter_us(s, ticks[k].due_us),
-            .submitted_by = "schedule",
-            .lock = s->overlap == JM_OVERLAP_QUEUE || s->overlap == JM_OVERLAP_CANCEL_RUNNING};
+        jm_ledger_entry entry = {.schedule = s,
+                                 .tick = ticks[k],
+                                 .now_us = due->now_us,
+                                 .start_us =
+                                     ticks[k].due_us + jm_schedule_jitter_us(s, ticks[k].due_us),
+                                 .submitted_by = "schedule",
+                                 .lock = jm_schedule_is_serial(s)};
         size_t i = jm_ledger_add(dues->ledger, &entry);
         if (!k)
             due->first_entry = i;
@@ -366,8 +366,7 @@ void jm_dues_each_job(const jm_dues *dues, void (*each)(void *ctx, const jm_sche
 /* Whether jobs of a schedule start from the database. */
 static bool is_ready(const jm_schedule *s)
 {
-    return s->priority != JM_PRIORITY_DEFAULT || s->exclusive || s->overlap == JM_OVERLAP_QUEUE ||
-           s->overlap == JM_OVERLAP_CANCEL_RUNNING;
+    return s->priority != JM_PRIORITY_DEFAULT || s->exclusive || jm_schedule_is_serial(s);
 }
 
 void jm_dues_tell(const jm_dues *dues, void (*tell)(void *ctx, const char *payload), void *ctx)

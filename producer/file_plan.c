@@ -19,7 +19,7 @@ void jm_file_plan_fini(jm_file_plan *plan)
 
 static int needs_database(const jm_schedule *s, jm_err *err)
 {
-    if (s->overlap == JM_OVERLAP_QUEUE || s->overlap == JM_OVERLAP_CANCEL_RUNNING)
+    if (jm_schedule_is_serial(s))
         return jm_err_field(err, "overlap", "queue and cancel_running need a database");
     if (s->exclusive)
         return jm_err_field(err, "exclusive", "it needs a database");

@@ -339,6 +339,11 @@ int jm_schedule_resolve(jm_schedule *schedule, jm_zone_cache *zones, jm_err *err
     return code;
 }
 
+bool jm_schedule_is_serial(const jm_schedule *schedule)
+{
+    return schedule->overlap == JM_OVERLAP_QUEUE || schedule->overlap == JM_OVERLAP_CANCEL_RUNNING;
+}
+
 /* ---- jitter ---- */
 
 /* splitmix64's finalizer */

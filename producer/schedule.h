@@ -83,6 +83,9 @@ int jm_schedule_from_row(const jm_schedule_columns *columns, const PGresult *res
  * the schedule alone (a row that a newer program wrote is not this program's to change). */
 int jm_schedule_resolve(jm_schedule *schedule, jm_zone_cache *zones, jm_err *err);
 
+/* Whether its jobs run one after the other, for which they wait for its lock. */
+bool jm_schedule_is_serial(const jm_schedule *schedule);
+
 /* How much later the job of that instant is to be published, 0 to jitter_seconds: always the same
  * for a schedule and an instant. */
 int64_t jm_schedule_jitter_us(const jm_schedule *schedule, int64_t due_us);

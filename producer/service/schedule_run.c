@@ -11,6 +11,7 @@
 #include "producer/service/jobs.h"
 #include "producer/tx.h"
 #include "producer/service/change_audit.h"
+#include "producer/service/schedule_row.h"
 
 enum { BATCH_JOBS = 1000 /* in one transaction */ };
 
@@ -43,25 +44,16 @@ static void run_fini(run *r)
     jm_zone_cache_free(r->zones);
 }
 
-static int read_schedule(run *r, const jm_uuid *id, jm_err *err)
+/* lock: the row, in a transaction that is open. */
+static int read_schedule(run *r, const jm_uuid *id, bool lock, jm_err *err)
 {
-    char text[JM_UUID_TEXT];
-    jm_pg_args args;
-    jm_schedule_columns columns;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    jm_pg_call call = {.sql = &jm_sql_schedule_row, .args = &args, .binary = true};
-    int code = jm_pg_run(r->pg, &call, 1, err);
-    jm_uuid_format(id, text);
-    if (!code && !PQntuples(call.res))
-        code = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %s", text);
-    if (!code) {
-        jm_schedule_columns_init(&columns, call.res);
-        r->clock_us = jm_pg_get_ts(call.res, 0, PQfnumber(call.res, "clock"));
-        code = jm_schedule_from_row(&columns, call.res, 0, r->arena, &r->schedule, err);
-    }
-    jm_pg_calls_clear(&call, 1);
-    return code ? code : jm_schedule_resolve(&r->schedule, r->zones, err);
+    jm_schedule_row row;
+    int code = jm_schedule_row_read(r->pg, id, lock, r->arena, &row, NULL, err);
+    if (code)
+        return code;
+    r->schedule = row.schedule;
+    r->clock_us = row.clock_us;
+    return jm_schedule_resolve(&r->schedule, r->zones, err);
 }
 
 static int load_calendar(run *r, jm_err *err)
@@ -74,16 +66,6 @@ static int load_calendar(run *r, jm_err *err)
         code = jm_calendar_cache_get(r->calendars, s->project, s->calendar, &s->days, err);
     r->plan = (jm_plan){&s->recurrence, s->days};
     return code;
-}
-
-/* Locks the row and reads it, in a transaction that is open. */
-static int lock(run *r, const jm_uuid *id, jm_err *err)
-{
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    int code = jm_pg_query(r->pg, &jm_sql_schedule_lock, &args, NULL, err);
-    return code ? code : read_schedule(r, id, err);
 }
 
 static int audit(run *r, const char *action, const char *after, const jm_change *change,
@@ -128,17 +110,12 @@ static void tell_all(run *r)
     tell(r, "pending");
 }
 
-static bool is_locking(const jm_schedule *s)
-{
-    return s->overlap == JM_OVERLAP_QUEUE || s->overlap == JM_OVERLAP_CANCEL_RUNNING;
-}
-
 /* ---- by hand ---- */
 
 static int run_once(run *r, const jm_uuid *id, const jm_change *change, jm_uuid *job_id,
                     jm_err *err)
 {
-    int code = lock(r, id, err);
+    int code = read_schedule(r, id, true, err);
     if (code)
         return code;
     jm_ledger_entry entry = {.schedule = &r->schedule,
@@ -146,7 +123,7 @@ static int run_once(run *r, const jm_uuid *id, const jm_change *change, jm_uuid 
                              .tick = {.due_us = r->clock_us, .count = 1, .outcome = JM_TICK_FIRED},
                              .now_us = r->clock_us,
                              .submitted_by = change->actor,
-                             .lock = is_locking(&r->schedule)};
+                             .lock = jm_schedule_is_serial(&r->schedule)};
     size_t i = jm_ledger_add(r->ledger, &entry);
     code = write_batch(r, err);
     if (code)
@@ -315,7 +292,7 @@ int jm_schedules_backfill(jm_pg *pg, const jm_uuid *id, const jm_backfill *backf
     PGresult *fired = NULL;
     *done = (jm_backfilled){0};
     run_init(&r, pg);
-    int code = read_schedule(&r, id, err);
+    int code = read_schedule(&r, id, false, err);
     if (!code)
         code = load_calendar(&r, err);
     if (!code)

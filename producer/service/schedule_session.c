@@ -14,6 +14,7 @@
 #include "producer/plan.h"
 #include "producer/schedule_columns.h"
 #include "producer/schedule_json.h"
+#include "producer/service/schedule_row.h"
 #include "producer/service/schedule_writes.h"
 #include "producer/tx.h"
 
@@ -357,13 +358,6 @@ int jm_schedule_session_add(jm_schedule_session *s, const json_t *definition, co
 
 /* ---- the row, locked ---- */
 
-static int there_is_none(const jm_uuid *id, jm_err *err)
-{
-    char text[JM_UUID_TEXT];
-    jm_uuid_format(id, text);
-    return jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %s", text);
-}
-
 /* One that cannot be understood any more has nothing to settle: the edit may mend it. */
 static void not_understood(void *ctx, const jm_schedule *schedule, const jm_err *err)
 {
@@ -372,49 +366,28 @@ static void not_understood(void *ctx, const jm_schedule *schedule, const jm_err 
     ((jm_schedule_session *)ctx)->understood = false;
 }
 
-/* What read_row and lock found. */
-static int take_row(jm_schedule_session *s, const PGresult *res, const jm_uuid *id, jm_err *err)
+/* The row as it is now, and the clock. */
+static int read_row(jm_schedule_session *s, const jm_uuid *id, bool lock, jm_err *err)
 {
-    jm_schedule_columns columns;
-    if (!PQntuples(res))
-        return there_is_none(id, err);
+    jm_schedule_row row;
+    PGresult *res = NULL;
+    int code = jm_schedule_row_read(s->pg, id, lock, s->arena, &row, &res, err);
+    if (code)
+        return code;
+    s->old = row.schedule;
+    s->clock_us = row.clock_us;
+    s->decided_until_us = row.decided_until_us;
     s->understood = true;
-    s->clock_us = jm_pg_get_ts(res, 0, PQfnumber(res, "clock"));
-    int until_col = PQfnumber(res, "decided_until");
-    s->decided_until_us = PQgetisnull(res, 0, until_col) ? 0 : jm_pg_get_ts(res, 0, until_col);
-    jm_schedule_columns_init(&columns, res);
-    int code = jm_schedule_from_row(&columns, res, 0, s->arena, &s->old, err);
     jm_dues_reset(s->dues);
     jm_dues_read(s->dues, res, s->zones, not_understood, s);
-    return code;
+    PQclear(res);
+    return 0;
 }
 
-/* The row as it is now, and the clock; the row is locked. */
-static int read_row(jm_schedule_session *s, const jm_uuid *id, jm_err *err)
-{
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    jm_pg_call call = {.sql = &jm_sql_schedule_row, .args = &args, .binary = true};
-    int code = jm_pg_run(s->pg, &call, 1, err);
-    if (!code)
-        code = take_row(s, call.res, id, err);
-    jm_pg_calls_clear(&call, 1);
-    return code;
-}
-
-/* Locks the row, then reads it and the clock. */
+/* The same, locked; and of that version, where one is given. */
 static int lock(jm_schedule_session *s, const jm_uuid *id, int if_version, jm_err *err)
 {
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    jm_pg_call calls[] = {{.sql = &jm_sql_schedule_lock, .args = &args},
-                          {.sql = &jm_sql_schedule_row, .args = &args, .binary = true}};
-    int code = jm_pg_run(s->pg, calls, 2, err);
-    if (!code)
-        code = take_row(s, calls[1].res, id, err);
-    jm_pg_calls_clear(calls, 2);
+    int code = read_row(s, id, true, err);
     if (!code && if_version && if_version != s->old.version) {
         jm_err_field(err, "version", "it has version %d by now, not %d", s->old.version,
                      if_version);
@@ -447,7 +420,7 @@ static int settle(jm_schedule_session *s, jm_err *err)
             jm_dues_tell(s->dues, note_hint, s);
         }
         if (!code && s->understood) /* more than fits at once */
-            code = read_row(s, &s->old.id, err);
+            code = read_row(s, &s->old.id, false, err);
     }
     return code;
 }

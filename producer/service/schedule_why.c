@@ -10,6 +10,7 @@
 #include "producer/calendar_cache.h"
 #include "producer/plan.h"
 #include "producer/schedule_json.h"
+#include "producer/service/schedule_row.h"
 #include "producer/tick_policy.h"
 
 #define SECOND_US 1000000LL
@@ -46,22 +47,14 @@ static const char *text_in(const json_t *object, const char *member)
 
 static int read_now(why *w, const jm_uuid *id, jm_err *err)
 {
-    jm_pg_args args;
-    jm_schedule_columns columns;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    jm_pg_call call = {.sql = &jm_sql_schedule_row, .args = &args, .binary = true};
-    int code = jm_pg_run(w->pg, &call, 1, err);
-    if (!code && !PQntuples(call.res))
-        code = jm_err_set(err, JM_ERR_NOT_FOUND, "the schedule is gone");
-    if (!code) {
-        jm_schedule_columns_init(&columns, call.res);
-        w->clock_us = jm_pg_get_ts(call.res, 0, PQfnumber(call.res, "clock"));
-        w->created_us = jm_pg_get_ts(call.res, 0, PQfnumber(call.res, "created_at"));
-        code = jm_schedule_from_row(&columns, call.res, 0, w->arena, &w->now, err);
-    }
-    jm_pg_calls_clear(&call, 1);
-    return code ? code : jm_schedule_resolve(&w->now, w->zones, err);
+    jm_schedule_row row;
+    int code = jm_schedule_row_read(w->pg, id, false, w->arena, &row, NULL, err);
+    if (code)
+        return code;
+    w->now = row.schedule;
+    w->clock_us = row.clock_us;
+    w->created_us = row.created_us;
+    return jm_schedule_resolve(&w->now, w->zones, err);
 }
 
 static json_t *load(const PGresult *res, int col)

@@ -1,4 +1,5 @@
 /* Schedules: finding, listing, previewing, and their versions. */
+#include "producer/service/schedule_row.h"
 #include "producer/service/schedules.h"
 
 #include <stdlib.h>
@@ -299,44 +300,19 @@ int jm_schedule_sentence(const json_t *row, jm_buf *out)
     return code;
 }
 
-static int read_row(jm_pg *pg, const jm_uuid *id, jm_arena *arena, jm_schedule *schedule,
-                    int64_t *clock_us, jm_err *err)
-{
-    jm_pg_args args;
-    jm_schedule_columns columns;
-    char text[JM_UUID_TEXT];
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    jm_pg_call call = {.sql = &jm_sql_schedule_row, .args = &args, .binary = true};
-    int code = jm_pg_run(pg, &call, 1, err);
-    if (code)
-        return code;
-    jm_schedule_columns_init(&columns, call.res);
-    jm_uuid_format(id, text);
-    if (!PQntuples(call.res)) {
-        code = jm_err_set(err, JM_ERR_NOT_FOUND, "there is no schedule %s", text);
-    } else {
-        code = jm_schedule_from_row(&columns, call.res, 0, arena, schedule, err);
-        *clock_us = jm_pg_get_ts(call.res, 0, PQfnumber(call.res, "clock"));
-    }
-    jm_pg_calls_clear(&call, 1);
-    return code;
-}
-
 int jm_schedules_preview(jm_pg *pg, const char *id_or_name, const char *project, int64_t from_us,
                          int64_t count, json_t **items, jm_err *err)
 {
     jm_uuid id;
-    jm_schedule schedule;
-    int64_t clock_us = 0;
+    jm_schedule_row row;
     *items = NULL;
     int code = jm_schedules_find(pg, id_or_name, project, &id, err);
     if (code)
         return code;
     jm_arena *arena = jm_arena_new(0);
-    code = read_row(pg, &id, arena, &schedule, &clock_us, err);
+    code = jm_schedule_row_read(pg, &id, false, arena, &row, NULL, err);
     if (!code)
-        code = preview_row(pg, &schedule, from_us ? from_us : clock_us, count, items, err);
+        code = preview_row(pg, &row.schedule, from_us ? from_us : row.clock_us, count, items, err);
     jm_arena_free(arena);
     return code;
 }
