@@ -6,14 +6,13 @@
 
 #include "common/clock.h"
 #include "common/daemon.h"
-#include "common/health.h"
 #include "common/httpd.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "producer/counts.h"
 #include "producer/file_scheduler.h"
+#include "producer/health_page.h"
 #include "producer/http/api.h"
-#include "producer/http/pages.h"
 #include "producer/tick_policy.h"
 
 enum { STATUS_MS = 10000, STUCK_MS = 60000, GRACE_MS = 10000 /* for what is in flight */ };
@@ -27,6 +26,7 @@ typedef struct standalone {
     jm_metric *ticks;
     jm_series *published, *refused, *in_flight, *schedules, *kafka_up, *delay;
     jm_watchdog_gauges gauges;
+    jm_health_page health;
     jm_api *api;     /* NULL: none */
     jm_httpd *httpd; /* NULL: none */
     char status[300];
@@ -34,10 +34,6 @@ typedef struct standalone {
 
 /* ---- health and metrics ---- */
 
-static const jm_metric_def build_def = {.name = "jobmill_build_info",
-                                        .help = "1, with the version of the program.",
-                                        .kind = JM_GAUGE,
-                                        .labels = {"version", "program"}};
 static const jm_metric_def ticks_def = {.name = "jobmill_schedule_ticks_total",
                                         .help = "Instants of schedules, by what became of them.",
                                         .kind = JM_COUNTER,
@@ -82,8 +78,7 @@ static void on_write(void *ctx)
 static void make_metrics(standalone *s)
 {
     jm_metrics *metrics = s->metrics = jm_metrics_new();
-    jm_metric *build = jm_metrics_add(metrics, &build_def);
-    jm_series_set(jm_metric_get(build, (const char *[]){JM_VERSION, "jobmill-producer"}), 1);
+    jm_health_page_add_build(metrics);
     s->ticks = jm_metrics_add(metrics, &ticks_def);
     s->published = jm_metric_get(jm_metrics_add(metrics, &published_def), NULL);
     s->refused = jm_metric_get(jm_metrics_add(metrics, &refused_def), NULL);
@@ -94,48 +89,23 @@ static void make_metrics(standalone *s)
     jm_watchdog_gauges_init(&s->gauges, metrics);
 }
 
-static void on_metrics(void *ctx, jm_http_request *request)
-{
-    standalone *s = ctx;
-    jm_buf text = {0};
-    jm_metrics_write(s->metrics, &text);
-    jm_http_answer(request, 200, JM_METRICS_CONTENT_TYPE, &text);
-    jm_buf_fini(&text);
-}
-
-static void on_healthz(void *ctx, jm_http_request *request)
-{
-    jm_reasons reasons = {0};
-    jm_reasons_add_stuck(&reasons, ((standalone *)ctx)->watchdog);
-    jm_reasons_answer(&reasons, request, "ok");
-}
-
-static void on_readyz(void *ctx, jm_http_request *request)
+static void why_unready(void *ctx, jm_reasons *reasons)
 {
     standalone *s = ctx;
     jm_file_scheduler_stats stats;
-    jm_reasons reasons = {0};
     jm_file_scheduler_get_stats(s->scheduler, &stats);
     if (stats.kafka_away)
-        jm_reasons_add(&reasons, "Kafka is away");
-    jm_reasons_add_stuck(&reasons, s->watchdog);
-    jm_reasons_answer(&reasons, request, "ready");
+        jm_reasons_add(reasons, "Kafka is away");
 }
-
-static const jm_http_route routes[] = {{"/healthz", on_healthz},
-                                       {"/readyz", on_readyz},
-                                       {"/metrics", on_metrics},
-                                       {"/docs", jm_pages_answer},
-                                       {"/docs/docs.css", jm_pages_answer},
-                                       {"/docs/docs.js", jm_pages_answer},
-                                       {NULL, NULL}};
 
 /* Without its page the producer goes on. */
 static void make_page(standalone *s)
 {
     jm_err err = {0};
-    jm_httpd_options options = {
-        .listen = jm_config_str(s->config, "http.listen"), .routes = routes, .ctx = s};
+    jm_httpd_options options = {.listen = jm_config_str(s->config, "http.listen"),
+                                .routes = jm_health_page_routes,
+                                .ctx = &s->health};
+    s->health = (jm_health_page){s->metrics, s->watchdog, why_unready, s};
     jm_api_options api = {.config = s->config, .metrics = s->metrics};
     if (jm_api_new(&api, &s->api, &err))
         jm_log_kv(JM_ERROR, "producer", "no API", "why", err.msg, NULL);

@@ -20,7 +20,7 @@ LAYERS = [
     (r"producer/", r"worker/", "producer does not use worker"),
     (r"worker/", r"producer/", "worker does not use producer"),
     (r"producer/service/", r"producer/(cli|http)/", "services know neither command line nor HTTP"),
-    (r"producer/(?!schedule_sync\.c|main\.c|page\.[ch]|standalone\.c)[a-z0-9_]+\.[ch]", r"producer/(cli|http)/|producer/service/(?!schedule_document\.h)",
+    (r"producer/(?!schedule_sync\.c|main\.c|(?:health_)?page\.[ch]|standalone\.c)[a-z0-9_]+\.[ch]", r"producer/(cli|http)/|producer/service/(?!schedule_document\.h)",
      "the daemon's parts but the sync and the page use no service but the documents of schedules"),
     (r"producer/(cli|http)/", r"libpq-fe\.h|postgresql/|schema/sql\.h", "SQL stands in producer/service"),
     (r"producer/(cron|cron_text|zone|recurrence|tick_policy|calendar)\.[ch]", LIBPQ + "|" + RDKAFKA, "calendar arithmetic is pure"),
