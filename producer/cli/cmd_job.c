@@ -154,9 +154,9 @@ static int add_field(jm_cli *cli, const jm_field *field, jm_buf *options)
     return rc;
 }
 
-static int print_id(jm_cli *cli, const char *id)
+static int print_id(jm_cli *cli, const jm_change *change, const char *id)
 {
-    return jm_cli_print_value(cli, json_pack("{s:s}", "id", id), "id");
+    return jm_cli_print_changed(cli, change, json_pack("{s:s}", "id", id), "id", "submitted");
 }
 
 /* Into the database, by submit(). */
@@ -169,17 +169,17 @@ static int submit_row(jm_cli *cli, const char *params, const char *options)
     char text[JM_UUID_TEXT];
     if (!pg)
         return JM_EXIT_FAILURE;
-    if (jm_jobs_submit(pg, change.actor, jm_cli_option_text(cli, "type"), params, options, &id,
-                       &err))
+    if (jm_jobs_submit(pg, &change, jm_cli_option_text(cli, "type"), params, options, &id, &err))
         return jm_cli_fail(cli, &err);
     jm_uuid_format(&id, text);
-    return print_id(cli, text);
+    return print_id(cli, &change, text);
 }
 
 /* Into Kafka, where there is no database. fields: "{...}", all but type and params. */
 static int submit_message(jm_cli *cli, const char *params, const char *fields)
 {
     jm_err err = {0};
+    jm_change change;
     jm_buf message = {0};
     char id[JM_UUID_TEXT];
     const char *type = jm_cli_option_text(cli, "type"), *own_id = jm_cli_option_text(cli, "id");
@@ -192,9 +192,12 @@ static int submit_message(jm_cli *cli, const char *params, const char *fields)
         jm_buf_addf(&message, ",\"id\":\"%s\"", id);
     }
     jm_buf_addf(&message, "%s%s", strlen(fields) > 2 ? "," : "", fields + 1);
-    int rc = jm_publish(jm_cli_config(cli), jm_cli_option_text(cli, "queue"), message.data, &err);
+    jm_cli_change(cli, &change);
+    int rc = change.dry_run ? jm_publish_check(message.data, &err)
+                            : jm_publish(jm_cli_config(cli), jm_cli_option_text(cli, "queue"),
+                                         message.data, &err);
     jm_buf_fini(&message);
-    return rc ? jm_cli_fail(cli, &err) : print_id(cli, own_id ? own_id : id);
+    return rc ? jm_cli_fail(cli, &err) : print_id(cli, &change, own_id ? own_id : id);
 }
 
 static int submit(jm_cli *cli)
@@ -688,12 +691,14 @@ const jm_cli_command jm_cli_job_commands[] = {
      .description =
          "Prints the job's id, alone. The job is accepted once that is printed: it survives "
          "whatever stops "
-         "after that. An --id or --dedup-key that is taken gives the id of the job that has it.",
+         "after that. An --id or --dedup-key that is taken gives the id of the job that has it. "
+         "With --dry-run the id is that of no job, unless one was given or taken.",
      .examples = "jobmill job submit --type noop\n"
                  "jobmill job submit --type mail --params '{\"to\": \"you@example.org\"}' "
                  "--dedup-key mail-7",
      .options = submit_options,
      .job_fields = true,
+     .shares = JM_CLI_DRY_RUN,
      .run = submit},
     {.verb = "list",
      .summary = "List jobs, newest first",

@@ -139,7 +139,8 @@ static bool take_key(jm_req *req, jm_submit_request *request)
                        "under an Idempotency-Key all jobs are of one project");
         return false;
     }
-    jm_submit_request_key(request, key, body, len);
+    if (!request->dry_run) /* which has no answer to keep */
+        jm_submit_request_key(request, key, body, len);
     return true;
 }
 
@@ -150,7 +151,10 @@ static jm_submit_request *read_request(jm_req *req)
     if (!body)
         return NULL;
     jm_submit_request *request = jm_submit_request_new(n, jm_req_actor(req), jm_req_id(req));
+    jm_change change;
+    jm_req_change(req, &change);
     request->list = json_is_array(body);
+    request->dry_run = change.dry_run;
     bool fine = request->list || add_job(req, request, body);
     json_array_foreach(body, i, item)
     {
@@ -200,7 +204,7 @@ static void answer_list(jm_req *req, const jm_submit_request *request)
         any_new |= !request->existed[j];
         json_array_append_new(items, describe(request, j));
     }
-    int status = request->sent ? 202 : any_new ? 201 : 200;
+    int status = request->dry_run ? 200 : request->sent ? 202 : any_new ? 201 : 200;
     jm_req_answer(req, status, json_pack("{s:o}", "items", items));
 }
 
@@ -214,6 +218,8 @@ static bool answer(const pending *p, const jm_submit_request *request)
         answer_failure(p->req, request);
     } else if (request->list) {
         answer_list(p->req, request);
+    } else if (request->dry_run) {
+        jm_req_ok(p->req, describe(request, 0));
     } else if (!request->sent && (existed || p->wait_s)) {
         jm_waiter_add(jm_api_waiter(jm_req_api(p->req)), p->req, &request->jobs[0].id,
                       existed ? 200 : 201, p->wait_s * 1000);
@@ -250,8 +256,9 @@ void jm_job_submit(jm_req *req)
     jm_submit_request *request = read_request(req);
     if (!request)
         return;
-    if (wait_s && request->list) {
-        jm_req_problem(req, 400, "invalid", "?wait_s", "wait_s goes with one job, not with a list");
+    if (wait_s && (request->list || request->dry_run)) {
+        jm_req_problem(req, 400, "invalid", "?wait_s",
+                       "wait_s goes with one job, not with a list or a dry run");
         jm_submit_request_free(request);
         return;
     }

@@ -242,7 +242,7 @@ static void delete_job(jm_req *req)
 }
 
 const jm_api_route jm_routes_jobs[] = {
-    {"POST", "/jobs", JM_SCOPE_SUBMIT, jm_job_submit, "wait_s"},
+    {"POST", "/jobs", JM_SCOPE_SUBMIT, jm_job_submit, "wait_s dry_run"},
     {"GET", "/jobs", JM_SCOPE_READ, list_jobs, FILTERS},
     {"GET", "/jobs/search", JM_SCOPE_READ, search_jobs, FILTERS " key value match"},
     {"GET", "/jobs/recent", JM_SCOPE_READ, recent_jobs, "project limit"},

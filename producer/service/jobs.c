@@ -16,6 +16,7 @@
 #include "common/rows.h"
 #include "producer/service/job_search.h"
 #include "producer/service/jobs_priv.h"
+#include "producer/tx.h"
 
 #define RETRY_MS 5000 /* a submission whose connection broke is tried again for so long */
 
@@ -71,7 +72,28 @@ static int name_job(jm_pg *pg, const char *options, jm_buf *out, jm_err *err)
     return JM_OK;
 }
 
-int jm_jobs_submit(jm_pg *pg, const char *actor, const char *type, const char *params,
+/* A connection that breaks meanwhile may have committed: by its id the same job is found again. */
+static int submit_until_done(jm_pg *pg, const jm_pg_args *args, jm_uuid *id, jm_err *err)
+{
+    int rc = ask_id(pg, &jm_sql_job_submit, args, id, err);
+    for (int64_t until = jm_mono_ms() + RETRY_MS; rc == JM_ERR_DB_DOWN && jm_mono_ms() < until;) {
+        poll(NULL, 0, 100);
+        rc = jm_pg_connect(pg, err);
+        if (!rc)
+            rc = ask_id(pg, &jm_sql_job_submit, args, id, err);
+    }
+    return rc;
+}
+
+static int submit_and_take_back(jm_pg *pg, const jm_pg_args *args, jm_uuid *id, jm_err *err)
+{
+    int rc = jm_pg_exec(pg, "BEGIN", NULL, err);
+    rc = rc ? rc : ask_id(pg, &jm_sql_job_submit, args, id, err);
+    jm_tx_rollback(pg);
+    return rc;
+}
+
+int jm_jobs_submit(jm_pg *pg, const jm_change *change, const char *type, const char *params,
                    const char *options, jm_uuid *id, jm_err *err)
 {
     jm_pg_args args;
@@ -81,19 +103,15 @@ int jm_jobs_submit(jm_pg *pg, const char *actor, const char *type, const char *p
     jm_pg_arg_text(&args, type);
     jm_pg_arg_text(&args, params ? params : "{}");
     jm_pg_arg_text(&args, jm_buf_str(&named));
-    jm_pg_arg_text(&args, actor);
+    jm_pg_arg_text(&args, change->actor);
     if (!rc)
-        rc = ask_id(pg, &jm_sql_job_submit, &args, id, err);
-    /* A connection that breaks now may have committed: by its id the same job is found again. */
-    for (int64_t until = jm_mono_ms() + RETRY_MS; rc == JM_ERR_DB_DOWN && jm_mono_ms() < until;) {
-        poll(NULL, 0, 100);
-        rc = jm_pg_connect(pg, err);
-        if (!rc)
-            rc = ask_id(pg, &jm_sql_job_submit, &args, id, err);
-    }
+        rc = change->dry_run ? submit_and_take_back(pg, &args, id, err)
+                             : submit_until_done(pg, &args, id, err);
     jm_buf_fini(&named);
     if (rc)
         return refused_input(err);
+    if (change->dry_run)
+        return JM_OK;
     jm_err ignored; /* it is committed; who is not woken looks by itself within a second */
     (void)jm_pg_query(pg, &jm_sql_job_notify, NULL, NULL, &ignored);
     return JM_OK;

@@ -9,16 +9,17 @@
 
 #include "common/err.h"
 #include "common/uuid7.h"
+#include "producer/service/change.h"
 
 struct jm_pg;
 struct jm_page;
 
 /* Submits one job in a transaction of its own and, once that has committed, wakes relays. params
  * and options are JSON text (options: fields of the message, and queue); either may be NULL.
- * actor is for submitted_by. Errors: JM_ERR_INVALID with what is wrong with which field. A
- * connection that breaks meanwhile is made again for up to 5 s, and the same job, which has its id
- * from the start, submitted again without harm. */
-int jm_jobs_submit(struct jm_pg *pg, const char *actor, const char *type, const char *params,
+ * change: its actor is for submitted_by; a dry run takes the job back. Errors: JM_ERR_INVALID with
+ * what is wrong with which field. A connection that breaks meanwhile is made again for up to 5 s,
+ * and the same job, which has its id from the start, submitted again without harm. */
+int jm_jobs_submit(struct jm_pg *pg, const jm_change *change, const char *type, const char *params,
                    const char *options, jm_uuid *id, jm_err *err);
 
 /* What a person calls a job: a UUIDv7 is its id; any other text is an external id, of which the

@@ -11,9 +11,9 @@
 enum { ACK_TIMEOUT_MS = 15000 };
 
 /* As a worker will read it, so that what it would refuse is refused here. */
-static int check_message(const char *topic, const char *text, jm_err *err)
+int jm_publish_check(const char *text, jm_err *err)
 {
-    jm_record record = {.topic = topic, .value = text, .value_len = strlen(text)};
+    jm_record record = {.topic = "cli", .value = text, .value_len = strlen(text)};
     jm_message_limits limits = {.now_ms = jm_utc_us() / 1000};
     record.timestamp_ms = limits.now_ms;
     jm_arena *arena = jm_arena_new(0);
@@ -69,7 +69,7 @@ int jm_publish(const jm_config *config, const char *queue, const char *message, 
         return jm_err_field(err, "queue", "queue \"%.80s\" needs 1 to 63 of a-z 0-9 -", queue);
     char *topic = jm_kafka_queue_topic(config, queue);
     bool created;
-    int rc = check_message(topic, message, err);
+    int rc = jm_publish_check(message, err);
     rc = rc ? rc : jm_kafka_topic_create(config, topic, ACK_TIMEOUT_MS, &created, err);
     rc = rc ? rc : send_message(config, topic, message, err);
     free(topic);

@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "producer/service/submission_priv.h"
+#include "producer/tx.h"
 
 enum {
     GROUP_JOBS = 2000,   /* of one transaction, about */
@@ -235,11 +236,37 @@ static void send_records(jm_submission *s, jm_submit_request **list, int n)
         jm_submit_send(s->sender, list, kept);
 }
 
+/* ---- dry runs ---- */
+
+/* Written as any other, each job for itself, and taken back. */
+static void write_and_take_back(jm_submission *s, jm_submit_request *request)
+{
+    jm_err err = {0};
+    int at, rc = jm_pg_exec(s->pg, "BEGIN", NULL, &err);
+    if (!rc)
+        rc = jm_submit_write(s->writer, s->pg, &request, 1, true, &at, &err);
+    if (rc)
+        refuse(request, &err);
+    jm_tx_rollback(s->pg);
+}
+
+static void try_out(jm_submission *s, jm_submit_request *request, bool up)
+{
+    request->sent = !s->pg; /* as far as it goes: what a worker will make of it only it knows */
+    if (s->pg && !up)
+        request->rc = jm_err_set(&request->err, JM_ERR_DB_DOWN,
+                                 "the database is away, and with it what a dry run is judged by");
+    else if (passes(s, request, up) && up)
+        write_and_take_back(s, request);
+}
+
 /* ---- the thread ---- */
 
 static void count(const jm_submission *s, const jm_submit_request *request)
 {
-    for (size_t j = 0; s->options.submitted && !request->rc && j < request->n; j++)
+    if (!s->options.submitted || request->rc || request->dry_run)
+        return;
+    for (size_t j = 0; j < request->n; j++)
         if (!request->existed[j] && !request->replayed)
             jm_series_add(
                 jm_metric_get(s->options.submitted, (const char *[]){request->jobs[j].queue,
@@ -259,9 +286,12 @@ static void work_on(jm_submission *s, jm_submit_request **all, int n)
     bool up = database_is_up(s);
     jm_submit_request **list = jm_calloc((size_t)n, sizeof(jm_submit_request *));
     int kept = 0;
-    for (int i = 0; i < n; i++)
-        if ((!up || is_new(s, all[i])) && passes(s, all[i], up))
+    for (int i = 0; i < n; i++) {
+        if (all[i]->dry_run)
+            try_out(s, all[i], up);
+        else if ((!up || is_new(s, all[i])) && passes(s, all[i], up))
             list[kept++] = all[i];
+    }
     jm_submit_request **rest = jm_calloc((size_t)n, sizeof(jm_submit_request *));
     memcpy(rest, list, (size_t)kept * sizeof *list);
     if (kept && (!up || write_rows(s, list, kept) == JM_ERR_DB_DOWN))

@@ -31,6 +31,7 @@ typedef struct jm_submit_request {
     jm_job *jobs;    /* whose ids are in place once it is done */
     size_t n;
     bool list;                                /* errors name the job: "17.params" */
+    bool dry_run;                             /* judge it all, as rows too, and take them back */
     const char *actor;                        /* becomes submitted_by */
     const char *request_id, *idempotency_key; /* or NULL */
     uint8_t fingerprint[32];                  /* SHA-256 of the body, with an idempotency_key */

@@ -7,8 +7,8 @@ import pytest
 from lib.api import Api
 from lib.paths import bin_dir
 
-# What cannot be taken back by leaving it out: submitting, what programs outside tell, locks that are held now, sessions.
-WITHOUT = {("POST", "/jobs"), ("POST", "/jobs/{id}/steps"), ("PATCH", "/jobs/{id}/steps"), ("POST", "/jobs/{id}/logs"),
+# What cannot be taken back by leaving it out: what programs outside tell, locks that are held now, sessions.
+WITHOUT = {("POST", "/jobs/{id}/steps"), ("PATCH", "/jobs/{id}/steps"), ("POST", "/jobs/{id}/logs"),
            ("POST", "/locks/{name}/acquire"), ("POST", "/locks/{name}/extend"), ("POST", "/schedules/preview"),
            ("POST", "/session"), ("DELETE", "/session")}
 TABLES = ("jobs", "pending_jobs", "job_metadata", "audit_log", "schedules", "schedule_ticks", "api_keys", "locks", "projects")
@@ -45,6 +45,37 @@ def test_every_route_that_changes_something_takes_it():
         if method != "GET":
             changing[method, path.removeprefix("/api/v1")] = query
     assert {route for route, query in changing.items() if "dry_run" not in query} == WITHOUT
+
+
+def test_submissions(jm, api):
+    known = api.post("/jobs", {"type": "t", "dedup_key": "d", "id": "mine", "run_at": "2099-01-01T00:00:00Z"})["id"]
+    with Unchanged(jm):
+        would = api.post("/jobs?dry_run=1", {"type": "t", "queue": "slow", "depends_on": [known]}, 200)
+        assert (would["type"], would["queue"], would["project"], would["existed"]) == ("t", "slow", "default", False)
+        api.get("/jobs/" + would["id"], expect=404)
+        would = api.post("/jobs?dry_run=1", [{"type": "t"}, {"type": "u", "dedup_key": "d"}, {"type": "t", "dedup_key": "d"}], 200)
+        assert [j["existed"] for j in would["items"]] == [False, False, True] and would["items"][2]["id"] == known
+        named = "01900000-0000-7000-8000-000000000001"
+        assert api.post("/jobs?dry_run=1", {"type": "t", "id": named}, 200)["id"] == named
+        for body, status, pointer in (({"type": "t", "project": "nope"}, 404, "/project"), ({"type": "T"}, 400, "/type"),
+                                      ([{"type": "t"}, {"type": "t", "priority": 10}], 400, "/1/priority"),
+                                      ([{"type": "t"}, {"type": "other", "id": "mine"}, {"type": "t", "id": "mine", "params": {"a": 1}}],
+                                       409, "/2/id")):
+            really = api.call("POST", "/api/v1/jobs", body)
+            refused = api.call("POST", "/api/v1/jobs?dry_run=1", body)
+            assert (refused.status, refused.json["errors"][0]["pointer"]) == (status, pointer), refused
+            assert {**refused.json, "instance": None} == {**really.json, "instance": None}
+        assert api.post("/jobs?dry_run=1&wait_s=1", {"type": "t"}, 400)["errors"][0]["parameter"] == "wait_s"
+        # An Idempotency-Key is not used up by it.
+        api.post("/jobs?dry_run=1", {"type": "t"}, 200, Idempotency_Key="k")
+        assert jm.db.value("SELECT count(*) FROM idempotency_keys") == 0
+        done = jm.cli("job", "submit", "--type", "t", "--dry-run")
+        assert done.err == "would be submitted:\n" and len(done.out.strip()) == 36
+        taken = jm.cli("job", "submit", "--type", "t", "--dedup-key", "d", "--dry-run", "--json").json()
+        assert taken == {"id": known, "dry_run": True}
+        refused = jm.cli("job", "submit", "--type", "t", "--project", "nope", "--dry-run", check=False)
+        assert refused.code == 3 and 'no project "nope"' in refused.err
+    assert api.post("/jobs", {"type": "t"}, 201, Idempotency_Key="k")["id"]
 
 
 def test_jobs(jm, api):
