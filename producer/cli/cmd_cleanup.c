@@ -6,6 +6,7 @@
 #include "producer/cli/cleanup.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
+#include "producer/cli/held_signals.h"
 #include "producer/cli/progress.h"
 #include "producer/cli/table.h"
 #include "producer/service/cleanup.h"
@@ -50,6 +51,10 @@ static int run_it(jm_cli *cli, jm_cleanup *how, json_t **removed)
     if (!pg)
         return code ? code : JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
+    if (!change.dry_run) { /* the audit log is to say what went, also of a part */
+        jm_cli_signals_hold();
+        how->is_stopped = jm_cli_signals_came;
+    }
     jm_cli_progress_begin(how->ctx, "jobs removed");
     int rc = jm_cleanup_run(pg, how, &change, removed, &err);
     jm_cli_progress_end(how->ctx);

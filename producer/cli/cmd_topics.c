@@ -1,9 +1,9 @@
 /* jobmill topics: the Kafka topics of queues. */
-#include <signal.h>
 #include <string.h>
 
 #include "producer/cli/commands.h"
 #include "producer/cli/confirm.h"
+#include "producer/cli/held_signals.h"
 #include "producer/cli/table.h"
 #include "producer/service/topics.h"
 #include "producer/service/topics_recreate.h"
@@ -113,32 +113,6 @@ static void say_progress(void *ctx, const char *text)
     jm_cli_say(ctx, JM_EXIT_OK, "%s", text);
 }
 
-static void stop_signals(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP);
-}
-
-static bool is_stopped(void *ctx)
-{
-    sigset_t stop, pending;
-    (void)ctx;
-    stop_signals(&stop);
-    sigpending(&pending);
-    return sigandset(&pending, &pending, &stop) == 0 && !sigisemptyset(&pending);
-}
-
-/* Dying on the way would keep the workers out until the lock has expired, perhaps with no topic:
- * the signals stay pending, and recreate() looks at them where it can still turn back. */
-static void hold_signals(void)
-{
-    sigset_t stop;
-    stop_signals(&stop);
-    pthread_sigmask(SIG_BLOCK, &stop, NULL);
-}
-
 static int recreate(jm_cli *cli)
 {
     int64_t timeout_s;
@@ -150,7 +124,7 @@ static int recreate(jm_cli *cli)
                                        .lose_records = jm_cli_option_flag(cli, "lose_records"),
                                        .timeout_s = (int)timeout_s,
                                        .say = say_progress,
-                                       .is_stopped = is_stopped,
+                                       .is_stopped = jm_cli_signals_came,
                                        .ctx = cli};
     json_t *done;
     jm_err err = {0};
@@ -159,7 +133,9 @@ static int recreate(jm_cli *cli)
         recreation.lose_records ? "; records that no worker has accepted are lost" : "");
     if (rc)
         return rc;
-    hold_signals();
+    /* Dying on the way would keep the workers out until the lock has expired, perhaps with no
+     * topic: recreate() looks at signals where it can still turn back. */
+    jm_cli_signals_hold();
     if (jm_topics_recreate(pg, jm_cli_config(cli), &recreation, &done, &err))
         return jm_cli_fail(cli, &err);
     return jm_cli_print_object(cli, done, recreated_columns);

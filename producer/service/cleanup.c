@@ -31,7 +31,7 @@ typedef struct work {
     jm_col statuses;
     int64_t before_us, until_ms;
     jm_uuid to_id;
-    bool is_owner;
+    bool is_owner, stopped;
     json_t *removed;
 } work;
 
@@ -60,7 +60,8 @@ static bool goes_on(work *w)
 {
     if (w->how->progress)
         w->how->progress(w->how->ctx, w->removed);
-    if (!w->how->within_ms || jm_mono_ms() < w->until_ms)
+    w->stopped = w->how->is_stopped && w->how->is_stopped(w->how->ctx);
+    if (!w->stopped && (!w->how->within_ms || jm_mono_ms() < w->until_ms))
         return true;
     json_object_set_new(w->removed, "more", json_true());
     return false;
@@ -245,7 +246,7 @@ static int drop_weeks(work *w, jm_err *err)
 {
     week *weeks;
     int n, dropped = 0;
-    if (w->how->project || w->how->statuses || !w->is_owner)
+    if (w->how->project || w->how->statuses || !w->is_owner || !goes_on(w))
         return JM_OK;
     int rc = count_weeks(w, &weeks, &n, err);
     if (!rc && n) {
@@ -380,6 +381,9 @@ static int delete_and_audit(work *w, jm_err *err)
     if (rc)
         return rc;
     rc = delete_all(w, err);
+    if (!rc && w->stopped)
+        rc = jm_err_set(err, JM_ERR_CLOSED,
+                        "interrupted: what was removed before is gone, all else is as it was");
     int rc_audit = audit(w, id, "cleaned", w->removed, rc ? &ignored : err);
     return rc ? rc : rc_audit;
 }

@@ -20,6 +20,8 @@ typedef struct jm_cleanup {
     int64_t within_ms;     /* no further batch is begun after so long; 0: no bound */
     /* Is told what has been removed, after each batch; may be NULL. */
     void (*progress)(void *ctx, const json_t *removed);
+    /* Whether to stop before the next batch; may be NULL. */
+    bool (*is_stopped)(void *ctx);
     void *ctx;
 } jm_cleanup;
 
@@ -29,8 +31,9 @@ typedef struct jm_cleanup {
  * does its row of the ledger. The audit log, statistics and schedules stay. *removed, also after an
  * error:
  * {"before", "jobs", "steps", "logs", "attempts", "metadata", "ticks", "dead_letters",
- * "partitions", "more": whether within_ms left some, "dry_run"}. Errors: JM_ERR_INVALID with field
- * "older_than" or "status"; those of the database. */
+ * "partitions", "more": whether within_ms or is_stopped left some, "dry_run"}. Errors:
+ * JM_ERR_INVALID with field "older_than" or "status"; JM_ERR_CLOSED when it was stopped; those of
+ * the database. */
 int jm_cleanup_run(struct jm_pg *pg, const jm_cleanup *cleanup, const jm_change *change,
                    json_t **removed, jm_err *err);
 

@@ -1,11 +1,15 @@
 """jobmill cleanup and job delete --older-than: what is old goes and is counted; what is unfinished or young stays."""
 import datetime as dt
 import json
+import signal
+import subprocess
 
 import pytest
 
 from lib.api import Api
 from lib.ids import uuid7
+from lib.paths import bin_dir
+from lib.wait import wait_until
 
 COUNTED = ("jobs", "steps", "logs", "attempts", "metadata")
 
@@ -157,6 +161,33 @@ def test_more_than_a_batch(jm_sql):
     done = cleanup(jm_sql, "--older-than", "1w")
     assert (done["jobs"], done["logs"], done["partitions"]) == (3465, 3465, 0)
     assert counts(db) == (35, 0, 35, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_one_says_what_went_until_then(jm_sql, name):
+    """It is stopped within its second batch, whose last row somebody else holds."""
+    db = jm_sql.db
+    at = monday(5)
+    db.execute("SELECT partition_ensure(%s, %s)", at, at)
+    db.execute("INSERT INTO jobs (id, type, status) SELECT overlay(uuid7_floor(%s)::text placing lpad(to_hex(n), 12, '0') "
+               "from 25)::uuid, 't', 'completed' FROM generate_series(1, 3500) n", at)
+    with db.connect() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM jobs WHERE id = (SELECT id FROM jobs ORDER BY id OFFSET 1999 LIMIT 1) FOR UPDATE")
+        process = subprocess.Popen([bin_dir() / "jobmill", "cleanup", "--older-than", "1w", "--status", "completed", "--yes",
+                                    "--json"], env=jm_sql.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                                    "AND wait_event_type = 'Lock'") == 1, 30)
+        process.send_signal(getattr(signal, name))
+        other.execute("ROLLBACK")
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and "interrupted: what was removed before is gone" in err, (process, out, err)
+    done = json.loads(out)
+    assert (done["jobs"], done["more"]) == (2000, True) and db.value("SELECT count(*) FROM jobs") == 1500
+    log = jm_sql.cli("audit", "list", "--object", "cleanup", "--json").json()["items"]
+    assert [a["action"] for a in log] == ["cleaned", "cleanup"] and log[0]["after"]["jobs"] == 2000
+    assert cleanup(jm_sql, "--older-than", "1w")["jobs"] == 1500
 
 
 def test_who_does_not_own_the_tables_deletes_rows(jm_sql):
