@@ -222,6 +222,8 @@ static int submit(jm_cli *cli)
 
 /* ---- looking ---- */
 
+enum { PART_MAX = 1000 }; /* steps or attempts that are shown with their job */
+
 /* The error of a job that has not ended is an earlier attempt's. */
 static void mark_errors(json_t *items)
 {
@@ -393,21 +395,34 @@ static int find_job(jm_cli *cli, struct jm_pg **pg, jm_uuid *id, json_t **job)
     return JM_EXIT_OK;
 }
 
+/* The first page, and where there are more the cursor of the second. */
+static void add_part(json_t *job, const char *name, json_t *items, const char *next)
+{
+    char name_next[40];
+    snprintf(name_next, sizeof name_next, "%s_next", name);
+    json_object_set(job, name, items);
+    if (next)
+        json_object_set_new(job, name_next, json_string(next));
+}
+
 static int show(jm_cli *cli)
 {
     struct jm_pg *pg;
     jm_uuid id;
     json_t *job = NULL, *steps = NULL, *attempts = NULL, *waiting = NULL;
+    char *next_steps = NULL, *next_attempts = NULL;
+    const jm_page page = {.limit = PART_MAX};
     jm_err err;
     int rc = find_job(cli, &pg, &id, &job);
     if (rc)
         return rc;
-    if (jm_jobs_steps(pg, &id, &steps, &err) || jm_jobs_attempts(pg, &id, &attempts, &err) ||
+    if (jm_jobs_steps(pg, &id, &page, &steps, &next_steps, &err) ||
+        jm_jobs_attempts(pg, &id, &page, &attempts, &next_attempts, &err) ||
         (!jm_cli_json(cli) && jm_jobs_waiting(pg, &id, &waiting, &err))) {
         rc = jm_cli_fail(cli, &err);
     } else if (jm_cli_json(cli)) {
-        json_object_set(job, "steps", steps);
-        json_object_set(job, "attempts", attempts);
+        add_part(job, "steps", steps, next_steps);
+        add_part(job, "attempts", attempts, next_attempts);
         rc = jm_cli_print_json(cli, json_incref(job));
     } else {
         rc = jm_cli_print_object(cli, json_incref(job), show_columns);
@@ -415,7 +430,12 @@ static int show(jm_cli *cli)
             jm_cli_print_fields(cli, waiting, waiting_columns);
         print_part(cli, steps, step_columns);
         print_part(cli, attempts, attempt_columns);
+        if (next_steps)
+            jm_cli_say(cli, JM_EXIT_OK, "more steps with jobmill job steps --cursor %s",
+                       next_steps);
     }
+    free(next_steps);
+    free(next_attempts);
     json_decref(job);
     json_decref(steps);
     json_decref(attempts);
@@ -428,13 +448,18 @@ static int steps(jm_cli *cli)
     struct jm_pg *pg;
     jm_uuid id;
     json_t *items;
+    char *next;
+    jm_page page;
     jm_err err;
-    int rc = find_job(cli, &pg, &id, NULL);
+    int rc = jm_cli_page_get(cli, &page);
+    rc = rc ? rc : find_job(cli, &pg, &id, NULL);
     if (rc)
         return rc;
-    if (jm_jobs_steps(pg, &id, &items, &err))
-        return jm_cli_fail(cli, &err);
-    return jm_cli_print_list(cli, items, step_columns, "no steps yet");
+    rc = jm_jobs_steps(pg, &id, &page, &items, &next, &err)
+             ? jm_cli_fail(cli, &err)
+             : jm_cli_print_page(cli, items, next, step_columns, "no steps yet");
+    free(next);
+    return rc;
 }
 
 static int result(jm_cli *cli)
@@ -737,7 +762,11 @@ const jm_cli_command jm_cli_job_commands[] = {
      .description = "ID is the job's id or its external id. With --json: the columns of table "
                     "jobs, and steps.",
      .run = show},
-    {.verb = "steps", ONE_JOB, .summary = "Show the steps of a job", .run = steps},
+    {.verb = "steps",
+     ONE_JOB,
+     .summary = "Show the steps of a job",
+     .shares = JM_CLI_LIST | JM_CLI_CURSOR,
+     .run = steps},
     {.verb = "logs",
      ONE_JOB,
      .summary = "Show the log lines of a job, by time",

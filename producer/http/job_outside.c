@@ -2,6 +2,7 @@
 #include "common/json_exact.h"
 #include "producer/http/job_outside.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -233,7 +234,9 @@ void jm_job_write_step(jm_req *req)
     jm_outside_report report = {.step = body};
     struct jm_pg *pg;
     jm_uuid id;
+    const jm_page page = {.limit = LINES_MAX};
     json_t *items;
+    char *next = NULL;
     jm_err err;
     int64_t ignored;
     if (!body || !jm_req_body_members(req, body, names) || !get_attempt(req, body, &report) ||
@@ -255,10 +258,11 @@ void jm_job_write_step(jm_req *req)
         return;
     if (jm_outside_report_write(pg, &id, &report, &err))
         fail_report(req, &err);
-    else if (jm_jobs_steps(pg, &id, &items, &err))
+    else if (jm_jobs_steps(pg, &id, &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, NULL);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 /* ---- logs ---- */

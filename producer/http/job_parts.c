@@ -1,6 +1,7 @@
 /* One job and what belongs to it. */
 #include "producer/http/job_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,20 +11,24 @@
 
 enum { LINES_MAX = 1000 };
 
-typedef int part_reader(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
+typedef int part_reader(struct jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items,
+                        char **next, jm_err *err);
 
 static void answer_part(jm_req *req, part_reader *read)
 {
     struct jm_pg *pg;
     jm_uuid id;
     json_t *items;
+    char *next;
+    jm_page page;
     jm_err err;
-    if (!jm_job_find(req, &pg, &id, NULL))
+    if (!jm_req_get_page(req, &page) || !jm_job_find(req, &pg, &id, NULL))
         return;
-    if (read(pg, &id, &items, &err))
+    if (read(pg, &id, &page, &items, &next, &err))
         jm_req_fail(req, &err);
     else
-        jm_req_list(req, items, NULL);
+        jm_req_list(req, items, next);
+    free(next);
 }
 
 void jm_job_steps(jm_req *req)
@@ -82,50 +87,37 @@ void jm_job_result(jm_req *req)
 
 /* ---- include ---- */
 
-/* The first page, with the cursor of the second beside it. */
-static int add_logs(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
+static int read_logs(struct jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items,
+                     char **next, jm_err *err)
 {
-    const jm_page page = {.limit = LINES_MAX};
-    json_t *items;
-    char *next;
-    int rc = jm_jobs_logs(pg, id, NULL, &page, &items, &next, err);
-    if (rc)
-        return rc;
-    json_object_set_new(job, "logs", items);
-    json_object_set_new(job, "logs_next", next ? json_string(next) : json_null());
-    free(next);
-    return JM_OK;
-}
-
-static int add_steps(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
-{
-    json_t *items;
-    int rc = jm_jobs_steps(pg, id, &items, err);
-    return rc ? rc : json_object_set_new(job, "steps", items);
-}
-
-static int add_attempts(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
-{
-    json_t *items;
-    int rc = jm_jobs_attempts(pg, id, &items, err);
-    return rc ? rc : json_object_set_new(job, "attempts", items);
-}
-
-/* It is in the row. */
-static int add_result(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err)
-{
-    (void)pg, (void)id, (void)job, (void)err;
-    return JM_OK;
+    return jm_jobs_logs(pg, id, NULL, page, items, next, err);
 }
 
 static const struct part {
     const char *name;
-    int (*add)(struct jm_pg *pg, const jm_uuid *id, json_t *job, jm_err *err);
-} parts[] = {{"steps", add_steps},
-             {"logs", add_logs},
-             {"attempts", add_attempts},
-             {"result", add_result},
+    part_reader *read; /* NULL: it is in the row */
+} parts[] = {{"steps", jm_jobs_steps},
+             {"logs", read_logs},
+             {"attempts", jm_jobs_attempts},
+             {"result", NULL},
              {NULL, NULL}};
+
+/* The first page of a part, with the cursor of the second beside it. */
+static int add_page(struct jm_pg *pg, const jm_uuid *id, json_t *job, const struct part *part,
+                    jm_err *err)
+{
+    const jm_page page = {.limit = LINES_MAX};
+    json_t *items;
+    char *next, name[40];
+    int rc = part->read(pg, id, &page, &items, &next, err);
+    if (rc)
+        return rc;
+    snprintf(name, sizeof name, "%s_next", part->name);
+    json_object_set_new(job, part->name, items);
+    json_object_set_new(job, name, next ? json_string(next) : json_null());
+    free(next);
+    return JM_OK;
+}
 
 /* Takes the next word off the list; NULL: answered. */
 static const struct part *next_part(jm_req *req, const char **list)
@@ -156,7 +148,7 @@ void jm_job_show_parts(jm_req *req)
         return;
     while (list && *list) {
         const struct part *part = next_part(req, &list);
-        if (part->add(pg, &id, job, &err)) {
+        if (part->read && add_page(pg, &id, job, part, &err)) {
             jm_req_fail(req, &err);
             json_decref(job);
             return;

@@ -16,6 +16,8 @@
     "status type project queue schedule callbacks created_from created_to started_from "           \
     "started_to completed_from completed_to limit offset cursor total metadata.*"
 
+#define PAGE "limit offset cursor total"
+
 /* ---- finding one ---- */
 
 bool jm_job_find(jm_req *req, struct jm_pg **pg, jm_uuid *id, json_t **job)
@@ -252,12 +254,12 @@ const jm_api_route jm_routes_jobs[] = {
     {"DELETE", "/jobs/{id}", JM_SCOPE_ADMIN, delete_job, "dry_run"},
     {"POST", "/jobs/{id}/cancel", JM_SCOPE_SUBMIT, cancel_job, "dry_run"},
     {"POST", "/jobs/{id}/retry", JM_SCOPE_SUBMIT, retry_job, "dry_run"},
-    {"GET", "/jobs/{id}/steps", JM_SCOPE_READ, jm_job_steps, NULL},
+    {"GET", "/jobs/{id}/steps", JM_SCOPE_READ, jm_job_steps, PAGE},
     {"POST", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
     {"PATCH", "/jobs/{id}/steps", JM_SCOPE_SUBMIT, jm_job_write_step, NULL},
     {"POST", "/jobs/{id}/logs", JM_SCOPE_SUBMIT, jm_job_write_logs, NULL},
     {"GET", "/jobs/{id}/logs", JM_SCOPE_READ, jm_job_logs,
      "level follow limit offset cursor total"},
-    {"GET", "/jobs/{id}/attempts", JM_SCOPE_READ, jm_job_attempts, NULL},
+    {"GET", "/jobs/{id}/attempts", JM_SCOPE_READ, jm_job_attempts, PAGE},
     {"GET", "/jobs/{id}/result", JM_SCOPE_READ, jm_job_result, NULL},
     {NULL, NULL, JM_SCOPE_NONE, NULL, NULL}};

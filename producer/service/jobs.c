@@ -157,24 +157,8 @@ int jm_jobs_show(jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err)
     return not_there(id, jm_rows_one(pg, &jm_sql_job_show, &args, job, err), err);
 }
 
-int jm_jobs_steps(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
-{
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    return jm_rows_list(pg, &jm_sql_job_steps_of, &args, items, err);
-}
-
-int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err)
-{
-    jm_pg_args args;
-    jm_pg_args_init(&args);
-    jm_pg_arg_uuid(&args, id);
-    return jm_rows_list(pg, &jm_sql_job_attempts_of, &args, items, err);
-}
-
-/* "attempt.seq" of the last line of a page. */
-static int read_log_cursor(const char *cursor, int *attempt, int *seq, jm_err *err)
+/* "attempt.seq" of the last row of a page. */
+static int read_place(const char *cursor, int *attempt, int *seq, jm_err *err)
 {
     char *dot, *end;
     *attempt = *seq = -1;
@@ -191,7 +175,8 @@ static int read_log_cursor(const char *cursor, int *attempt, int *seq, jm_err *e
     return JM_OK;
 }
 
-static char *next_logs(json_t *items, int64_t limit)
+/* Of attempts, which have no seq, it is 0. */
+static char *next_place(json_t *items, int64_t limit)
 {
     const json_t *last = jm_rows_cut(items, limit);
     jm_buf next = {0};
@@ -200,6 +185,49 @@ static char *next_logs(json_t *items, int64_t limit)
     jm_buf_addf(&next, "%lld.%lld", (long long)json_integer_value(json_object_get(last, "attempt")),
                 (long long)json_integer_value(json_object_get(last, "seq")));
     return jm_buf_take(&next);
+}
+
+int jm_jobs_steps(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items, char **next,
+                  jm_err *err)
+{
+    static const jm_rows_place place = {.limit = 4, .offset = 5, .cursor = {2, 3}};
+    int attempt, seq, rc = read_place(page->cursor, &attempt, &seq, err);
+    jm_pg_args args;
+    *items = NULL;
+    *next = NULL;
+    if (rc)
+        return rc;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    jm_pg_arg_i32(&args, attempt);
+    jm_pg_arg_i32(&args, seq);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    rc = jm_rows_page(pg, &jm_sql_job_steps_of, &args, &place, page->total, items, err);
+    if (!rc)
+        *next = next_place(*items, page->limit);
+    return rc;
+}
+
+int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items, char **next,
+                     jm_err *err)
+{
+    static const jm_rows_place place = {.limit = 3, .offset = 4, .cursor = {2}};
+    int attempt, seq, rc = read_place(page->cursor, &attempt, &seq, err);
+    jm_pg_args args;
+    *items = NULL;
+    *next = NULL;
+    if (rc)
+        return rc;
+    jm_pg_args_init(&args);
+    jm_pg_arg_uuid(&args, id);
+    jm_pg_arg_i32(&args, attempt);
+    jm_pg_arg_i64(&args, page->limit + 1);
+    jm_pg_arg_i64(&args, page->offset);
+    rc = jm_rows_page(pg, &jm_sql_job_attempts_of, &args, &place, page->total, items, err);
+    if (!rc)
+        *next = next_place(*items, page->limit);
+    return rc;
 }
 
 int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page *page,
@@ -214,7 +242,7 @@ int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page 
     if (level && !jm_log_level_parse(level, &least))
         return jm_err_field(err, "level", "level is \"%s\", needs debug, info, warning or error",
                             level);
-    int rc = read_log_cursor(page->cursor, &attempt, &seq, err);
+    int rc = read_place(page->cursor, &attempt, &seq, err);
     if (rc)
         return rc;
     jm_col levels;
@@ -232,7 +260,7 @@ int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page 
     rc = jm_rows_page(pg, &jm_sql_job_logs_of, &args, &place, page->total, items, err);
     jm_col_fini(&levels);
     if (!rc)
-        *next = next_logs(*items, page->limit);
+        *next = next_place(*items, page->limit);
     return rc;
 }
 

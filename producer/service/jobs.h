@@ -57,9 +57,12 @@ int jm_jobs_ended_of(struct jm_pg *pg, const jm_uuid *ids, size_t n, const jm_uu
 
 /* The row; JM_ERR_NOT_FOUND. */
 int jm_jobs_show(struct jm_pg *pg, const jm_uuid *id, json_t **job, jm_err *err);
-/* Steps by attempt and place; attempts by number. Of a job that does not exist there are none. */
-int jm_jobs_steps(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
-int jm_jobs_attempts(struct jm_pg *pg, const jm_uuid *id, json_t **items, jm_err *err);
+/* Steps by attempt and place; attempts by number. Of a job that does not exist there are none. The
+ * caller frees *next, NULL with the last page. Errors: JM_ERR_INVALID with field "cursor". */
+int jm_jobs_steps(struct jm_pg *pg, const jm_uuid *id, const struct jm_page *page, json_t **items,
+                  char **next, jm_err *err);
+int jm_jobs_attempts(struct jm_pg *pg, const jm_uuid *id, const struct jm_page *page,
+                     json_t **items, char **next, jm_err *err);
 
 /* Log lines of that level and above (NULL: all) by attempt and place, as they are streamed.
  * The caller frees *next, NULL with the last page. Errors: JM_ERR_INVALID with

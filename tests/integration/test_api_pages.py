@@ -31,6 +31,12 @@ LISTS = {
         FROM generate_series($1::int, $2::int) n""", ()),
     "versions": ("/schedules/{schedule}/versions", AUDIT.replace("$4", "(SELECT id::text FROM schedules LIMIT 1)"), ("schedule",)),
     "audit": ("/audit?action=update", AUDIT, ("x", "y")),
+    "steps": ("/jobs/{job}/steps", """
+        INSERT INTO job_steps (job_id, attempt, seq, name, status) SELECT (SELECT id FROM jobs LIMIT 1), n / 4, n % 4, 's' || n, 'success'
+        FROM generate_series($1::int, $2::int) n""", ()),
+    "attempts": ("/jobs/{job}/attempts", """
+        INSERT INTO job_attempts (job_id, attempt, outcome) SELECT (SELECT id FROM jobs LIMIT 1), n, 'failed'
+        FROM generate_series($1::int, $2::int) n""", ()),
     "documents": ("/documents", """
         INSERT INTO documents (project, name, version, body) SELECT 'default', 'd' || to_char(n, 'FM0000'), 1, '{}'
         FROM generate_series($1::int, $2::int) n""", ()),
@@ -62,7 +68,7 @@ LISTS = {
         FROM generate_series($1::int, $2::int) n""", ()),
 }
 # Without pages: what is computed as far as it is asked for, and what belongs to one job.
-OTHERS = {"/jobs/recent", "/jobs/{id}/steps", "/jobs/{id}/attempts", "/jobs/{id}/logs", "/calendars/{name}/days",
+OTHERS = {"/jobs/recent", "/jobs/{id}/logs", "/calendars/{name}/days",
           "/schedules/{id}/preview"}
 
 
@@ -77,13 +83,18 @@ def make(jm, sql, first, last, more):
     jm.db.execute(sql)
 
 
+def of(jm, path, schedule):
+    """The path with what it is about, which is made where it is a job."""
+    return path.format(schedule=schedule, job=jm.db.value("SELECT submit('t')") if "{job}" in path else None)
+
+
 def at(path, **more):
     return path + ("&" if "?" in path else "?") + "&".join(f"{k}={quote(str(v))}" for k, v in more.items())
 
 
 def rows(page):
     return [str(sorted((k, str(v)) for k, v in item.items()
-                       if k in ("id", "name", "slot", "due_at", "version", "project"))) for item in page["items"]]
+                       if k in ("id", "name", "slot", "due_at", "version", "project", "job_id", "attempt", "seq"))) for item in page["items"]]
 
 
 def test_every_list_has_pages_or_is_known_to_have_none():
@@ -96,14 +107,14 @@ def test_every_list_has_pages_or_is_known_to_have_none():
             names = {p["name"] for p in document.parameters(path, method)}
             assert path in OTHERS or names >= {"limit", "offset", "cursor", "total"}, path
     assert OTHERS <= lists | {"/schedules/{id}/preview"}
-    assert len(lists - OTHERS) == 16, sorted(lists - OTHERS)
+    assert len(lists - OTHERS) == 18, sorted(lists - OTHERS)
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_pages(jm, api, name):
     path, sql, more = LISTS[name]
     schedule = jm.cli("schedule", "add", "one", "--type", "t", "--every", "1h").out.strip()
-    path = path.format(schedule=schedule)
+    path = of(jm, path, schedule)
     make(jm, sql, 10, 21, more)
     whole = api.get(at(path, limit=1000, total=1))
     everything = rows(whole)
@@ -128,11 +139,24 @@ def test_pages(jm, api, name):
     assert rows(api.get(at(path, limit=3, offset=2)))[0] != rows(api.get(at(path, limit=3)))[0]
 
 
+def test_a_job_has_the_first_thousand_of_its_steps(jm, api):
+    path = of(jm, "/jobs/{job}", None)
+    make(jm, LISTS["steps"][1], 0, 1001, ())
+    make(jm, LISTS["attempts"][1], 1, 3, ())
+    shown = api.get(path + "?include=steps,attempts")
+    assert (len(shown["steps"]), len(shown["attempts"]), shown["attempts_next"]) == (1000, 3, None)
+    rest = api.get(f"{path}/steps?cursor={shown['steps_next']}")
+    assert [s["name"] for s in rest["items"]] == ["s1000", "s1001"] and rest["next"] is None
+    by_hand = jm.cli("job", "show", path.split("/")[2], "--json").json()
+    assert (by_hand["steps"], by_hand["steps_next"]) == (shown["steps"], shown["steps_next"])
+    assert f"--cursor {shown['steps_next']}" in jm.cli("job", "show", path.split("/")[2]).err
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_mistakes(jm, api, name):
     schedule = jm.cli("schedule", "add", "one", "--type", "t", "--every", "1h").out.strip()
     path, sql, more = LISTS[name]
-    path = path.format(schedule=schedule)
+    path = of(jm, path, schedule)
     make(jm, sql, 30, 30, more)
     for wrong, parameter in (({"limit": 1001}, "limit"), ({"limit": 0}, "limit"), ({"total": "x"}, "total"),
                              ({"totals": 1}, "totals"), ({"cursor": "x/y", "offset": 1}, "offset")):
@@ -166,12 +190,13 @@ def test_what_has_no_slot_is_paged_too(jm, api):
 
 @pytest.mark.parametrize("command", ["worker list", "type list", "lock list", "calendar list", "schedule list",
                                      "schedule history one", "schedule ticks one", "schedule versions one",
-                                     "document history some", "dead list"])
+                                     "document history some", "dead list", "job steps {job}"])
 def test_the_command_line_has_the_same_pages(jm_sql, command):
     name = {"worker list": "workers", "type list": "types", "lock list": "locks", "calendar list": "calendars",
             "schedule list": "schedules", "schedule history one": "history", "schedule ticks one": "ticks",
-            "schedule versions one": "versions", "document history some": "document versions", "dead list": "dead letters"}[command]
-    jm_sql.cli("schedule", "add", "one", "--type", "t", "--every", "1h")
+            "schedule versions one": "versions", "document history some": "document versions", "dead list": "dead letters",
+            "job steps {job}": "steps"}[command]
+    command = of(jm_sql, command, jm_sql.cli("schedule", "add", "one", "--type", "t", "--every", "1h").out.strip())
     make(jm_sql, LISTS[name][1], 10, 16, LISTS[name][2])
     whole = jm_sql.cli(*command.split(), "--json").json()
     first = jm_sql.cli(*command.split(), "--limit", 5, "--json").json()
