@@ -152,6 +152,29 @@ def test_a_job_has_the_first_thousand_of_its_steps(jm, api):
     assert f"--cursor {shown['steps_next']}" in jm.cli("job", "show", path.split("/")[2]).err
 
 
+def test_a_project_that_there_is_not_is_an_empty_list_and_no_hint(jm):
+    """One rule for all lists that take a project: to who sees all it has nothing, to others it is as their neighbours'."""
+    root = Api.of(jm.start_producer("--no-scheduler"), jm.cli("key", "create", "--name", "root", "--scope", "admin").out.strip())
+    for project in ("mine", "theirs"):
+        root.post("/projects", {"name": project})
+        root.post("/schedules", {"name": "s", "project": project, "type": "t", "interval_seconds": 3600})
+        root.post("/jobs", {"type": "t", "project": project})
+    bound = root.with_key(root.post("/keys", {"name": "k", "scope": "admin", "project": "mine"})["key"])
+    document, asked = openapi.document(), set()
+    for method, path, operation in document.operations():
+        content = document.resolve(operation["responses"].get("200", {})).get("content", {}).get("application/json", {})
+        if (method != "get" or "{" in path or "project" not in {p["name"] for p in document.parameters(path, method)}
+                or "next" not in document.resolve(content.get("schema", {})).get("properties", {})):
+            continue
+        asked.add(path)
+        assert root.get(f"{path}?project=nope")["items"] == [], path
+        hidden, absent = (bound.call("GET", f"/api/v1{path}?project={p}") for p in ("theirs", "nothere"))
+        assert hidden.status == absent.status == 404, path
+        assert hidden.json["detail"].replace("theirs", "nothere") == absent.json["detail"], path
+    assert asked >= {"/jobs", "/jobs/search", "/jobs/recent", "/schedules", "/documents", "/calendars", "/locks", "/keys", "/audit"}
+    assert bound.call("GET", "/api/v1/jobs?schedule=nope").status == 404
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_mistakes(jm, api, name):
     schedule = jm.cli("schedule", "add", "one", "--type", "t", "--every", "1h").out.strip()
