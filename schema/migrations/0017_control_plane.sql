@@ -75,6 +75,10 @@ BEGIN
         trace_context = old.trace_context, callback_of = old.callback_of,
         request_id = request
     WHERE j.id = new_id;
+    -- Whatever the policy is: it may become skip before this is committed.
+    IF old.schedule_id IS NOT NULL AND NOT job_backfilled(old_id) THEN
+        INSERT INTO open_jobs (schedule_id, job_id) VALUES (old.schedule_id, new_id) ON CONFLICT DO NOTHING;
+    END IF;
     RETURN new_id;
 END $$;
 COMMENT ON FUNCTION job_retry IS 'Submits an ended job again as a new one, under an id that the caller has made, for the request of the API with that X-Request-Id; null: there is no such job';
