@@ -289,9 +289,10 @@ static int load(jm_file_scheduler *s, jm_err *err)
     int rc = jm_schedule_document_load(s->path, &document, &findings);
     jm_findings_print(&findings, JM_FINDINGS_LOGGED, &errors);
     jm_findings_fini(&findings);
-    if (rc)
+    if (rc) {
         jm_err_set(err, rc, "%s is broken", s->path);
-    else if (s->plan.document && !strcmp(s->plan.document->hash, document->hash))
+        jm_schedule_document_free(document);
+    } else if (s->plan.document && !strcmp(s->plan.document->hash, document->hash))
         jm_schedule_document_free(document);
     else
         rc = take(s, document, &errors, err);

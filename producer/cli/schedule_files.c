@@ -57,8 +57,8 @@ int jm_cli_schedule_print_changes(jm_cli *cli, const jm_schedule_changes *change
                           : JM_EXIT_OK;
 }
 
-/* Finds, shows, does. */
-static int import_document(jm_cli *cli, const jm_schedule_document *document)
+/* Finds, shows, does. findings are those about what is not in the document. */
+static int import_document(jm_cli *cli, const jm_schedule_document *document, jm_findings *findings)
 {
     jm_cli_progress progress;
     const jm_schedule_import import = {.document = document,
@@ -68,17 +68,16 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
                                        .ctx = &progress};
     jm_schedule_changes *changes;
     jm_change change;
-    jm_findings findings = {0};
     jm_err err;
     struct jm_pg *pg = jm_cli_pg(cli);
     if (!pg)
-        return JM_EXIT_FAILURE;
+        return findings->total ? jm_cli_refuse(cli, findings, JM_ERR_INVALID) : JM_EXIT_FAILURE;
     jm_cli_change(cli, &change);
     change.source = "import";
     jm_cli_progress_begin(&progress, "schedules");
-    int rc = jm_schedule_import_find(pg, &import, &changes, &findings, &err);
+    int rc = jm_schedule_import_find(pg, &import, &changes, findings, &err);
     jm_cli_progress_end(&progress);
-    int code = findings.total ? jm_cli_refuse(cli, &findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
+    int code = findings->total ? jm_cli_refuse(cli, findings, rc) : rc ? jm_cli_fail(cli, &err) : 0;
     if (!rc) {
         code = jm_cli_schedule_print_changes(cli, changes);
         rc = code ? JM_OK : jm_schedule_import_apply(pg, &import, changes, &change, &err);
@@ -86,7 +85,6 @@ static int import_document(jm_cli *cli, const jm_schedule_document *document)
         code = rc ? jm_cli_fail(cli, &err) : code;
     }
     jm_schedule_changes_free(changes);
-    jm_findings_fini(&findings);
     return code;
 }
 
@@ -95,7 +93,9 @@ int jm_cli_schedule_import(jm_cli *cli)
     jm_schedule_document *document;
     jm_findings findings = {0};
     int rc = jm_schedule_document_load(jm_cli_operand(cli, 0), &document, &findings);
-    int code = rc ? jm_cli_refuse(cli, &findings, rc) : import_document(cli, document);
+    bool nothing = rc && !document->n_schedules && !document->n_calendars;
+    int code = nothing || rc == JM_ERR_IO ? jm_cli_refuse(cli, &findings, rc)
+                                          : import_document(cli, document, &findings);
     jm_findings_fini(&findings);
     jm_schedule_document_free(document);
     return code;

@@ -87,17 +87,17 @@ static void refuse(jm_req *req, const jm_findings *findings)
 }
 
 /* Finds what is to change, does it, and says it. */
-static void apply(jm_req *req, struct jm_pg *pg, const jm_schedule_import *import)
+static void apply(jm_req *req, struct jm_pg *pg, const jm_schedule_import *import,
+                  jm_findings *findings)
 {
     jm_schedule_changes *changes;
     jm_change change;
-    jm_findings findings = {0};
     jm_err err;
     jm_req_change(req, &change);
-    int rc = jm_schedule_import_find(pg, import, &changes, &findings, &err);
-    bool refused = rc && findings.total;
+    int rc = jm_schedule_import_find(pg, import, &changes, findings, &err);
+    bool refused = rc && findings->total;
     if (refused)
-        refuse(req, &findings);
+        refuse(req, findings);
     else if (!rc)
         rc = jm_schedule_import_apply(pg, import, changes, &change, &err);
     if (rc && !refused)
@@ -105,7 +105,6 @@ static void apply(jm_req *req, struct jm_pg *pg, const jm_schedule_import *impor
     else if (!rc)
         jm_req_ok(req, jm_schedule_changes_json(changes));
     jm_schedule_changes_free(changes);
-    jm_findings_fini(&findings);
 }
 
 static void import_all(jm_req *req)
@@ -120,12 +119,13 @@ static void import_all(jm_req *req)
         return;
     const char *text = jm_req_body_text(req, &len);
     int rc = jm_schedule_document_parse("body", text, len, &document, &findings);
-    struct jm_pg *pg = rc ? NULL : jm_req_pg(req);
+    bool nothing = rc && !document->n_schedules && !document->n_calendars;
+    struct jm_pg *pg = nothing ? NULL : jm_req_pg(req);
     import.document = document;
-    if (rc)
+    if (nothing)
         refuse(req, &findings);
     else if (pg)
-        apply(req, pg, &import);
+        apply(req, pg, &import, &findings);
     jm_schedule_document_free(document);
     jm_findings_fini(&findings);
 }

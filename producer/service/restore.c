@@ -250,10 +250,10 @@ static int restore_schedules(work *w, jm_err *err)
         json_object_set_new(both, "schedules", json_array());
     char *text = jm_json_exact_dump(both, JSON_COMPACT);
     int rc = jm_schedule_document_parse(w->file, text, strlen(text), &document, w->findings);
-    if (rc) /* they say it all */
-        jm_err_set(err, rc, "%.200s: calendars or schedules are wrong", w->file);
-    else
+    if (!rc || rc == JM_ERR_INVALID)
         rc = import(w, document, err);
+    if (rc == JM_ERR_INVALID && w->findings->total) /* they say it all */
+        jm_err_set(err, rc, "%.200s: calendars or schedules are wrong", w->file);
     jm_schedule_document_free(document);
     free(text);
     json_decref(both);

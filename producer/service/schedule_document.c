@@ -178,6 +178,8 @@ static void read_calendar(reading *r, const json_t *value, const jm_place *place
     d->calendars[d->n_calendars] = (jm_document_calendar){.place = *place};
     if (!jm_definition_find_wrong(value, place, judge_calendar, r, r->findings))
         d->n_calendars++;
+    else
+        d->lost_calendars = true;
 }
 
 /* ---- a file ---- */
@@ -331,9 +333,7 @@ static int finish(reading *r, jm_schedule_document **out)
     write_hash(r);
     EVP_MD_CTX_free(r->md);
     jm_zone_cache_free(r->zones);
-    *out = code ? NULL : r->document;
-    if (code)
-        jm_schedule_document_free(r->document);
+    *out = r->document;
     return code;
 }
 

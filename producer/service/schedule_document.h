@@ -33,6 +33,7 @@ typedef struct jm_schedule_document {
     size_t n_schedules;
     jm_document_calendar *calendars;
     size_t n_calendars;
+    bool lost_calendars;              /* some were wrong, and are not in the list */
     char hash[JM_DOCUMENT_HASH_TEXT]; /* SHA-256 of what was read, in hex */
     jm_arena *arena;
     json_t *values;
@@ -44,10 +45,10 @@ typedef struct jm_schedule_document {
  * definition). Judged is all that needs no database: members, types, expressions, time zones,
  * rules, names given twice; not whether the calendar that a schedule names is there.
  *
- * The schedules are to be completed by the caller: an interval without anchor_at has 0 there. On
- * failure *out is NULL and findings has all that is wrong, every member of every schedule. They are
- * added to those that are there, and any of those is a failure too. Errors: JM_ERR_INVALID;
- * JM_ERR_IO when it cannot be read. */
+ * The schedules are to be completed by the caller: an interval without anchor_at has 0 there.
+ * findings has all that is wrong, every member of every schedule; *out then has the rest, for
+ * jm_schedule_import_find to judge as well. The caller frees it in any case. Errors:
+ * JM_ERR_INVALID; JM_ERR_IO when it cannot be read. */
 int jm_schedule_document_load(const char *path, jm_schedule_document **out, jm_findings *findings);
 /* The same of text that came from elsewhere; name stands for the file in messages. */
 int jm_schedule_document_parse(const char *name, const char *text, size_t len,

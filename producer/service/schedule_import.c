@@ -304,6 +304,8 @@ static int compare(search *s, const jm_schedule *row, const jm_document_schedule
         conflict(s, row, err);
         return judged(s, given, err);
     }
+    if (given->schedule.calendar && s->how->document->lost_calendars)
+        return JM_OK; /* it may be one that is wrong, as has been said */
     int rc = jm_schedule_session_judge(s->session, row, &edit, &is, &changed, &clock_us, err);
     if (rc)
         return is_wrong(rc) ? find_wrong(s, row, given, &edit, err) : rc;

@@ -27,7 +27,8 @@ typedef struct jm_schedule_import {
 
 /* Finds what is to change, and judges all of it; writes nothing. A definition that leaves no
  * instant to come is no error: it has ended. *out is NULL on failure. Errors: JM_ERR_INVALID with
- * all that is wrong in findings; those of the database, in err. */
+ * all that is wrong in findings, also where some were there before, of what is no longer in the
+ * document; those of the database, in err. */
 int jm_schedule_import_find(struct jm_pg *pg, const jm_schedule_import *import,
                             jm_schedule_changes **out, jm_findings *findings, jm_err *err);
 

@@ -124,6 +124,8 @@ static void take_findings(sync_round *r, jm_findings *findings)
 {
     jm_findings_print(findings, JM_FINDINGS_LOGGED, &r->result->message);
     jm_findings_fini(findings);
+    jm_schedule_document_free(r->document);
+    r->document = NULL;
     fail(r, NULL);
 }
 

@@ -388,11 +388,12 @@ def test_names_that_mean_something_elsewhere(jm, api):
 def test_all_mistakes_of_a_document_are_named(api):
     schedules = [{"name": "a", "project": "default", "type": "t", "cron_expression": "* * *", "priority": 12},
                  {"name": "b", "project": "default", "type": "t", "interval_seconds": 60, "overlap": "sometimes"},
-                 {"name": "c", "project": "default", "type": "t", "interval_seconds": 60, "retries": 3}]
+                 {"name": "c", "project": "default", "type": "t", "interval_seconds": 60, "retries": 3},
+                 {"name": "d", "project": "default", "type": "t", "interval_seconds": 60, "calendar": "none"}]
     answer = api.call("POST", "/api/v1/schedules/import", {"version": 1, "schedules": schedules})
     assert (answer.status, answer.json["code"]) == (400, "invalid"), answer
     found = {e["pointer"]: e["detail"] for e in answer.json["errors"]}
     assert set(found) == {"/version", "/schedules/0/cron_expression", "/schedules/0/priority", "/schedules/1/overlap",
-                          "/schedules/2/retries"} and len(found) == len(answer.json["errors"]), answer
+                          "/schedules/2/retries", "/schedules/3/calendar"} and len(found) == len(answer.json["errors"]), answer
     assert all(text and "body" not in text and "schedules[" not in text for text in found.values()), answer
     assert api.get("/schedules")["items"] == [], "nothing is changed"

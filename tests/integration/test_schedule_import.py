@@ -288,9 +288,14 @@ def test_all_that_is_wrong_is_said_at_once(jm2):
         "[0].priority", "[0].queue", "[0].overlap", "[0].typo"}
     jm2.db.execute("INSERT INTO projects (name, min_interval_s) VALUES ('slow', 3600)")
     done = give(jm2, [{"name": "a", "type": "noop", "project": "slow", "interval_seconds": 60, "calendar": "none"},
-                      daily("b", calendar="none")], check=False)
+                      daily("b", calendar="none"), daily("c", priority=-1)], check=False)
     assert {line.split(":")[1].strip() for line in done.err.splitlines()[:-1]} == {
-        "[0].interval_seconds", "[0].calendar", "[1].calendar"}
+        "[0].interval_seconds", "[0].calendar", "[1].calendar", "[2].priority"}
+    # A calendar that is wrong is not missed as well.
+    done = give(jm2, {"calendars": [{"name": "c", "definition": 3}],
+                      "schedules": [daily("a", calendar="c"), daily("b", project="nobody")]}, check=False)
+    assert {line.split(":")[1].strip() for line in done.err.splitlines()[:-1]} == {
+        "calendars[0].definition", "schedules[1]"}
 
 
 def test_all_or_nothing_under_a_conflict(jm2):
