@@ -1,16 +1,16 @@
 /* Connections that wait for a request. libmicrohttpd closes one on which nothing happens; whoever
  * sends a byte of its request line or headers now and then is closed from here. */
 #include <stdlib.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <utlist.h>
 
 #include "common/clock.h"
 #include "common/httpd_priv.h"
 #include "common/mem.h"
 
 struct jm_http_head {
-    LIST_ENTRY(jm_http_head) entry;
+    struct jm_http_head *prev, *next;
     jm_http_heads *heads;
     int fd;
     _Atomic int64_t due_ms; /* 0: the request is there */
@@ -20,7 +20,7 @@ struct jm_http_heads {
     int64_t timeout_ms;
     pthread_mutex_t lock;
     pthread_cond_t end;
-    LIST_HEAD(, jm_http_head) list;
+    struct jm_http_head *list;
     bool stop;
     pthread_t thread;
 };
@@ -30,7 +30,7 @@ static void close_late(jm_http_heads *heads)
 {
     struct jm_http_head *head;
     int64_t now_ms = jm_mono_ms();
-    LIST_FOREACH(head, &heads->list, entry)
+    DL_FOREACH(heads->list, head)
     {
         int64_t due_ms = atomic_load(&head->due_ms);
         if (due_ms && due_ms < now_ms)
@@ -58,7 +58,6 @@ jm_http_heads *jm_http_heads_new(int timeout_s)
     jm_http_heads *heads = jm_calloc(1, sizeof *heads);
     pthread_condattr_t attr;
     heads->timeout_ms = timeout_s * INT64_C(1000);
-    LIST_INIT(&heads->list);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&heads->lock, NULL);
@@ -98,10 +97,10 @@ void jm_http_heads_notify(void *cls, struct MHD_Connection *connection, void **c
         head->fd =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         await(head);
-        LIST_INSERT_HEAD(&heads->list, head, entry);
+        DL_PREPEND(heads->list, head);
         *context = head;
     } else {
-        LIST_REMOVE(head, entry);
+        DL_DELETE(heads->list, head);
         free(head);
     }
     pthread_mutex_unlock(&heads->lock);
