@@ -302,7 +302,7 @@ BEGIN
     project := coalesce(options ->> 'project', 'default');
     IF NOT EXISTS (SELECT FROM projects p WHERE p.name = project) THEN
         PERFORM submit_refuse('unknown_project', 'project', format('there is no project "%s"', project),
-            'Insert it into the table projects, or name one that is there');
+            'Make it by jobmill project add NAME, or name one that is there');
     END IF;
     id := coalesce(named, uuid7());
     message := jsonb_build_object('type', type, 'id', coalesce(external_id, id::text))

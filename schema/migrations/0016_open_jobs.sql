@@ -52,36 +52,3 @@ CREATE TRIGGER open_jobs_begin AFTER UPDATE OF overlap ON schedules
 INSERT INTO open_jobs (schedule_id, job_id)
 SELECT o.* FROM (SELECT project, array_agg(id) AS ids FROM schedules WHERE overlap = 'skip' GROUP BY 1) s
 CROSS JOIN LATERAL open_jobs_of(s.project, s.ids) o;
-
--- As before, and a retry is a job of its schedule that no firing has made.
-CREATE OR REPLACE FUNCTION job_retry(old_id uuid, new_id uuid, who text) RETURNS uuid
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_variable
-DECLARE
-    old jobs;
-BEGIN
-    SELECT * INTO old FROM jobs j WHERE j.id = old_id FOR SHARE;
-    IF NOT FOUND OR EXISTS (SELECT FROM jobs j WHERE j.id = new_id AND j.retry_of = old_id) THEN
-        RETURN CASE WHEN FOUND THEN new_id END;
-    ELSIF old.status IN ('pending', 'running') THEN
-        PERFORM submit_refuse('bad_state', 'id', format('the job is %s: only one that has ended can be retried', old.status),
-            'Cancel it first, or wait until it has ended.');
-    END IF;
-    IF starts_with(old.type, 'jobmill.') THEN
-        who := 'retry:' || who; -- which submit_insert lets pass
-    END IF;
-    PERFORM submit_as(who, old.type, old.params, jsonb_strip_nulls(jsonb_build_object('id', new_id, 'queue', old.queue,
-        'profile', old.profile, 'project', old.project, 'priority', old.priority, 'key', old.ordering_key,
-        'exclusive', old.exclusive, 'timeout_s', old.timeout_s, 'max_attempts', old.max_attempts,
-        'callback_url', old.callback_url))
-        || CASE WHEN old.metadata IS NULL THEN '{}' ELSE jsonb_build_object('metadata', old.metadata) END);
-    PERFORM order_take_place(old_id, new_id);
-    UPDATE jobs j SET retry_of = old_id, schedule_id = old.schedule_id, due_at = old.due_at,
-        trace_context = old.trace_context, callback_of = old.callback_of
-    WHERE j.id = new_id;
-    -- Whatever the policy is: it may become skip before this is committed.
-    IF old.schedule_id IS NOT NULL AND NOT job_backfilled(old_id) THEN
-        INSERT INTO open_jobs (schedule_id, job_id) VALUES (old.schedule_id, new_id) ON CONFLICT DO NOTHING;
-    END IF;
-    RETURN new_id;
-END $$;

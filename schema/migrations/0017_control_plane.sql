@@ -40,14 +40,7 @@ END;
 COMMENT ON FUNCTION submit_fields IS 'The fields of the job message: characters, values or items allowed, whether this version takes it, what it must match';
 -- END GENERATED
 
--- The hint for a project that is not there: the command, not the table.
-DO $$
-BEGIN
-    EXECUTE replace(pg_get_functiondef('submit_as(text, text, jsonb, jsonb)'::regprocedure),
-                    'Insert it into the table projects, or', 'Make it by jobmill project add NAME, or');
-END $$;
-
--- A job that is submitted again has the request that did it.
+-- A job that is submitted again has the request that did it, and is a job of its schedule that no firing has made.
 DROP FUNCTION job_retry(uuid, uuid, text);
 CREATE FUNCTION job_retry(old_id uuid, new_id uuid, who text, request text DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
