@@ -28,6 +28,21 @@ int64_t jm_mono_ms(void)
     return jm_mono_us() / 1000;
 }
 
+void jm_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool jm_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_us)
+{
+    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    return pthread_cond_timedwait(cond, lock, &until) == 0;
+}
+
 int64_t jm_utc_us(void)
 {
     return read_us(CLOCK_REALTIME);

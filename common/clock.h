@@ -3,7 +3,9 @@
 #ifndef JM_CLOCK_H
 #define JM_CLOCK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +16,11 @@ int64_t jm_mono_ms(void);
 int64_t jm_boot_us(void); /* CLOCK_BOOTTIME: as monotonic, and goes on while the machine sleeps */
 int64_t jm_utc_us(void);  /* CLOCK_REALTIME, microseconds since 1970 */
 int64_t jm_utc_ms(void);
+
+/* A condition whose waits end by the monotonic clock. */
+void jm_cond_init(pthread_cond_t *cond);
+/* Waits, with the lock held, until it is signalled. false: until_us (jm_mono_us()) has come. */
+bool jm_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_us);
 
 /* PostgreSQL's clock as this process knows it: the difference to the monotonic clock, set whenever
  * a connection reports clock_timestamp(). One per process, shared by its threads. */

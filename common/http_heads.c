@@ -2,7 +2,6 @@
  * sends a byte of its request line or headers now and then is closed from here. */
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <utlist.h>
 
 #include "common/clock.h"
@@ -44,10 +43,9 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "jm-http-heads");
     pthread_mutex_lock(&heads->lock);
     while (!heads->stop) {
-        int64_t until_ms = jm_mono_ms() + heads->timeout_ms / 4;
-        struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
         close_late(heads);
-        (void)pthread_cond_timedwait(&heads->end, &heads->lock, &until);
+        (void)jm_cond_wait_until(&heads->end, &heads->lock,
+                                 jm_mono_us() + heads->timeout_ms * 1000 / 4);
     }
     pthread_mutex_unlock(&heads->lock);
     return NULL;
@@ -56,13 +54,9 @@ static void *run(void *arg)
 jm_http_heads *jm_http_heads_new(int timeout_s)
 {
     jm_http_heads *heads = jm_calloc(1, sizeof *heads);
-    pthread_condattr_t attr;
     heads->timeout_ms = timeout_s * INT64_C(1000);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&heads->lock, NULL);
-    pthread_cond_init(&heads->end, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&heads->end);
     if (pthread_create(&heads->thread, NULL, run, heads))
         abort(); /* out of threads */
     return heads;

@@ -2,13 +2,12 @@
 #include "queue.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "err.h"
 #include "mem.h"
 
@@ -61,13 +60,9 @@ void jm_chain_append(jm_chain *to, jm_chain *from)
 jm_queue *jm_queue_new(size_t bound)
 {
     jm_queue *queue = jm_calloc(1, sizeof *queue);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&queue->lock, NULL);
-    pthread_cond_init(&queue->filled, &attr);
-    pthread_cond_init(&queue->drained, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&queue->filled);
+    jm_cond_init(&queue->drained);
     queue->bound = bound;
     queue->fd = -1;
     return queue;
@@ -96,19 +91,6 @@ static void ring(jm_queue *queue)
     }
 }
 
-static struct timespec deadline_in(int timeout_ms)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += timeout_ms / 1000;
-    ts.tv_nsec += (timeout_ms % 1000) * 1000000L;
-    if (ts.tv_nsec >= 1000000000L) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000L;
-    }
-    return ts;
-}
-
 int jm_queue_push(jm_queue *queue, jm_chain *chain)
 {
     if (!chain->n)
@@ -129,11 +111,11 @@ int jm_queue_push(jm_queue *queue, jm_chain *chain)
 
 int jm_queue_push_wait(jm_queue *queue, jm_chain *chain, int timeout_ms)
 {
-    struct timespec deadline = deadline_in(timeout_ms);
+    int64_t deadline_us = jm_mono_us() + timeout_ms * INT64_C(1000);
     pthread_mutex_lock(&queue->lock);
     int rc = JM_OK;
     while (!queue->closed && queue->bound && queue->chain.n >= queue->bound && rc == JM_OK)
-        if (pthread_cond_timedwait(&queue->drained, &queue->lock, &deadline) == ETIMEDOUT)
+        if (!jm_cond_wait_until(&queue->drained, &queue->lock, deadline_us))
             rc = JM_ERR_TIMEOUT;
     pthread_mutex_unlock(&queue->lock);
     return rc ? rc : jm_queue_push(queue, chain);
@@ -157,13 +139,13 @@ size_t jm_queue_len(jm_queue *queue)
 
 static int wait_filled(jm_queue *queue, int timeout_ms)
 {
-    struct timespec deadline = timeout_ms > 0 ? deadline_in(timeout_ms) : (struct timespec){0};
+    int64_t deadline_us = timeout_ms > 0 ? jm_mono_us() + timeout_ms * INT64_C(1000) : 0;
     while (!queue->chain.n && !queue->closed && !queue->woken) {
         if (timeout_ms == 0)
             return JM_ERR_TIMEOUT;
         if (timeout_ms < 0)
             pthread_cond_wait(&queue->filled, &queue->lock);
-        else if (pthread_cond_timedwait(&queue->filled, &queue->lock, &deadline) == ETIMEDOUT)
+        else if (!jm_cond_wait_until(&queue->filled, &queue->lock, deadline_us))
             break;
     }
     if (queue->chain.n)

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -37,12 +36,8 @@ jm_pg_pool *jm_pg_pool_new(const jm_pg_pool_options *options)
     pool->options.conninfo = pool->conninfo = jm_strdup(options->conninfo);
     pool->options.schema = pool->schema = jm_strdup(options->schema);
     pool->options.name = pool->name = jm_strdup(options->name);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->given_back, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&pool->given_back);
     for (int i = 0; i < options->most; i++)
         pool->slots[i].pg = jm_pg_new(&(jm_pg_options){.conninfo = pool->conninfo,
                                                        .schema = pool->schema,
@@ -84,14 +79,13 @@ static struct slot *find_free(jm_pg_pool *pool)
 
 static struct slot *wait_for_slot(jm_pg_pool *pool)
 {
-    int64_t until_ms = jm_mono_ms() + pool->options.wait_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    int timed_out = 0;
+    int64_t until_us = jm_mono_us() + pool->options.wait_ms * INT64_C(1000);
+    bool in_time = true;
     pthread_mutex_lock(&pool->lock);
     struct slot *slot = find_free(pool);
     pool->waiting++;
-    while (!slot && !timed_out) {
-        timed_out = pthread_cond_timedwait(&pool->given_back, &pool->lock, &until);
+    while (!slot && in_time) {
+        in_time = jm_cond_wait_until(&pool->given_back, &pool->lock, until_us);
         slot = find_free(pool);
     }
     pool->waiting--;

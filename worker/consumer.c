@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "worker/lag.h"
@@ -439,19 +440,16 @@ static bool close_source(struct source *source, int timeout_ms)
     closing->rk = source->rk;
     closing->events = source->events;
     pthread_mutex_init(&closing->lock, NULL);
-    pthread_cond_init(&closing->done, NULL);
+    jm_cond_init(&closing->done);
     pthread_t thread;
     if (pthread_create(&thread, NULL, close_main, closing)) {
         free(closing);
         return false;
     }
-    struct timespec by;
-    clock_gettime(CLOCK_REALTIME, &by);
-    by.tv_sec += timeout_ms / 1000 + 1;
+    int64_t by_us = jm_mono_us() + timeout_ms * INT64_C(1000);
     pthread_mutex_lock(&closing->lock);
-    int rc = 0;
-    while (!closing->is_done && !rc)
-        rc = pthread_cond_timedwait(&closing->done, &closing->lock, &by);
+    while (!closing->is_done && jm_cond_wait_until(&closing->done, &closing->lock, by_us))
+        ;
     bool closed = closing->is_done;
     pthread_mutex_unlock(&closing->lock);
     if (!closed) {

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -147,14 +148,11 @@ static void count_stuck(jm_pool *pool, int change)
 /* The next task, or NULL when the thread is to leave. Under the lock. */
 static jm_pool_task *next_task(jm_pool *pool)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_S;
-    int rc = 0;
-    while (!pool->waiting.n && !pool->closing && rc != ETIMEDOUT &&
-           pool->threads <= capacity(pool)) {
+    int64_t until_us = jm_mono_us() + IDLE_S * INT64_C(1000000);
+    bool in_time = true;
+    while (!pool->waiting.n && !pool->closing && in_time && pool->threads <= capacity(pool)) {
         pool->idle++;
-        rc = pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+        in_time = jm_cond_wait_until(&pool->work, &pool->lock, until_us);
         pool->idle--;
     }
     if (pool->threads > capacity(pool))
@@ -240,7 +238,6 @@ static int grow(jm_pool *pool, size_t n_waiting)
 int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool_meter *meter,
                 jm_pool **out, jm_err *err)
 {
-    pthread_condattr_t monotonic;
     jm_pool *pool = jm_calloc(1, sizeof *pool);
     snprintf(pool->name, sizeof pool->name, "%s", name);
     pool->max_threads = max_threads;
@@ -248,11 +245,8 @@ int jm_pool_new(jm_loop *loop, const char *name, int max_threads, jm_pool_meter 
     atomic_store(&pool->refs, 1);
     pool->notes = jm_queue_new(NOTES_MAX);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->work, &monotonic);
+    jm_cond_init(&pool->work);
     pthread_cond_init(&pool->left, NULL);
-    pthread_condattr_destroy(&monotonic);
     pool->watch = jm_loop_watch(loop, jm_queue_fd(pool->notes), EPOLLIN, on_notes, pool);
     if (!pool->watch) {
         jm_err_errno(err, JM_ERR_IO, "cannot watch what the threads for %s say", name);

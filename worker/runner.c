@@ -328,31 +328,18 @@ static void on_list(void *ctx)
         free_request(request);
 }
 
-static struct timespec in_ms(int ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t ns = at.tv_nsec + (int64_t)ms * 1000000;
-    return (struct timespec){.tv_sec = at.tv_sec + ns / 1000000000, .tv_nsec = ns % 1000000000};
-}
-
 int jm_runner_list(jm_runner *runner, int timeout_ms, jm_running_list *out, jm_err *err)
 {
     list_request *request = jm_calloc(1, sizeof *request);
-    struct timespec by = in_ms(timeout_ms);
+    int64_t by_us = jm_mono_us() + timeout_ms * INT64_C(1000);
     request->post = (jm_post){.fn = on_list, .ctx = request};
     request->runner = runner;
     pthread_mutex_init(&request->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&request->done, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&request->done);
     jm_loop_post(runner->loop, &request->post);
     pthread_mutex_lock(&request->lock);
-    int rc = 0;
-    while (!request->is_done && !rc)
-        rc = pthread_cond_timedwait(&request->done, &request->lock, &by);
+    while (!request->is_done && jm_cond_wait_until(&request->done, &request->lock, by_us))
+        ;
     bool done = request->is_done;
     request->is_left = !done;
     *out = done ? request->list : (jm_running_list){0};

@@ -1,13 +1,12 @@
 /* Who may ask: keys in memory, looked at again once a second while they are used. */
 #include "producer/http/auth.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
@@ -304,14 +303,9 @@ static void *run(void *ctx)
     while (!auth->stop) {
         bool active = auth->away;
         jm_key_cache_each(auth->cache, find_active, &active);
-        int64_t until_ms = jm_mono_ms() + (active ? LOOK_MS : REST_MS);
-        struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-        int rc = 0;
-        while (!auth->stop && rc != ETIMEDOUT) {
-            rc = pthread_cond_timedwait(&auth->wake, &auth->lock, &until);
-            if (!active)
-                break; /* somebody has come */
-        }
+        int64_t until_us = jm_mono_us() + (active ? LOOK_MS : REST_MS) * INT64_C(1000);
+        while (!auth->stop && jm_cond_wait_until(&auth->wake, &auth->lock, until_us) && active)
+            ; /* else somebody has come */
         if (!auth->stop)
             look(auth, false);
     }
@@ -370,17 +364,13 @@ static void start_thread(jm_auth *auth)
 
 int jm_auth_new(const jm_auth_options *options, jm_auth **out, jm_err *err)
 {
-    pthread_condattr_t attr;
     jm_auth *auth = jm_calloc(1, sizeof *auth);
     auth->options = *options;
     auth->conninfo = jm_strdup(options->conninfo);
     auth->schema = jm_strdup(options->schema);
     auth->cache = jm_key_cache_new(MAX_KEYS);
     pthread_mutex_init(&auth->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&auth->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&auth->wake);
     int rc = options->keys_file ? read_file(auth, options->keys_file, err) : JM_OK;
     if (rc) {
         jm_auth_free(auth);

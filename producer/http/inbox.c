@@ -2,18 +2,15 @@
 #include "producer/http/inbox.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 void jm_inbox_init(jm_inbox *inbox, const jm_inbox_options *options)
 {
-    pthread_condattr_t attr;
     *inbox = (jm_inbox){.options = *options};
     inbox->fresh_end = &inbox->fresh;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&inbox->lock, NULL);
-    pthread_cond_init(&inbox->more, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&inbox->more);
 }
 
 static void *run(void *arg)
@@ -66,20 +63,13 @@ void jm_inbox_fini(jm_inbox *inbox)
     pthread_mutex_destroy(&inbox->lock);
 }
 
-/* Waits for a signal with the lock held; false: until_ms has come. */
-static bool wait_until(jm_inbox *inbox, int64_t until_ms)
-{
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    return !pthread_cond_timedwait(&inbox->more, &inbox->lock, &until);
-}
-
 bool jm_inbox_take(jm_inbox *inbox, int64_t until_ms)
 {
     pthread_mutex_lock(&inbox->lock);
     while (!inbox->stop && !inbox->fresh) {
         if (!inbox->held)
             pthread_cond_wait(&inbox->more, &inbox->lock);
-        else if (!wait_until(inbox, until_ms))
+        else if (!jm_cond_wait_until(&inbox->more, &inbox->lock, until_ms * 1000))
             break;
     }
     jm_inbox_item **end = &inbox->held;
@@ -96,7 +86,7 @@ bool jm_inbox_take(jm_inbox *inbox, int64_t until_ms)
 void jm_inbox_rest(jm_inbox *inbox, int64_t until_ms)
 {
     pthread_mutex_lock(&inbox->lock);
-    while (!inbox->stop && wait_until(inbox, until_ms))
+    while (!inbox->stop && jm_cond_wait_until(&inbox->more, &inbox->lock, until_ms * 1000))
         ;
     pthread_mutex_unlock(&inbox->lock);
 }

@@ -103,11 +103,9 @@ static void take(jm_recent *recent, const rd_kafka_message_t *message)
 /* Until it is time to look again; false: it is time to end. */
 static bool go_on(jm_recent *recent, int64_t wait_ms)
 {
-    int64_t until_ms = jm_mono_ms() + wait_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    int64_t until_us = jm_mono_us() + wait_ms * 1000;
     pthread_mutex_lock(&recent->lock);
-    while (wait_ms && !recent->stop &&
-           !pthread_cond_timedwait(&recent->wake, &recent->lock, &until))
+    while (wait_ms && !recent->stop && jm_cond_wait_until(&recent->wake, &recent->lock, until_us))
         ;
     bool stop = recent->stop;
     pthread_mutex_unlock(&recent->lock);
@@ -134,13 +132,9 @@ static void *run(void *arg)
 jm_recent *jm_recent_new(const jm_config *config)
 {
     jm_recent *recent = jm_calloc(1, sizeof *recent);
-    pthread_condattr_t attr;
     recent->config = config;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&recent->lock, NULL);
-    pthread_cond_init(&recent->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    jm_cond_init(&recent->wake);
     if (pthread_create(&recent->thread, NULL, run, recent))
         abort(); /* out of threads before the program has begun to work */
     return recent;
