@@ -10,6 +10,6 @@
  * JM_ERR_INVALID with the field, JM_ERR_KAFKA. */
 int jm_publish(const jm_config *config, const char *queue, const char *message, jm_err *err);
 /* The check of it, which needs neither. */
-int jm_publish_check(const char *message, jm_err *err);
+int jm_publish_check(const char *text, jm_err *err);
 
 #endif
