@@ -238,7 +238,7 @@ const jm_config_key jm_config_keys[] = {
         "Seconds that a job waits for one which its depends_on names and which nobody knows; then "
         "it is cancelled."),
     TEXT("schedule_sync", "source", NULL, 0, jm_url_is_source,
-         "an http or https URL with a host and without a user, a directory or a file",
+         "an http or https URL with a host, a directory or a file",
          "Where the document of schedules is: an http or https URL, a directory or a file. Unset: "
          "there is no sync."),
     INT("schedule_sync", "interval_s", "300", 5, 86400, 0,

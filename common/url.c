@@ -46,13 +46,19 @@ static const char *skip_host(const char *s, const char *end)
     return n ? s + n : NULL;
 }
 
-bool jm_url_is_http(const char *url, size_t len)
+/* Behind "http://" or "https://"; NULL: it begins with neither. */
+static const char *skip_scheme(const char *url, const char *end)
 {
-    const char *end = url + len;
-    size_t scheme = len > 7 && !memcmp(url, "http://", 7)    ? 7
-                    : len > 8 && !memcmp(url, "https://", 8) ? 8
-                                                             : 0;
-    const char *p = scheme ? skip_host(url + scheme, end) : NULL;
+    size_t len = (size_t)(end - url);
+    if (len > 7 && !memcmp(url, "http://", 7))
+        return url + 7;
+    return len > 8 && !memcmp(url, "https://", 8) ? url + 8 : NULL;
+}
+
+/* From the host on. */
+static bool is_rest(const char *s, const char *end)
+{
+    const char *p = skip_host(s, end);
     if (p && p < end && *p == ':') {
         size_t digits = span(p + 1, end, "", is_digit);
         p = digits <= 5 ? p + 1 + digits : NULL;
@@ -62,8 +68,21 @@ bool jm_url_is_http(const char *url, size_t len)
     return strchr("/?#", *p) && *p && p + span(p, end, "", is_visible) == end;
 }
 
+bool jm_url_is_http(const char *url, size_t len)
+{
+    const char *host = skip_scheme(url, url + len);
+    return host && is_rest(host, url + len);
+}
+
 bool jm_url_is_source(const char *text)
 {
-    bool is_url = !strncasecmp(text, "http://", 7) || !strncasecmp(text, "https://", 8);
-    return is_url ? jm_url_is_http(text, strlen(text)) : *text != 0;
+    const char *end = text + strlen(text), *host = skip_scheme(text, end);
+    if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+        return *text != 0; /* a path */
+    if (!host)
+        return false;
+    const char *user_end = host + strcspn(host, "@/?#");
+    if (*user_end == '@' && host + span(host, user_end, "", is_visible) == user_end)
+        host = user_end + 1;
+    return is_rest(host, end);
 }

@@ -7,10 +7,11 @@
 #include <stddef.h>
 
 /* http:// or https://, a host (a name, an address, or one of IPv6 in brackets), a port or none, and
- * then printable ASCII without blanks. No user: credentials do not belong in URLs, which are shown
- * and logged. */
+ * then printable ASCII without blanks. No user: the executor http refuses one, since credentials do
+ * not belong in URLs, which are shown and logged. */
 bool jm_url_is_http(const char *url, size_t len);
-/* Such a URL, or what does not begin like one: the path of a file or directory. */
+/* Such a URL, here with a user and password if need be, which are shown as ***; or what does not
+ * begin like one: the path of a file or directory. */
 bool jm_url_is_source(const char *text);
 
 #endif

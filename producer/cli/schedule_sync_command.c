@@ -69,10 +69,10 @@ int jm_cli_schedule_sync(jm_cli *cli)
     if (!options.source)
         return jm_cli_usage(cli, "give --source, or set [schedule_sync] source");
     if (!jm_url_is_source(options.source))
-        return jm_cli_usage(cli,
-                            "--source \"%s\": an http or https URL with a host and without a user, "
-                            "a directory or a file expected",
-                            options.source);
+        return jm_cli_usage(
+            cli,
+            "--source \"%s\": an http or https URL with a host, a directory or a file expected",
+            options.source);
     int code = one_round(cli, &options);
     while (!jm_cli_option_flag(cli, "once")) {
         sleep(interval_s);

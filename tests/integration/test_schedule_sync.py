@@ -54,12 +54,12 @@ def producer(jm, source, **more):
     return jm.start_producer(**{"schedule_sync.source": source, "schedule_sync.interval_s": 5, **more})
 
 
-@pytest.mark.parametrize("source", ["http:///d.json", "http://user:word@example.org/d.json", "HTTP://"])
+@pytest.mark.parametrize("source", ["http:///d.json", "http://user:word@/d.json", "http://user:wo rd@example.org/d.json", "HTTP://"])
 def test_a_source_that_cannot_be_called(jm_sql, source):
     by_hand = jm_sql.cli("schedule", "sync", "--once", "--source", source, check=False)
     by_config = jm_sql.cli("schedule", "sync", "--once", f"--schedule_sync.source={source}", check=False)
     for refused in (by_hand, by_config):
-        assert refused.code == 2 and "URL with a host and without a user" in refused.err, refused
+        assert refused.code == 2 and "URL with a host" in refused.err, refused
 
 
 def names(jm):
