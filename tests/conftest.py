@@ -3,6 +3,7 @@ programs of its own. See lib/stack.py for what a test can do with them."""
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -37,6 +38,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than ten seconds")
     if _is_worker(config) or config.option.collectonly:
         return
+    # Where a script runs this in the background SIGINT is ignored, which whatever the tests start would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("JOBMILL_TEST_RUN", uuid.uuid4().hex[:6])
     config._jm_dir = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-tests-"))
     config._jm_dir.chmod(0o755)

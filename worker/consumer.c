@@ -23,7 +23,7 @@ enum {
     ASK_EVERY_MS = 1000,
     ASK_TIMEOUT_MS = 200,
     SILENT_MS = 12000, /* heartbeats are answered every 2 s, metadata is asked for every 10 s */
-    LEAVE_TIMEOUT_MS = 5000 /* to leave a group while others are served */
+    LEAVE_TIMEOUT_MS = 6000 /* to leave a group while others are served */
 };
 
 /* One queue: its consumer, and the batch that is being filled. */
@@ -414,12 +414,16 @@ static void wait_for_news(jm_consumer *consumer, int ms)
 /* Closing joins the group protocol once more and may block after a lost partition: it runs in a
  * thread that is left behind when it takes too long; the process is about to end. */
 struct closing {
+    struct closing *next; /* of those left behind */
     rd_kafka_t *rk;
     rd_kafka_queue_t *events;
     pthread_mutex_t lock;
     pthread_cond_t done;
     bool is_done;
 };
+
+/* Reachable, though nobody comes for them: they are no leak. */
+static struct closing *left_behind;
 
 static void *close_main(void *arg)
 {
@@ -453,7 +457,9 @@ static bool close_source(struct source *source, int timeout_ms)
     bool closed = closing->is_done;
     pthread_mutex_unlock(&closing->lock);
     if (!closed) {
-        pthread_detach(thread); /* and its little state with it */
+        pthread_detach(thread);
+        closing->next = left_behind;
+        left_behind = closing;
         jm_log_kv(JM_WARNING, "consumer", "leaving the group takes too long; going without",
                   "queue", source->queue, NULL);
         return false;

@@ -25,7 +25,7 @@
 enum {
     QUEUES_MAX = 64,
     STATUS_EVERY_MS = 10000,
-    CLOSE_TIMEOUT_MS = 5000,
+    CLOSE_TIMEOUT_MS = 6000,
     STORE_STOP_MS = 3000,      /* for a statement in flight */
     EVENTS_TIMEOUT_MS = 3000,  /* for events that are not sent yet */
     RECORD_TIMEOUT_MS = 15000, /* after the last job has ended */

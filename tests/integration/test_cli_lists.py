@@ -64,9 +64,7 @@ def test_colours_on_a_terminal_only(some):
 
 def test_watch_prints_again_what_is_new(some):
     process = subprocess.Popen([bin_dir() / "jobmill", "job", "list", "--watch", "0.1", "--limit", "1", "--json=lines"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=some.env(),
-                               # Where the tests run in the background it is ignored, and that is inherited.
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=some.env())
     try:
         assert json.loads(process.stdout.readline())["type"] == "t4"
         assert json.loads(process.stdout.readline())["type"] == "t4"
