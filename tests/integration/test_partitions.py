@@ -107,9 +107,9 @@ def test_retention_drops_whole_weeks_but_nothing_unfinished(jm):
     kept = old_job(jm.db, 80, "pending")
     recent = old_job(jm.db, 9, "completed")
     before = partitions(jm.db)
-    jm.start_producer("--retention.history_days=30")
-    wait_until(lambda: jm.db.job(gone) is None, 40, what="the old week is dropped")
-    assert jm.db.job(kept) and jm.db.job(recent)
+    producer = jm.start_producer("--retention.history_days=30")
+    producer.wait_log("retention dropped 5 partitions", 40)
+    assert jm.db.job(gone) is None and jm.db.job(kept) and jm.db.job(recent)
     after = partitions(jm.db)
     assert len(after) < len(before)
     for parent in PARENTS:
