@@ -187,6 +187,18 @@ static char *next_place(json_t *items, int64_t limit)
     return jm_buf_take(&next);
 }
 
+/* A page of what belongs to a job; args are all but its size and place. */
+static int read_page(jm_pg *pg, const jm_sql *sql, jm_pg_args *args, const jm_rows_place *place,
+                     const jm_page *page, json_t **items, char **next, jm_err *err)
+{
+    jm_pg_arg_i64(args, page->limit + 1);
+    jm_pg_arg_i64(args, page->offset);
+    int rc = jm_rows_page(pg, sql, args, place, page->total, items, err);
+    if (!rc)
+        *next = next_place(*items, page->limit);
+    return rc;
+}
+
 int jm_jobs_steps(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items, char **next,
                   jm_err *err)
 {
@@ -201,12 +213,7 @@ int jm_jobs_steps(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **it
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_i32(&args, attempt);
     jm_pg_arg_i32(&args, seq);
-    jm_pg_arg_i64(&args, page->limit + 1);
-    jm_pg_arg_i64(&args, page->offset);
-    rc = jm_rows_page(pg, &jm_sql_job_steps_of, &args, &place, page->total, items, err);
-    if (!rc)
-        *next = next_place(*items, page->limit);
-    return rc;
+    return read_page(pg, &jm_sql_job_steps_of, &args, &place, page, items, next, err);
 }
 
 int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t **items, char **next,
@@ -222,12 +229,7 @@ int jm_jobs_attempts(jm_pg *pg, const jm_uuid *id, const jm_page *page, json_t *
     jm_pg_args_init(&args);
     jm_pg_arg_uuid(&args, id);
     jm_pg_arg_i32(&args, attempt);
-    jm_pg_arg_i64(&args, page->limit + 1);
-    jm_pg_arg_i64(&args, page->offset);
-    rc = jm_rows_page(pg, &jm_sql_job_attempts_of, &args, &place, page->total, items, err);
-    if (!rc)
-        *next = next_place(*items, page->limit);
-    return rc;
+    return read_page(pg, &jm_sql_job_attempts_of, &args, &place, page, items, next, err);
 }
 
 int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page *page,
@@ -255,12 +257,8 @@ int jm_jobs_logs(jm_pg *pg, const jm_uuid *id, const char *level, const jm_page 
     jm_pg_arg_col(&args, &levels);
     jm_pg_arg_i32(&args, attempt);
     jm_pg_arg_i32(&args, seq);
-    jm_pg_arg_i64(&args, page->limit + 1);
-    jm_pg_arg_i64(&args, page->offset);
-    rc = jm_rows_page(pg, &jm_sql_job_logs_of, &args, &place, page->total, items, err);
+    rc = read_page(pg, &jm_sql_job_logs_of, &args, &place, page, items, next, err);
     jm_col_fini(&levels);
-    if (!rc)
-        *next = next_place(*items, page->limit);
     return rc;
 }
 
